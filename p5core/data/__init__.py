@@ -1,0 +1,3 @@
+"""From raw rows to batches."""
+
+__all__: list[str] = []

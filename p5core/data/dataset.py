@@ -1,0 +1,118 @@
+"""Encoded events and what they refer to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from p5core.data.catalogue import Catalogue
+from p5core.data.vocabulary import Vocabulary
+
+__all__ = ["Dataset", "Events", "Ragged"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Lists of item codes of different lengths: list i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> npt.NDArray[np.int32]:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(n,) how long each list is."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(n_values,) the list that each value belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> Ragged:
+        """The lists `rows`, in that order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        index = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[:-1][rows], lengths)
+        return Ragged(self.values[index], offsets)
+
+    @classmethod
+    def of(cls, lists: list[list[int]]) -> Ragged:
+        """Build from Python lists."""
+        offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
+        return cls(np.array([value for one in lists for value in one], dtype=np.int32), offsets)
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """N events sorted by user, then time, then order in the source; user u owns `offsets[u]:offsets[u + 1]`."""
+
+    offsets: npt.NDArray[np.int64]
+    """(U + 1,)"""
+
+    items: npt.NDArray[np.int32]
+    """(N,) item codes"""
+
+    times: npt.NDArray[np.int64]
+    """(N,) microseconds since 1970, or a bare order where the data set has no clock"""
+
+    ratings: npt.NDArray[np.float32] | None = None
+    """(N,) in the units of the data"""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def n_users(self) -> int:
+        """U, users without events included."""
+        return len(self.offsets) - 1
+
+    @property
+    def users(self) -> npt.NDArray[np.int32]:
+        """(N,) user codes."""
+        return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.offsets))
+
+    @property
+    def histories(self) -> Ragged:
+        """The items of each user, oldest first."""
+        return Ragged(self.items, self.offsets)
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> Events:
+        """The events where `keep` (N,) is True; user codes stay as they are."""
+        counts = np.bincount(self.users[keep], minlength=self.n_users)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        ratings = None if self.ratings is None else self.ratings[keep]
+        return Events(offsets, self.items[keep], self.times[keep], ratings)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One cleaned and encoded interaction log."""
+
+    events: Events
+    users: Vocabulary
+    catalogue: Catalogue
+    user_frame: pd.DataFrame
+    """U rows in code order: `user` and feature columns as they were loaded."""
+
+    has_clock: bool
+    """True when `events.times` are real times, False when they are a bare order."""
+
+    @property
+    def n_items(self) -> int:
+        """V."""
+        return len(self.catalogue)
+
+    @property
+    def event_domains(self) -> npt.NDArray[np.int16]:
+        """(N,) domain code of each event: the domain of its item."""
+        return self.catalogue.domain_codes[self.events.items]

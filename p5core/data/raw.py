@@ -1,0 +1,47 @@
+"""What a loader returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+__all__ = ["RawData", "Scan", "TimeUnit"]
+
+TimeUnit = Literal["s", "ms", "us", "ns", "step"]
+"""Unit of numeric timestamps; "step" is a bare order without a clock."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Rows that DuckDB reads itself, so that a table larger than memory never passes through pandas."""
+
+    query: str
+    """A `SELECT` that yields the columns of `p5core.data.columns`, in file order."""
+
+
+@dataclass(frozen=True)
+class RawData:
+    """An interaction log as it was found, with the column names of `p5core.data.columns`."""
+
+    interactions: pd.DataFrame | Scan
+    """One row an event: user, item and, if known, timestamp, rating, domain."""
+
+    items: pd.DataFrame | None = None
+    """One row an item: `item`, optionally `domain` and `title`, and any feature columns."""
+
+    users: pd.DataFrame | None = None
+    """One row a user: `user` and any feature columns."""
+
+    source: str = "data"
+    """How messages call it: a file name, a URL without secrets."""
+
+    time_unit: TimeUnit | None = None
+    """Unit of numeric timestamps; None lets preparation guess it from their size."""
+
+    header_rows: int = 0
+    """Rows before the first event in the file, so that messages count as an editor does."""
+
+    notes: tuple[str, ...] = ()
+    """What was guessed, in words, for the report."""

@@ -1,0 +1,3 @@
+"""Honest measurement."""
+
+__all__: list[str] = []

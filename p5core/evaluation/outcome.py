@@ -1,0 +1,81 @@
+"""What an evaluation found, before metrics turn it into figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+__all__ = ["CatalogueFacts", "Outcome", "Ranks", "Ratings"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Where the held-out items of M users stood; target j of user m lies in `offsets[m]:offsets[m + 1]`."""
+
+    ranks: npt.NDArray[np.float64]
+    """(n_targets,) 1 is best; equal scores share the mean of their places, so a constant scorer cannot win."""
+
+    offsets: npt.NDArray[np.int64]
+    """(M + 1,)"""
+
+    n_candidates: npt.NDArray[np.int64]
+    """(M,) how many items were ranked for each user."""
+
+    @property
+    def n_targets(self) -> npt.NDArray[np.int64]:
+        """(M,) held-out items of each user, at least one."""
+        return np.diff(self.offsets)
+
+    def sum_by_user(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(M,) sums of one value a target (n_targets,)."""
+        return np.add.reduceat(values, self.offsets[:-1]) if len(values) else np.zeros(0)
+
+    @cached_property
+    def in_order(self) -> npt.NDArray[np.float64]:
+        """(n_targets,) the ranks with those of each user ascending."""
+        rows = np.repeat(np.arange(len(self.n_targets)), self.n_targets)
+        return self.ranks[np.lexsort((self.ranks, rows))]
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Predicted and observed ratings of held-out events, sorted by user as in `Ranks`."""
+
+    predicted: npt.NDArray[np.float64]
+    """(n_targets,) in rating units"""
+
+    observed: npt.NDArray[np.float64]
+    """(n_targets,) in rating units"""
+
+    offsets: npt.NDArray[np.int64]
+    """(M + 1,)"""
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogueFacts:
+    """What is known about the items from training events alone."""
+
+    counts: npt.NDArray[np.int64]
+    """(V,) training events of each item"""
+
+    n_users: int
+    """users with training events"""
+
+    vectors: csr_array
+    """(V, F) unit-length rows; their dot product is the similarity of two items"""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything that metrics may read; parts that no metric asked for are None."""
+
+    ranks: Ranks | None
+    lists: npt.NDArray[np.int32] | None
+    """(M, K) the best items of each user, best first, -1 where there are fewer"""
+
+    ratings: Ratings | None
+    facts: CatalogueFacts

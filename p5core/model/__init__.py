@@ -1,0 +1,3 @@
+"""The network that the core owns."""
+
+__all__: list[str] = []

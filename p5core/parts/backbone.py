@@ -1,0 +1,40 @@
+"""The contract of backbones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from p5core.parts.part import Part
+
+__all__ = ["Backbone"]
+
+
+class Backbone(Part, nn.Module, ABC):
+    """Maps the vectors of a history to states: (B, T, D) → (B, T, D), and nothing else.
+
+    The core owns the item table, the output head, padding and the seen filter; so every backbone works with every
+    task that suits what it sees.
+    """
+
+    causal: ClassVar[bool]
+    """True when the state at position t depends on positions ≤ t alone; False when it sees the whole history."""
+
+    uses_history: ClassVar[bool] = True
+    """False when the input is the vector of the user, repeated at each position, instead of the items."""
+
+    def __init__(self, config: Any, width: int, max_length: int) -> None:
+        """Build for vectors of `width` D and at most `max_length` positions."""
+        nn.Module.__init__(self)
+        Part.__init__(self, config)
+        self.width = width
+        self.max_length = max_length
+
+    @abstractmethod
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Compute states (B, T, D) from `vectors` (B, T, D), right-padded; `real` (B, T) bool is False at padding.
+
+        States at padding are never read; they must be finite and must not change the states of real positions.
+        """

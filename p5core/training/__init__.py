@@ -1,0 +1,3 @@
+"""The training loop."""
+
+__all__: list[str] = []

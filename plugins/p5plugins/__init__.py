@@ -1,0 +1,102 @@
+"""The built-in parts, registered exactly as a third party's; imports wait until a kind is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p5core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from p5core.parts.backbone import Backbone
+    from p5core.parts.encoder import Encoder
+    from p5core.parts.loader import Loader
+    from p5core.parts.loss import Loss
+    from p5core.parts.metric import Metric
+    from p5core.parts.task import Task
+    from p5core.parts.tracker import Tracker
+
+__all__: list[str] = []
+
+
+@hookimpl
+def p5_loaders() -> list[type[Loader]]:
+    from p5plugins.loaders.dataframe import InMemory
+    from p5plugins.loaders.movielens import MovieLens
+    from p5plugins.loaders.sequences import Sequences
+    from p5plugins.loaders.sql import SQL
+    from p5plugins.loaders.synthetic import Synthetic
+    from p5plugins.loaders.table import Table
+
+    return [InMemory, MovieLens, Sequences, SQL, Synthetic, Table]
+
+
+@hookimpl
+def p5_encoders() -> list[type[Encoder]]:
+    from p5plugins.encoders.categories import Categories
+    from p5plugins.encoders.id import IdEmbedding
+    from p5plugins.encoders.numbers import Numbers
+
+    return [Categories, IdEmbedding, Numbers]
+
+
+@hookimpl
+def p5_backbones() -> list[type[Backbone]]:
+    from p5plugins.backbones.bert import BERT
+    from p5plugins.backbones.gpt import GPT
+    from p5plugins.backbones.mf import MF
+    from p5plugins.backbones.mlp import MLP
+    from p5plugins.backbones.recurrent import GRU, LSTM
+
+    return [BERT, GPT, GRU, LSTM, MF, MLP]
+
+
+@hookimpl
+def p5_tasks() -> list[type[Task]]:
+    from p5plugins.tasks.masked_item import MaskedItem
+    from p5plugins.tasks.next_item import NextItem
+    from p5plugins.tasks.rating import RatingPrediction
+
+    return [MaskedItem, NextItem, RatingPrediction]
+
+
+@hookimpl
+def p5_losses() -> list[type[Loss]]:
+    from p5plugins.losses.bpr import BPR
+    from p5plugins.losses.cross_entropy import ChunkedCrossEntropy, CrossEntropy
+    from p5plugins.losses.gbce import GBCE
+    from p5plugins.losses.mse import MSE
+    from p5plugins.losses.sampled_softmax import SampledSoftmax
+
+    return [BPR, ChunkedCrossEntropy, CrossEntropy, GBCE, MSE, SampledSoftmax]
+
+
+@hookimpl
+def p5_metrics() -> list[type[Metric]]:
+    from p5plugins.metrics import lists, ranking, ratings
+
+    return [
+        ranking.AUC,
+        ranking.F1,
+        ranking.HitRate,
+        ranking.MAP,
+        ranking.MRR,
+        ranking.NDCG,
+        ranking.Precision,
+        ranking.Recall,
+        lists.Coverage,
+        lists.Diversity,
+        lists.Gini,
+        lists.Novelty,
+        ratings.Accuracy,
+        ratings.LogLoss,
+        ratings.MAE,
+        ratings.RMSE,
+        ratings.SquaredError,
+    ]
+
+
+@hookimpl
+def p5_trackers() -> list[type[Tracker]]:
+    from p5plugins.trackers.spreadsheet import Spreadsheet
+
+    return [Spreadsheet]

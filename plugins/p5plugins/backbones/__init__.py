@@ -1,0 +1,3 @@
+"""Built-in backbones."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Built-in encoders."""
+
+__all__: list[str] = []

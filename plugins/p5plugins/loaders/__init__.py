@@ -1,0 +1,3 @@
+"""Built-in loaders."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Built-in losses."""
+
+__all__: list[str] = []

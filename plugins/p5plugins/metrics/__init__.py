@@ -1,0 +1,3 @@
+"""Built-in metrics."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Built-in tasks."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Built-in trackers."""
+
+__all__: list[str] = []
