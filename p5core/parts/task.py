@@ -25,8 +25,11 @@ class TrainingData:
     """What a task draws its batches from."""
 
     events: Events
+    backbone: type[Backbone]
+    """what will read the batches: they differ for causal, bidirectional and user-vector backbones"""
+
     max_length: int
-    """positions that the backbone reads at most"""
+    """history items that the backbone reads at most"""
 
     token_budget: int
     """positions of one batch, padding included"""

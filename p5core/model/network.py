@@ -1,0 +1,106 @@
+"""The network: item table → backbone → states, and what is read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from p5core.data.batch import Batch
+from p5core.model.heads import RatingHead
+from p5core.model.item_table import ItemTable
+from p5core.parts.backbone import Backbone
+
+__all__ = ["Labels", "Network"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the rows of growing tables stand for."""
+
+    users: Sequence[str]
+    """U raw ids as text"""
+
+    items: Sequence[str]
+    """V labels of the catalogue"""
+
+
+class Network(nn.Module):
+    """Everything that is trained."""
+
+    def __init__(
+        self,
+        table: ItemTable,
+        backbone: Backbone,
+        labels: Labels,
+        dropout: float,
+        rating_mean: float | None = None,
+    ) -> None:
+        """Put the pieces together; `rating_mean` asks for a rating head."""
+        super().__init__()
+        self.table = table
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.mask_vector = nn.Parameter(torch.randn(backbone.width) * 0.02) if not backbone.causal else None
+        self.user_vectors = None if backbone.uses_history else nn.Embedding(len(labels.users), backbone.width)
+        if self.user_vectors is not None:
+            nn.init.normal_(self.user_vectors.weight, std=0.02)
+        self.rating_head = None if rating_mean is None else RatingHead(len(labels.users), table.n_items, rating_mean)
+        self._labels = labels
+
+    def states(self, batch: Batch) -> Tensor:
+        """(B, T, D) states of a batch."""
+        if self.user_vectors is not None:
+            vectors = self.user_vectors(batch.users)[:, None, :].expand(-1, batch.items.shape[1], -1)  # (B, T, D)
+        else:
+            vectors = self._history_vectors(batch)
+        return cast(Tensor, self.backbone(self.dropout(vectors), batch.real))
+
+    def _history_vectors(self, batch: Batch) -> Tensor:
+        shape = (*batch.items.shape, -1)
+        vectors = self.table.vectors(batch.items.flatten()).view(shape)  # (B, T, D)
+        if batch.masked is not None:
+            if self.mask_vector is None:
+                raise ValueError("A causal backbone takes no masked positions.")
+            vectors = torch.where(batch.masked[..., None], self.mask_vector.to(vectors.dtype), vectors)
+        return vectors * batch.real[..., None]
+
+    def last_states(self, users: Tensor, items: Tensor, lengths: Tensor) -> Tensor:
+        """(B, D) states that predict what follows the histories `items` (B, T), right-padded, of `lengths` (B,).
+
+        A bidirectional backbone reads a masked position behind the last item. The state of an empty history is
+        finite and means nothing.
+        """
+        nothing = torch.full_like(items, -1)
+        if self.backbone.causal:
+            batch = Batch(users, items, lengths, nothing)
+            return self._at(self.states(batch), (lengths - 1).clamp_min(0))
+        longer = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)  # (B, T + 1)
+        masked = torch.arange(longer.shape[1], device=items.device) == lengths[:, None]
+        batch = Batch(users, longer, lengths + 1, torch.full_like(longer, -1), masked=masked)
+        return self._at(self.states(batch), lengths)
+
+    @staticmethod
+    def _at(states: Tensor, places: Tensor) -> Tensor:
+        """(B, D) the states (B, T, D) at `places` (B,)."""
+        return states.gather(1, places[:, None, None].expand(-1, 1, states.shape[-1])).squeeze(1)
+
+    def ratings(self, states: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        """(N,) predicted ratings of `items` (N,) by `users` (N,) in `states` (N, D)."""
+        if self.rating_head is None:
+            raise ValueError("This network was built without a rating head.")
+        affinity = (states * self.table.vectors(items)).sum(dim=-1)
+        return cast(Tensor, self.rating_head(affinity, users, items))
+
+    def row_labels(self) -> dict[str, Sequence[str]]:
+        """State-dict name → row labels of everything that grows with the data."""
+        labels = {f"table.{name}": rows for name, rows in self.table.row_labels().items()}
+        if self.user_vectors is not None:
+            labels["user_vectors.weight"] = self._labels.users
+        if self.rating_head is not None:
+            labels["rating_head.user_bias.weight"] = self._labels.users
+            labels["rating_head.item_bias.weight"] = self._labels.items
+        return labels

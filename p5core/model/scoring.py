@@ -1,0 +1,59 @@
+"""A trained network as a scorer of whole catalogues."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from p5core.data.batch import gather_padded
+from p5core.data.dataset import Ragged
+from p5core.model.network import Network
+
+__all__ = ["NetworkScorer", "newest"]
+
+
+def newest(histories: Ragged, max_length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The newest `max_length` items of each history: codes (B, T), right-padded, and lengths (B,)."""
+    lengths = np.minimum(histories.lengths, max_length)
+    values = histories.values if len(histories.values) else np.zeros(1, dtype=np.int32)
+    padded = gather_padded(values, histories.offsets[1:] - lengths, lengths)
+    return padded.astype(np.int64), lengths
+
+
+class NetworkScorer:
+    """Scores every item for many histories; item vectors are computed once."""
+
+    def __init__(self, network: Network, max_length: int) -> None:
+        """Freeze the network's present weights."""
+        self._network = network.eval()
+        self._max_length = max_length
+        with torch.inference_mode():
+            self._vectors = network.table.vectors()  # (V, D)
+            self._popular = network.table.log_frequency  # (V,)
+
+    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        """(B, V) scores; an empty history scores items by their popularity, unless users have vectors."""
+        with torch.inference_mode():
+            scores = self._states(users, histories) @ self._vectors.T
+            if self._network.backbone.uses_history:
+                empty = self._tensor(histories.lengths) == 0
+                if bool(empty.any()):
+                    scores[empty] = self._popular
+            return scores
+
+    def ratings(self, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> npt.NDArray[np.float64]:
+        """(n_targets,) predicted ratings of the targets of each user."""
+        with torch.inference_mode():
+            rows = self._tensor(targets.rows)
+            states = self._states(users, histories)[rows]
+            found = self._network.ratings(states, self._tensor(users)[rows], self._tensor(targets.values))
+            return found.double().cpu().numpy()
+
+    def _states(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        items, lengths = newest(histories, self._max_length)
+        return self._network.last_states(self._tensor(users), self._tensor(items), self._tensor(lengths))
+
+    def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.as_tensor(values.astype(np.int64), device=self._vectors.device)

@@ -1,0 +1,86 @@
+"""Everything that a stopped training run needs to go on exactly where it was, in one file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from p5core.files import write_tensors
+
+__all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    stage: int = 0
+    """stages that are finished"""
+
+    epoch: int = 0
+    """epochs of this stage that are finished"""
+
+    batch: int = 0
+    """batches of this epoch that are finished"""
+
+    step: int = 0
+    """optimiser steps of this stage"""
+
+    best: float | None = None
+    """best watched value of this stage, higher is better"""
+
+    n_worse: int = 0
+    """validations since the best one"""
+
+    seconds: float = 0.0
+    """training time of all stages"""
+
+    def next_batch(self, n: int = 1) -> Progress:
+        """After `n` batches and one optimiser step."""
+        return replace(self, batch=self.batch + n, step=self.step + 1)
+
+    def next_epoch(self) -> Progress:
+        """After an epoch."""
+        return replace(self, epoch=self.epoch + 1, batch=0)
+
+    def next_stage(self) -> Progress:
+        """After a stage."""
+        return Progress(stage=self.stage + 1, seconds=self.seconds)
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress) -> None:
+    """Write weights, optimiser moments, random state and counters; atomic, nothing pickled."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    if optimiser is not None:
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
+    """Read what `save_checkpoint` wrote: weights, optimiser state by parameter, counters; sets torch's random state."""
+    weights: dict[str, Tensor] = {}
+    moments: dict[int, dict[str, Any]] = {}
+    with safe_open(path, framework="pt") as stored:
+        for name in stored.keys():
+            kind, _, rest = name.partition(".")
+            if kind == "network":
+                weights[rest] = stored.get_tensor(name)
+            elif kind == "optimiser":
+                index, _, key = rest.partition(".")
+                moments.setdefault(int(index), {})[key] = stored.get_tensor(name)
+            elif name == "random.cpu":
+                torch.set_rng_state(stored.get_tensor(name))
+            elif torch.cuda.is_available():
+                torch.cuda.set_rng_state(stored.get_tensor(name))
+        progress = Progress(**json.loads(stored.metadata()["progress"]))
+    return weights, moments, progress

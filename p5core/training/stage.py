@@ -1,0 +1,249 @@
+"""One stage: what it trains on, and one visible loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from p5core.data.batch import NO_TARGET, Batch, Rows
+from p5core.errors import TrainingError
+from p5core.experiment import StageConfig
+from p5core.files import write_tensors
+from p5core.model.network import Network
+from p5core.parts.task import Task, TrainingData
+from p5core.training.checkpoint import Progress, save_checkpoint
+from p5core.training.schedule import build_optimiser, build_schedule
+
+__all__ = ["Follower", "Moments", "Stage", "StopRequestedError", "Validation", "train_stage"]
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+SECONDS_BETWEEN_EVENTS = 0.5
+
+Validation = Callable[[Network], Mapping[str, float]]
+"""Measures the network on held-out events: metric label → value."""
+
+Moments = Mapping[int, Mapping[str, Any]]
+"""What the optimiser remembers, by number of the parameter."""
+
+
+class StopRequestedError(Exception):
+    """Training was asked to stop and has saved where it stands."""
+
+
+class Follower(Protocol):
+    """Who is told how training goes, and who may ask it to stop."""
+
+    def event(self, kind: str, **figures: Any) -> None:
+        """Take figures of the run."""
+
+    def stop_requested(self) -> bool:
+        """True when training should save and stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What one stage needs."""
+
+    index: int
+    config: StageConfig
+    tasks: Sequence[Task]
+    data: TrainingData
+    validate: Validation
+    watch: str
+    higher_is_better: bool
+    seed: int
+    folder: Path
+    """where `last.safetensors` and `best.safetensors` are kept"""
+
+    def rng(self, *place: int) -> np.random.Generator:
+        """The generator of one place in the stage, such as (epoch, task, batch): no state to save."""
+        return np.random.default_rng([self.seed, self.index, *place])
+
+
+def train_stage(
+    network: Network,
+    stage: Stage,
+    fabric: Fabric,
+    follower: Follower,
+    progress: Progress,
+    moments: Moments | None = None,
+) -> Progress:
+    """Train one stage from `progress` on, then put its best weights into the network.
+
+    Raises StopRequestedError after saving when the follower asks for it, TrainingError when the loss is not finite.
+    """
+    loop = _Loop(network, stage, fabric, follower, progress, moments)
+    while loop.progress.epoch < stage.config.epochs:
+        loop.train_epoch()
+        if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.config.epochs:
+            loop.validate()
+        loop.save(at_least_every=SECONDS_BETWEEN_CHECKPOINTS)
+        if 0 < stage.config.patience <= loop.progress.n_worse:
+            follower.event("early_stop", stage=stage.config.name, epoch=loop.progress.epoch)
+            break
+    network.load_state_dict(load_file(stage.folder / "best.safetensors"))
+    return loop.timed().next_stage()
+
+
+class _Objective(nn.Module):
+    """The weighted sum of the task losses as one module, so that Fabric can put precision and devices around it."""
+
+    def __init__(self, network: Network, stage: Stage) -> None:
+        super().__init__()
+        self.network = network
+        self._tasks = list(zip(stage.tasks, (spec.weight for spec in stage.config.tasks), strict=True))
+
+    def forward(self, batches: list[dict[str, Tensor]], shares: list[float]) -> Tensor:
+        losses = [
+            weight * share * task.loss(self.network, Batch(**tensors))
+            for (task, weight), tensors, share in zip(self._tasks, batches, shares, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+
+class _Loop:
+    """The state of a stage while it trains."""
+
+    def __init__(
+        self,
+        network: Network,
+        stage: Stage,
+        fabric: Fabric,
+        follower: Follower,
+        progress: Progress,
+        moments: Moments | None,
+    ) -> None:
+        self.stage, self.fabric, self.follower, self.progress = stage, fabric, follower, progress
+        self.network = network
+        optimiser = build_optimiser(network, stage.config.optimiser)
+        if moments:
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.module, self.optimiser = fabric.setup(_Objective(network, stage), optimiser)
+        self.n_batches = max(len(plan) for plan in self.plans(0))
+        n_steps = -(-self.n_batches // stage.config.optimiser.accumulate) * stage.config.epochs
+        self.schedule = build_schedule(optimiser, stage.config.optimiser, n_steps, progress.step)
+        self.saved_at = self.told_at = self.began_at = time.monotonic()
+        self.share_at_begin = self.share_done()
+        self.losses: list[Tensor] = []
+        self.n_events = 0
+
+    def plans(self, epoch: int) -> list[Sequence[Rows]]:
+        return [task.plan(self.stage.data, self.stage.rng(epoch, nth)) for nth, task in enumerate(self.stage.tasks)]
+
+    def train_epoch(self) -> None:
+        plans = self.plans(self.progress.epoch)
+        self.module.train()
+        while self.progress.batch < self.n_batches:
+            last = min(self.progress.batch + self.stage.config.optimiser.accumulate, self.n_batches)
+            self.train_step([self.batches(plans, nth) for nth in range(self.progress.batch, last)])
+            self.tell()
+            if self.follower.stop_requested():
+                self.save()
+                raise StopRequestedError
+        self.progress = self.progress.next_epoch()
+
+    def batches(self, plans: list[Sequence[Rows]], nth: int) -> list[Batch]:
+        """One batch of each task; a task with a shorter plan starts over."""
+        place = (self.progress.epoch, nth)
+        return [
+            task.batch(self.stage.data, plan[nth % len(plan)], self.stage.rng(*place, which)).to(self.fabric.device)
+            for which, (task, plan) in enumerate(zip(self.stage.tasks, plans, strict=True))
+        ]
+
+    def train_step(self, group: list[list[Batch]]) -> None:
+        """One optimiser step over a group of batches, each weighted by its targets: as if they were one batch."""
+        targets = torch.tensor([[int((one.targets != NO_TARGET).sum()) for one in batches] for batches in group])
+        shares = (targets / targets.sum(dim=0)).tolist()
+        total = torch.zeros((), device=self.fabric.device)
+        for nth, batches in enumerate(group):
+            with self.fabric.no_backward_sync(self.module, enabled=nth < len(group) - 1):
+                loss = self.module([_tensors(batch) for batch in batches], shares[nth])
+                self.fabric.backward(loss)
+            total += loss.detach()
+        self.fabric.clip_gradients(
+            self.module, self.optimiser, max_norm=self.stage.config.optimiser.clip_norm, error_if_nonfinite=False
+        )
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.schedule.step()
+        self.losses.append(total)
+        self.n_events += int(targets.sum())
+        self.progress = self.progress.next_batch(len(group))
+
+    def tell(self) -> None:
+        now = time.monotonic()
+        if now - self.told_at < SECONDS_BETWEEN_EVENTS:
+            return
+        done = self.share_done()
+        self.follower.event(
+            "step",
+            stage=self.stage.config.name,
+            epoch=self.progress.epoch + 1,
+            step=self.progress.step,
+            loss=self.mean_loss(),
+            learning_rate=self.optimiser.param_groups[0]["lr"],
+            events_per_second=self.n_events / (now - self.told_at),
+            share=done,
+            eta_seconds=(now - self.began_at) * (1 - done) / max(done - self.share_at_begin, 1e-9),
+        )
+        self.told_at, self.n_events = now, 0
+
+    def mean_loss(self) -> float:
+        """Mean loss since it was last asked for; raises TrainingError when it is not finite."""
+        mean = float(torch.stack(self.losses).mean()) if self.losses else 0.0
+        self.losses = []
+        if not np.isfinite(mean):
+            raise TrainingError(
+                f"The loss is {mean} at step {self.progress.step} of stage '{self.stage.config.name}'. "
+                "Lower optimiser.learning_rate or optimiser.clip_norm; the last checkpoint is kept."
+            )
+        return mean
+
+    def share_done(self) -> float:
+        return (self.progress.epoch + self.progress.batch / self.n_batches) / self.stage.config.epochs
+
+    def validate(self) -> None:
+        loss = self.mean_loss()
+        figures = self.stage.validate(self.network)
+        value = figures[self.stage.watch] * (1 if self.stage.higher_is_better else -1)
+        is_best = self.progress.best is None or value > self.progress.best
+        if is_best:
+            write_tensors(self.stage.folder / "best.safetensors", self.network.state_dict())
+        self.progress = replace(
+            self.progress,
+            best=value if is_best else self.progress.best,
+            n_worse=0 if is_best else self.progress.n_worse + 1,
+        )
+        self.follower.event(
+            "validation",
+            stage=self.stage.config.name,
+            epoch=self.progress.epoch,
+            step=self.progress.step,
+            loss=loss,
+            best=is_best,
+            share=self.share_done(),
+            **figures,
+        )
+
+    def timed(self) -> Progress:
+        """The progress with the time of this process added."""
+        return replace(self.progress, seconds=self.progress.seconds + time.monotonic() - self.began_at)
+
+    def save(self, at_least_every: float = 0.0) -> None:
+        if time.monotonic() - self.saved_at < at_least_every:
+            return
+        save_checkpoint(self.stage.folder / "last.safetensors", self.network, self.optimiser.optimizer, self.timed())
+        self.saved_at = time.monotonic()
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    return {name: cast(Tensor, value) for name, value in vars(batch).items() if value is not None}

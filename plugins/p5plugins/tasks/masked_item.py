@@ -1,0 +1,80 @@
+"""Masked-item prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from p5core.config import Config
+from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_windows, gather_padded
+from p5core.data.dataset import Events
+from p5core.errors import ConfigError
+from p5core.model.network import Network
+from p5core.parts.backbone import Backbone
+from p5core.parts.task import Task, TrainingData
+
+__all__ = ["MaskedItem", "MaskedItemConfig"]
+
+
+class MaskedItemConfig(Config):
+    """Options of masked-item prediction."""
+
+    share: float = Field(0.3, gt=0, lt=1)
+    """Share of a history's items that is hidden, on average; one at least."""
+
+    last_share: float = Field(0.2, ge=0, le=1)
+    """Share of histories in which the last item alone is hidden, as it is when the model serves."""
+
+
+class MaskedItem(Task):
+    """Find hidden items from both sides (BERT4Rec, arXiv 1904.06690)."""
+
+    name = "masked_item"
+    Config = MaskedItemConfig
+    config: MaskedItemConfig
+
+    @classmethod
+    def check(cls, backbone: type[Backbone], events: Events) -> None:
+        """A causal backbone would never see the right side of a hidden item."""
+        if backbone.causal or not backbone.uses_history:
+            raise ConfigError(
+                f"Task 'masked_item' needs a bidirectional backbone such as 'bert'; '{backbone.name}' is none. "
+                "Use the task 'next_item' with it."
+            )
+        if not (np.diff(events.offsets) > 1).any():
+            raise ConfigError("Task 'masked_item' needs a user with two training events or more; there is none.")
+
+    def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Rows]:
+        """Each event lies in one window; windows of one event are left out."""
+        return bucket_by_length(cut_windows(data.events, data.max_length, 0, min_size=2), data.token_budget, rng)
+
+    def batch(self, data: TrainingData, rows: Rows, rng: np.random.Generator) -> Batch:
+        """Histories with some items hidden, which are the targets."""
+        items = gather_padded(data.events.items, rows.starts, rows.lengths)  # (B, T)
+        masked = self._masked(rng, rows.lengths, items.shape[1])
+        return Batch(
+            users=torch.from_numpy(rows.users.astype(np.int64)),
+            items=torch.from_numpy(items.astype(np.int64)),
+            lengths=torch.from_numpy(rows.lengths),
+            targets=torch.from_numpy(np.where(masked, items, NO_TARGET).astype(np.int64)),
+            masked=torch.from_numpy(masked),
+        )
+
+    def _masked(self, rng: np.random.Generator, lengths: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.bool_]:
+        """(B, T) bool; one place of each history is drawn for certain, in case the share draws none."""
+        places = np.arange(width)
+        drawn = (rng.random((len(lengths), width)) < self.config.share) & (places < lengths[:, None])
+        certain = places == rng.integers(0, lengths)[:, None]
+        drawn |= certain & ~drawn.any(axis=1, keepdims=True)
+        only_last = rng.random(len(lengths)) < self.config.last_share
+        return np.where(only_last[:, None], places == lengths[:, None] - 1, drawn)
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """The ranking loss over all hidden items of the batch."""
+        wanted = batch.targets != NO_TARGET
+        return self.loss_function(network.states(batch)[wanted], batch.targets[wanted], network.table)
