@@ -62,7 +62,17 @@ class Stage:
     higher_is_better: bool
     seed: int
     folder: Path
-    """where `last.safetensors` and `best.safetensors` are kept"""
+    """where checkpoints are kept"""
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best validation so far."""
+        return self.folder / f"best-{self.index}.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """Where a stopped run goes on, whatever its stage."""
+        return self.folder / "last.safetensors"
 
     def rng(self, *place: int) -> np.random.Generator:
         """The generator of one place in the stage, such as (epoch, task, batch): no state to save."""
@@ -90,7 +100,7 @@ def train_stage(
         if 0 < stage.config.patience <= loop.progress.n_worse:
             follower.event("early_stop", stage=stage.config.name, epoch=loop.progress.epoch)
             break
-    network.load_state_dict(load_file(stage.folder / "best.safetensors"))
+    network.load_state_dict(load_file(stage.best))
     return loop.timed().next_stage()
 
 
@@ -217,7 +227,7 @@ class _Loop:
         value = figures[self.stage.watch] * (1 if self.stage.higher_is_better else -1)
         is_best = self.progress.best is None or value > self.progress.best
         if is_best:
-            write_tensors(self.stage.folder / "best.safetensors", self.network.state_dict())
+            write_tensors(self.stage.best, self.network.state_dict())
         self.progress = replace(
             self.progress,
             best=value if is_best else self.progress.best,
@@ -241,7 +251,7 @@ class _Loop:
     def save(self, at_least_every: float = 0.0) -> None:
         if time.monotonic() - self.saved_at < at_least_every:
             return
-        save_checkpoint(self.stage.folder / "last.safetensors", self.network, self.optimiser.optimizer, self.timed())
+        save_checkpoint(self.stage.last, self.network, self.optimiser.optimizer, self.timed())
         self.saved_at = time.monotonic()
 
 

@@ -1,0 +1,72 @@
+"""One way of measuring, for the model and for what stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from p5core.data.dataset import Dataset
+from p5core.data.split import Holdout
+from p5core.evaluation.measure import Figure, measure
+from p5core.evaluation.outcome import CatalogueFacts, Outcome
+from p5core.evaluation.ranking import rank
+from p5core.evaluation.scorer import Scorer
+from p5core.experiment import EvaluateConfig
+from p5core.model.network import Network
+from p5core.model.scoring import NetworkScorer
+from p5core.parts.metric import Metric
+
+__all__ = ["Judge", "domain_items"]
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Ranks held-out items by any scorer, always in the same way."""
+
+    holdout: Holdout
+    facts: CatalogueFacts
+    metrics: Sequence[Metric]
+    config: EvaluateConfig
+    candidate_items: npt.NDArray[np.int32] | None
+    """items that may be recommended; None for the whole catalogue"""
+
+    max_length: int
+    seed: int
+
+    def outcome(self, scorer: Scorer) -> Outcome:
+        """Rank everything that the metrics need."""
+        cut_offs = [getattr(metric.config, "k", 1) for metric in self.metrics]
+        return rank(
+            scorer,
+            self.holdout,
+            self.facts,
+            {metric.needs for metric in self.metrics},
+            k=max(cut_offs),
+            exclude_seen=self.config.exclude_seen,
+            candidates=self.config.candidates,
+            candidate_items=self.candidate_items,
+            memory_mb=self.config.memory,
+            seed=self.seed,
+        )
+
+    def figures(self, scorer: Scorer) -> dict[str, Figure]:
+        """Metric label → figure with its interval."""
+        return measure(self.outcome(scorer), self.metrics, self.config.resamples, self.seed)
+
+    def validate(self, network: Network) -> dict[str, float]:
+        """Metric label → value of a network as it stands, without intervals."""
+        training = network.training
+        found = measure(self.outcome(NetworkScorer(network, self.max_length)), self.metrics, 0, self.seed)
+        network.train(training)
+        return {label: figure.value for label, figure in found.items()}
+
+
+def domain_items(dataset: Dataset) -> npt.NDArray[np.int32] | None:
+    """Codes of the items of the domains that this data set has events of; None when that is the whole catalogue."""
+    if len(dataset.catalogue.domains) == 1:
+        return None
+    domains = np.unique(dataset.event_domains)
+    return np.flatnonzero(np.isin(dataset.catalogue.domain_codes, domains)).astype(np.int32)

@@ -1,0 +1,117 @@
+"""Who is told how a run goes: the files in its folder, trackers, and the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, Protocol
+
+from p5core.files import write_json
+from p5core.parts.tracker import Tracker
+from p5core.runs import Run
+
+__all__ = ["Display", "RunLog", "catch_signals"]
+
+SECONDS_BETWEEN_STATUS = 1.0
+
+
+class Display(Protocol):
+    """Shows people how a run goes."""
+
+    def show(self, kind: str, figures: dict[str, Any]) -> None:
+        """Show one event."""
+
+    def say(self, text: str) -> None:
+        """Show a sentence or a table."""
+
+
+class RunLog:
+    """Writes every event of a run to its folder, its trackers and a display."""
+
+    def __init__(self, run: Run, trackers: Sequence[Tracker], display: Display | None, n_stages: int) -> None:
+        self.run = run
+        self._trackers = trackers
+        self._display = display
+        self._n_stages = n_stages
+        self._stages_done = 0
+        self._stop = False
+        self._status: dict[str, Any] = {"state": "starting", "pid": os.getpid()}
+        self._wrote_status = 0.0
+
+    def event(self, kind: str, **figures: Any) -> None:
+        """Append to `events.jsonl`, refresh `status.json`, tell trackers and the display."""
+        record = {"kind": kind, "time": _now(), **figures}
+        with (self.run.path / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record, allow_nan=True) + "\n")
+        if "share" in figures:
+            self._status["share"] = (self._stages_done + figures["share"]) / self._n_stages
+            self._status |= {key: figures[key] for key in ("stage", "epoch", "eta_seconds") if key in figures}
+        if kind == "stage":
+            self._stages_done = figures["finished"]
+        self._write_status(kind != "step")
+        for tracker in self._trackers:
+            tracker.log(record)
+        if self._display is not None:
+            self._display.show(kind, figures)
+
+    def say(self, text: str) -> None:
+        """Append a sentence to `log.txt` and show it."""
+        with (self.run.path / "log.txt").open("a", encoding="utf-8") as stream:
+            stream.write(f"{_now()} {text}\n")
+        if self._display is not None:
+            self._display.say(text)
+
+    def state(self, state: str, message: str = "") -> None:
+        """Set the state: "running", "done", "stopped" or "failed"."""
+        self._status |= {"state": state, "message": message}
+        self._write_status(now=True)
+
+    def request_stop(self) -> None:
+        """Ask training to save and stop."""
+        self._stop = True
+
+    def stop_requested(self) -> bool:
+        """True after a signal, or when somebody put a file `stop` into the folder."""
+        return self._stop or (self.run.path / "stop").exists()
+
+    def close(self) -> None:
+        """Close the trackers."""
+        (self.run.path / "stop").unlink(missing_ok=True)
+        for tracker in self._trackers:
+            tracker.close()
+
+    def _write_status(self, now: bool) -> None:
+        if now or time.monotonic() - self._wrote_status > SECONDS_BETWEEN_STATUS:
+            write_json(self.run.path / "status.json", {**self._status, "heartbeat": _now()})
+            self._wrote_status = time.monotonic()
+
+
+@contextmanager
+def catch_signals(log: RunLog) -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into a request to save and stop; a second Ctrl-C breaks off at once."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        log.say(f"{signal.Signals(number).name}: saving and stopping after this step. Ctrl-C again breaks off at once.")
+        log.request_stop()
+
+    try:
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # signals reach the main thread alone; elsewhere the file `stop` does the same
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,38 @@
+"""From a model section and a data set to a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from p5core.data.dataset import Dataset, Events
+from p5core.experiment import ModelConfig
+from p5core.model.item_table import ItemTable
+from p5core.model.network import Labels, Network
+from p5core.plugins import Registry
+
+__all__ = ["build_network", "count_items"]
+
+
+def build_network(
+    config: ModelConfig, registry: Registry, dataset: Dataset, rating_mean: float | None, seed: int
+) -> Network:
+    """Build an untrained network for the catalogue of `dataset`; equal seeds give equal weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoders = [
+            registry.choose("encoder", spec, f"model.encoders {spec.name}").build(dataset.catalogue, config.width)
+            for spec in config.encoders
+        ]
+        chosen = registry.choose("backbone", config.backbone, "model.backbone")
+        # A bidirectional backbone reads one more position: the mask at the end that asks for the next item.
+        length = config.max_length + (0 if chosen.part.causal else 1)
+        labels = Labels([str(one) for one in dataset.users.ids], dataset.catalogue.labels)
+        table = ItemTable(encoders, config.combine)
+        return Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean)
+
+
+def count_items(network: Network, events: Events) -> None:
+    """Tell the item table how often each item occurs among the training events."""
+    counts = np.bincount(events.items, minlength=network.table.n_items)
+    network.table.counts.copy_(torch.from_numpy(counts))

@@ -1,0 +1,256 @@
+"""From an experiment to a finished run folder, as plain functions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from p5core.data.store import read_dataset, write_dataset
+from p5core.errors import RunError
+from p5core.evaluation.baselines import Popularity
+from p5core.evaluation.facts import catalogue_facts
+from p5core.evaluation.judge import Judge, domain_items
+from p5core.evaluation.measure import Figure, choose_metrics
+from p5core.evaluation.report import plain_intervals, plain_values, protocol_note
+from p5core.evaluation.scorer import Scorer
+from p5core.experiment import EvaluateConfig, Experiment
+from p5core.files import write_json, write_tensors
+from p5core.follow import Display, RunLog, catch_signals
+from p5core.materials import Materials, gather, rebuild
+from p5core.model.build import build_network
+from p5core.model.neighbours import Neighbours, NeighboursConfig
+from p5core.model.network import Network
+from p5core.model.scoring import NetworkScorer
+from p5core.model.transfer import start_from
+from p5core.plugins import Registry, load_plugins
+from p5core.runs import Run, create_run, free_name, open_run
+from p5core.training.choose import metric_labels, watched_metric
+from p5core.training.fit import Material, fit
+from p5core.training.stage import StopRequestedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Judgement", "evaluate_run", "judge_all", "load_network", "materials_of", "resume", "run"]
+
+
+def run(
+    experiment: Experiment,
+    runs: Path | str = "runs",
+    name: str | None = None,
+    registry: Registry | None = None,
+    fold: tuple[int, int] | None = None,
+    display: Display | None = None,
+) -> Run:
+    """Load, prepare, train, evaluate and save an experiment; returns its finished run folder.
+
+    Nothing is written before data, parts and options were found to be right. Raises P5Error for what is wrong;
+    KeyboardInterrupt, after saving, when it was asked to stop.
+    """
+    registry = registry or load_plugins()
+    source = experiment.stages[0].from_run
+    known = _open_source(source, Path(runs)) if source else None
+    materials = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
+    network = _new_network(materials, registry)
+    if known:
+        _start_from_run(network, known, registry)
+    path = Path(runs) / (name or free_name(Path(runs), "run"))
+    folder = create_run(path, materials.experiment, materials.report, fold)
+    _write_data(folder, materials)
+    return _train_and_judge(folder, materials, network, registry, display)
+
+
+def resume(
+    folder: Run, registry: Registry | None = None, display: Display | None = None
+) -> Run:
+    """Go on with a run that was stopped, killed or has failed; ends as if it had not been interrupted."""
+    if folder.status().get("state") == "done":
+        raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")
+    registry = registry or load_plugins()
+    materials = materials_of(folder, registry)
+    network = _new_network(materials, registry)
+    source = materials.experiment.stages[0].from_run
+    if source and not folder.last_checkpoint.exists():
+        _start_from_run(network, _open_source(source, folder.path.parent), registry)
+    return _train_and_judge(folder, materials, network, registry, display)
+
+
+def _train_and_judge(
+    folder: Run, materials: Materials, network: Network, registry: Registry, display: Display | None
+) -> Run:
+    experiment = materials.experiment
+    trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
+    log = RunLog(folder, trackers, display, len(experiment.stages))
+    try:
+        log.state("running")
+        for sentence in materials.sentences:
+            log.say(sentence)
+        with catch_signals(log):
+            seconds = _fit(folder, materials, network, registry, log)
+        _judge_and_seal(folder, materials, network, registry, log, seconds)
+        log.state("done")
+    except (StopRequestedError, KeyboardInterrupt):
+        log.state("stopped")
+        raise KeyboardInterrupt(f"Saved in {folder.path}; go on with --resume.") from None
+    except BaseException as error:
+        log.state("failed", str(error))
+        raise
+    finally:
+        log.close()
+    return folder
+
+
+def _fit(folder: Run, materials: Materials, network: Network, registry: Registry, log: RunLog) -> float:
+    experiment = materials.experiment
+    judges = []
+    for stage, material in zip(experiment.stages, materials.stages, strict=True):
+        watch = watched_metric(stage, registry)
+        labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
+        judges.append((_judge(experiment, registry, material, labels, "validation"), watch))
+    return fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
+
+
+def _judge(
+    experiment: Experiment, registry: Registry, material: Material, labels: list[str], part: str
+) -> Judge:
+    """Who measures on one holdout; validation while training may take a sample of the users."""
+    holdout = getattr(material.split, part)
+    facts = catalogue_facts(material.split.train, material.dataset.n_items)
+    return Judge(
+        holdout,
+        facts,
+        choose_metrics(registry, labels),
+        experiment.evaluate,
+        domain_items(material.dataset),
+        experiment.model.max_length,
+        experiment.seed,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """Figures of the model and its baselines on both holdouts."""
+
+    figures: Mapping[str, Mapping[str, Mapping[str, Figure]]]
+    """"test" or "validation" → scorer → metric label → figure"""
+
+    metrics: list[Any]
+    note: str
+    """what the figures compare, in a sentence"""
+
+
+def judge_all(network: Network, materials: Materials, registry: Registry, labels: list[str]) -> Judgement:
+    """Measure the model beside its baselines on validation and test events."""
+    experiment, material = materials.experiment, materials.target
+    scorers = _scorers(network, experiment.evaluate, material, experiment.model.max_length)
+    figures: dict[str, dict[str, dict[str, Figure]]] = {}
+    for part in ("validation", "test"):
+        judge = _judge(experiment, registry, material, labels, part)
+        figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
+    note = protocol_note(experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
+    return Judgement(figures, list(choose_metrics(registry, labels)), note)
+
+
+def _scorers(network: Network, config: EvaluateConfig, material: Material, max_length: int) -> dict[str, Scorer]:
+    train, n_items = material.split.train, material.dataset.n_items
+    scorers: dict[str, Scorer] = {"model": NetworkScorer(network, max_length)}
+    if "popularity" in config.baselines:
+        scorers["popularity"] = Popularity.fit(train, n_items)
+    if "neighbours" in config.baselines:
+        scorers["neighbours"] = Neighbours.fit(train, n_items, NeighboursConfig())
+    return scorers
+
+
+def _judge_and_seal(
+    folder: Run, materials: Materials, network: Network, registry: Registry, log: RunLog, seconds: float
+) -> None:
+    labels = metric_labels(materials.experiment, registry, materials.experiment.stages[-1:])
+    judgement = judge_all(network, materials, registry, labels)
+    write_tensors(folder.weights, network.state_dict())
+    write_tensors(folder.path / "per_user.safetensors", _per_user(judgement, materials))
+    metrics = {
+        **{part: plain_values(figures) for part, figures in judgement.figures.items()},
+        "intervals": {part: plain_intervals(figures) for part, figures in judgement.figures.items()},
+        "protocol": judgement.note,
+        "n_test_users": len(materials.target.split.test),
+        "train_seconds": seconds,
+        "n_parameters": sum(one.numel() for one in network.parameters()),
+    }
+    write_json(folder.path / "metrics.json", metrics)
+    folder.seal()
+    shutil.rmtree(folder.checkpoints)
+    log.event("test", **metrics["test"]["model"])
+
+
+def _per_user(judgement: Judgement, materials: Materials) -> dict[str, Tensor]:
+    """What a paired test of two runs needs: test users and the value of each."""
+    import torch
+
+    found = {"users": torch.from_numpy(materials.target.split.test.users)}
+    for scorer, by_label in judgement.figures["test"].items():
+        for label, figure in by_label.items():
+            if figure.values is not None:
+                found[f"{scorer}/{label}"] = torch.from_numpy(figure.values)
+    return found
+
+
+def evaluate_run(
+    folder: Run, registry: Registry, changes: Mapping[str, Any], metrics: list[str] | None = None
+) -> Judgement:
+    """Measure a finished run again, with other options of [evaluate] if wanted; its own figures stay as they are."""
+    folder.verify()
+    materials = materials_of(folder, registry)
+    evaluate = materials.experiment.evaluate.model_copy(update=dict(changes))
+    experiment = materials.experiment.model_copy(update={"evaluate": evaluate})
+    labels = metrics or metric_labels(experiment, registry, experiment.stages[-1:])
+    changed = Materials(experiment, materials.target, materials.stages, materials.fold, {}, [])
+    return judge_all(load_network(folder, materials, registry), changed, registry, labels)
+
+
+def materials_of(folder: Run, registry: Registry) -> Materials:
+    """The data of a run as it was prepared, split in the same way."""
+    experiment = folder.experiment()
+    target = read_dataset(folder.data / "target")
+    own = [folder.data / f"stage-{index}" for index in range(len(experiment.stages))]
+    datasets = [read_dataset(path) if path.exists() else target for path in own]
+    return rebuild(experiment, registry, datasets, target, folder.fold())
+
+
+def load_network(folder: Run, materials: Materials, registry: Registry) -> Network:
+    """The trained network of a finished run."""
+    from safetensors.torch import load_file
+
+    network = _new_network(materials, registry)
+    network.load_state_dict(load_file(folder.weights))
+    return network.eval()
+
+
+def _new_network(materials: Materials, registry: Registry) -> Network:
+    experiment = materials.experiment
+    kinds = {registry.get("task", task.name).loss_kind for stage in experiment.stages for task in stage.tasks}
+    ratings = materials.target.split.train.ratings
+    mean = float(ratings.mean()) if "rating" in kinds and ratings is not None else None
+    return build_network(experiment.model, registry, materials.target.dataset, mean, experiment.seed)
+
+
+def _open_source(name: str, runs: Path) -> Run:
+    """The run to start from: a path, or a name among the runs."""
+    found = open_run(runs / name if (runs / name).exists() else Path(name))
+    found.verify()
+    return found
+
+
+def _start_from_run(network: Network, source: Run, registry: Registry) -> None:
+    materials = materials_of(source, registry)
+    old = load_network(source, materials, registry)
+    start_from(network, old.state_dict(), old.row_labels())
+
+
+def _write_data(folder: Run, materials: Materials) -> None:
+    write_dataset(folder.data / "target", materials.target.dataset)
+    for index, material in enumerate(materials.stages):
+        if material is not materials.target:
+            write_dataset(folder.data / f"stage-{index}", material.dataset)

@@ -1,0 +1,162 @@
+"""Run folders: what is written while a run goes on, and how a finished one is trusted.
+
+    runs/NAME/
+      run.json              format, version, fold
+      experiment.toml       what runs, every option spelt out
+      report.json           what preparation and split did
+      data/                 the prepared data set
+      status.json           state, pid, heartbeat, share done, time left
+      events.jsonl, log.txt losses and metrics as they come; the same for people
+      checkpoints/          last and best weights while training
+      weights.safetensors   the trained network
+      metrics.json          figures of model and baselines
+      per_user.safetensors  figures of each test user, for paired tests
+      manifest.json         SHA-256 of all files that must not change
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from p5core.errors import RunError
+from p5core.experiment import Experiment, dump_experiment, load_experiment
+from p5core.files import read_json, sha256, write_json, write_text
+
+__all__ = ["FORMAT", "Run", "create_run", "free_name", "list_runs", "open_run", "replace_run"]
+
+FORMAT = 1
+"""Version of the folder's layout; a folder of another one is refused."""
+
+SEALED = ("run.json", "experiment.toml", "report.json", "weights.safetensors", "metrics.json", "per_user.safetensors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and where everything in it lies."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the folder."""
+        return self.path.name
+
+    @property
+    def data(self) -> Path:
+        """The prepared data set."""
+        return self.path / "data"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights while training."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where a stopped run goes on."""
+        return self.checkpoints / "last.safetensors"
+
+    def experiment(self) -> Experiment:
+        """What this run is."""
+        return load_experiment(self.path / "experiment.toml")
+
+    def fold(self) -> tuple[int, int] | None:
+        """(i, n) of a cross-validation fold."""
+        fold = read_json(self.path / "run.json")["fold"]
+        return None if fold is None else (fold[0], fold[1])
+
+    def status(self) -> dict[str, Any]:
+        """The latest state; empty before anything was written."""
+        path = self.path / "status.json"
+        return dict(read_json(path)) if path.exists() else {}
+
+    def metrics(self) -> dict[str, Any]:
+        """The figures of a finished run; raises RunError when it is not finished."""
+        path = self.path / "metrics.json"
+        if not path.exists():
+            state = self.status().get("state", "unknown")
+            raise RunError(f"Run {self.path} has no metrics yet (state: {state}). Finish it with 'p5 run ... --resume'.")
+        return dict(read_json(path))
+
+    def seal(self) -> None:
+        """Record the hashes of all files that must not change any more."""
+        files = [*(self.path / name for name in SEALED), *sorted(self.data.rglob("*.*"))]
+        hashes = {str(path.relative_to(self.path)): sha256(path) for path in files if path.is_file()}
+        write_json(self.path / "manifest.json", {"format": FORMAT, "files": hashes})
+
+    def verify(self) -> None:
+        """Raise RunError when a sealed file is missing or was changed."""
+        manifest = self.path / "manifest.json"
+        if not manifest.exists():
+            state = self.status().get("state", "unknown")
+            raise RunError(f"Run {self.path} is not finished (state: {state}). Finish it with 'p5 run ... --resume'.")
+        for name, expected in read_json(manifest)["files"].items():
+            path = self.path / name
+            if not path.is_file():
+                raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
+            if sha256(path) != expected:
+                raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
+
+
+def create_run(path: Path, experiment: Experiment, report: Mapping[str, Any], fold: tuple[int, int] | None) -> Run:
+    """Make a run folder; raises RunError when it exists."""
+    if path.exists():
+        raise RunError(f"Run folder {path} exists. Choose another --name, go on with --resume, or delete it first.")
+    run = Run(path)
+    run.checkpoints.mkdir(parents=True)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"format": FORMAT, "p5": version("p5rec"), "created": started, "fold": fold}
+    write_json(path / "run.json", about)
+    write_text(path / "experiment.toml", dump_experiment(experiment))
+    write_json(path / "report.json", report)
+    return run
+
+
+def open_run(path: Path) -> Run:
+    """Find a run folder; raises RunError when it is none or of another version."""
+    about = path / "run.json"
+    if not about.is_file():
+        raise RunError(f"{path} is no run folder: it has no run.json. 'p5 runs list' shows the runs there are.")
+    try:
+        found = read_json(about)["format"]
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{about} cannot be read; the file is damaged. Restore it from a copy or run again.") from None
+    if found != FORMAT:
+        raise RunError(
+            f"Run {path} has format {found}; this version of P5 reads format {FORMAT}. Open it with the version that "
+            "made it, or run its experiment.toml again."
+        )
+    return Run(path)
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """All run folders in `folder` and one level below (folds), newest first."""
+    found = [about.parent for pattern in ("*/run.json", "*/*/run.json") for about in folder.glob(pattern)]
+    return [Run(path) for path in sorted(found, key=lambda one: (one / "run.json").stat().st_mtime, reverse=True)]
+
+
+def free_name(folder: Path, stem: str) -> str:
+    """`stem`, or `stem-2`, `stem-3` … when it is taken."""
+    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 10_000))
+    return next(name for name in names if not (folder / name).exists())
+
+
+def replace_run(new: Path, old: Path) -> Run:
+    """Put a finished run folder in the place of another one."""
+    if old.exists():
+        if not (old / "run.json").is_file():
+            raise RunError(f"{old} is no run folder and is left alone. Move it away and try again.")
+        shutil.rmtree(old)
+    new.rename(old)
+    return Run(old)
