@@ -194,6 +194,8 @@ def _per_user(judgement: Judgement, materials: Materials) -> dict[str, Tensor]:
         for label, figure in by_label.items():
             if figure.values is not None:
                 found[f"{scorer}/{label}"] = torch.from_numpy(figure.values)
+            if figure.weights is not None:
+                found[f"{scorer}/{label}/weights"] = torch.from_numpy(figure.weights)
     return found
 
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,6 +82,12 @@ class Run:
         path = self.path / "status.json"
         return dict(read_json(path)) if path.exists() else {}
 
+    def state(self) -> str:
+        """The state; a run that claims to be running without a living process is "crashed"."""
+        status = self.status()
+        state = str(status.get("state", "unknown"))
+        return "crashed" if state in ("starting", "running") and not _is_alive(status) else state
+
     def metrics(self) -> dict[str, Any]:
         """The figures of a finished run; raises RunError when it is not finished."""
         path = self.path / "metrics.json"
@@ -107,6 +114,17 @@ class Run:
                 raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
             if sha256(path) != expected:
                 raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
+
+
+def _is_alive(status: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a status still lives on this machine."""
+    try:
+        os.kill(int(status["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and belongs to somebody else
+        return True
+    return True
 
 
 def create_run(path: Path, experiment: Experiment, report: Mapping[str, Any], fold: tuple[int, int] | None) -> Run:

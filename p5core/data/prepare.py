@@ -1,14 +1,22 @@
-"""Cleaning and encoding on DuckDB."""
+"""Cleaning and encoding on DuckDB, so that ten thousand and a hundred million rows take the same code."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from p5core.config import Config
+from p5core.data.clean import clean
+from p5core.data.dataset import Dataset
+from p5core.data.encode import encode
+from p5core.data.raw import RawData
+from p5core.data.report import PrepareReport
+from p5core.data.staging import Workspace, stage
 
-__all__ = ["PrepareConfig"]
+__all__ = ["PrepareConfig", "prepare"]
 
 
 class PrepareConfig(Config):
@@ -26,5 +34,29 @@ class PrepareConfig(Config):
     min_item_events: int = Field(1, ge=1)
     """Items with fewer events are dropped, again and again until nothing changes (k-core)."""
 
-    memory_limit: str = "1GB"
-    """What DuckDB may hold in memory before it spills to disk."""
+    memory_limit: str = Field("1GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$")
+    """What DuckDB may hold in memory before it spills to disk, such as "600MB"."""
+
+
+def prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport]:
+    """Clean, encode and sort an interaction log.
+
+    Steps: drop events without ids or time; read times; drop ratings below the minimum; keep one event of each user and
+    item; drop rare users and items to a fixed point; encode; sort. Events are sorted by user and time; events of one
+    user at the same time keep the order of the source. Codes follow the order of raw ids (of domain and raw id for
+    items), so they do not depend on the order of rows.
+
+    Raises DataError, with source, row and column where they are known, when the data cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as folder:
+        with Workspace.open(Path(folder), config.memory_limit) as workspace:
+            staged = stage(workspace, raw)
+            cleaned = clean(
+                workspace,
+                staged,
+                keep=config.keep,
+                min_rating=config.min_rating,
+                min_user_events=config.min_user_events,
+                min_item_events=config.min_item_events,
+            )
+            return encode(workspace, raw, staged, cleaned)

@@ -144,6 +144,7 @@ class _Loop:
         self.saved_at = self.told_at = self.began_at = time.monotonic()
         self.share_at_begin = self.share_done()
         self.losses: list[Tensor] = []
+        self.epoch_losses: list[float] = []
         self.n_events = 0
 
     def plans(self, epoch: int) -> list[Sequence[Rows]]:
@@ -199,7 +200,7 @@ class _Loop:
             stage=self.stage.config.name,
             epoch=self.progress.epoch + 1,
             step=self.progress.step,
-            loss=self.mean_loss(),
+            loss=self.recent_loss(),
             learning_rate=self.optimiser.param_groups[0]["lr"],
             events_per_second=self.n_events / (now - self.told_at),
             share=done,
@@ -207,10 +208,12 @@ class _Loop:
         )
         self.told_at, self.n_events = now, 0
 
-    def mean_loss(self) -> float:
-        """Mean loss since it was last asked for; raises TrainingError when it is not finite."""
-        mean = float(torch.stack(self.losses).mean()) if self.losses else 0.0
+    def recent_loss(self) -> float:
+        """Mean loss of the steps since it was last asked for; raises TrainingError when it is not finite."""
+        found = torch.stack(self.losses).tolist() if self.losses else []
         self.losses = []
+        self.epoch_losses += found
+        mean = float(np.mean(found)) if found else self.epoch_losses[-1]
         if not np.isfinite(mean):
             raise TrainingError(
                 f"The loss is {mean} at step {self.progress.step} of stage '{self.stage.config.name}'. "
@@ -222,7 +225,8 @@ class _Loop:
         return (self.progress.epoch + self.progress.batch / self.n_batches) / self.stage.config.epochs
 
     def validate(self) -> None:
-        loss = self.mean_loss()
+        self.recent_loss()
+        loss, self.epoch_losses = float(np.mean(self.epoch_losses)), []
         figures = self.stage.validate(self.network)
         value = figures[self.stage.watch] * (1 if self.stage.higher_is_better else -1)
         is_best = self.progress.best is None or value > self.progress.best

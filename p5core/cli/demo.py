@@ -1,0 +1,79 @@
+"""`p5 demo`."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import click
+
+__all__ = ["DEMO", "demo"]
+
+DEMO = """
+[data]
+name = "movielens"
+
+[prepare]
+min_user_events = 5
+min_item_events = 5
+
+[split]
+name = "leave_one_out"
+
+[model]
+width = 64
+max_length = 100
+dropout = 0.2
+encoders = [{ name = "id" }, { name = "categories", columns = ["genres"] }]
+backbone = { name = "bert", n_layers = 2, n_heads = 2 }
+
+[[stages]]
+name = "pretrain"
+tasks = [{ name = "masked_item" }]
+epochs = 60
+validate_every = 10
+token_budget = 4096
+optimiser = { learning_rate = 3e-3 }
+
+[[stages]]
+name = "finetune"
+tasks = [{ name = "next_item" }]
+epochs = 60
+validate_every = 5
+token_budget = 4096
+optimiser = { learning_rate = 1e-3 }
+
+[evaluate]
+metrics = ["hr@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10"]
+"""
+
+
+@click.command()
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie.")
+def demo(runs: Path) -> None:
+    """Train on MovieLens-100K, evaluate beside baselines, and recommend."""
+    from rich.console import Console
+
+    from p5core import pipeline
+    from p5core.cli.recommend import recommendation_table
+    from p5core.cli.run import print_figures
+    from p5core.display import Terminal
+    from p5core.experiment import parse_experiment
+    from p5core.plugins import load_plugins
+    from p5core.recommender import Recommender
+    from p5core.runs import replace_run
+
+    console, registry = Console(), load_plugins()
+    unfinished = runs / ".demo"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    new = pipeline.run(
+        parse_experiment(tomllib.loads(DEMO), "demo"), runs, unfinished.name, registry, None, Terminal(console)
+    )
+    finished = replace_run(new.path, runs / "demo")
+    print_figures(finished, console)
+    recommender = Recommender.load(finished.path, registry)
+    user = 1
+    latest = ", ".join(str(title) for _, title in recommender.history(user)[-3:])
+    console.print(f"User {user} last watched {latest}.", highlight=False)
+    console.print(recommendation_table(recommender.recommend_user(user, 5, n_reasons=2), f"For user {user}"))

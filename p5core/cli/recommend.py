@@ -1,0 +1,63 @@
+"""`p5 recommend`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from p5core.recommender import Reason, Recommendation
+
+__all__ = ["recommend", "recommendation_table"]
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--history", help="Raw item ids, oldest first, with commas between.")
+@click.option("--user", help="A user of the data instead of a history.")
+@click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def recommend(run: Path, history: str | None, user: str | None, k: int, as_json: bool) -> None:
+    """Recommend items with a finished RUN, and say why."""
+    from rich.console import Console
+
+    from p5core.recommender import Recommender
+
+    if (history is None) == (user is None):
+        raise click.UsageError("Give either --history or --user.")
+    recommender = Recommender.load(run)
+    if user is not None:
+        found = recommender.recommend_user(user, k, n_reasons=2)
+    else:
+        raw = [one.strip() for one in (history or "").split(",") if one.strip()]
+        found = recommender.recommend(raw, k, n_reasons=2)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False))
+    else:
+        Console().print(recommendation_table(found))
+
+
+def recommendation_table(found: Sequence[Recommendation], title: str = "") -> Table:
+    """Recommended items with titles, scores and the history items that pulled them up."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title) or None)
+    for column in ("", "item", "title", "score", "because of"):
+        table.add_column(column, justify="right" if column in ("", "score") else "left")
+    for place, one in enumerate(found, start=1):
+        because = ", ".join(_name(reason) for reason in one.reasons)
+        table.add_row(str(place), escape(str(one.item)), escape(one.title or ""), f"{one.score:.2f}", escape(because))
+    return table
+
+
+def _name(reason: Reason) -> str:
+    return reason.title or str(reason.item)

@@ -1,0 +1,158 @@
+"""`p5 run` and `p5 evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from p5core.experiment import Experiment
+    from p5core.plugins import Registry
+    from p5core.runs import Run
+
+__all__ = ["evaluate", "print_figures", "run"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the file.")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie.")
+@click.option("--name", help="Name of the run; the file's name otherwise.")
+@click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
+@click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
+def run(
+    file: Path,
+    assignments: tuple[str, ...],
+    runs: Path,
+    name: str | None,
+    is_resumed: bool,
+    folds: int | None,
+    source: str | None,
+) -> None:
+    """Train and evaluate the experiment FILE."""
+    from rich.console import Console
+
+    from p5core.experiment import load_experiment
+    from p5core.plugins import load_plugins
+    from p5core.runs import free_name
+
+    registry, console = load_plugins(), Console()
+    if source is not None:
+        assignments = (*assignments, f"stages.0.from={source}")
+    experiment = load_experiment(file, assignments)
+    if is_resumed:
+        _resume(experiment, registry, runs / (name or file.stem), console)
+    elif folds is not None:
+        _cross_validate(experiment, registry, runs, name or free_name(runs, file.stem), folds, console)
+    else:
+        _run_once(experiment, registry, runs, name or free_name(runs, file.stem), None, console)
+
+
+def _run_once(
+    experiment: Experiment, registry: Registry, runs: Path, name: str, fold: tuple[int, int] | None, console: Console
+) -> Run:
+    from p5core import pipeline
+    from p5core.display import Terminal
+
+    finished = pipeline.run(experiment, runs, name, registry, fold, Terminal(console))
+    print_figures(finished, console)
+    return finished
+
+
+def _resume(experiment: Experiment, registry: Registry, path: Path, console: Console) -> None:
+    from p5core import pipeline
+    from p5core.data.store import read_dataset
+    from p5core.display import Terminal
+    from p5core.errors import ConfigError
+    from p5core.runs import open_run
+    from p5core.training.choose import resolve_losses
+
+    folder = open_run(path)
+    wanted, _ = resolve_losses(experiment, registry, read_dataset(folder.data / "target").n_items)
+    if wanted != folder.experiment():
+        raise ConfigError(
+            f"The experiment differs from the one that run {path} was started with ({path}/experiment.toml). "
+            "Resume with the same file and --set values, or start a new run with another --name."
+        )
+    pipeline.resume(folder, registry, Terminal(console))
+    print_figures(folder, console)
+
+
+def _cross_validate(
+    experiment: Experiment, registry: Registry, runs: Path, name: str, n_folds: int, console: Console
+) -> None:
+    import statistics
+
+    from p5core.files import write_json
+
+    finished = []
+    for fold in range(n_folds):
+        console.print(f"Fold {fold + 1} of {n_folds}", style="bold")
+        finished.append(_run_once(experiment, registry, runs / name, f"fold-{fold + 1}", (fold, n_folds), console))
+    figures = [one.metrics()["test"] for one in finished]
+    summary: dict[str, Any] = {}
+    for scorer, by_label in figures[0].items():
+        values = {label: [one[scorer][label] for one in figures] for label in by_label}
+        summary[scorer] = {
+            label: {"mean": statistics.fmean(found), "deviation": statistics.stdev(found), "folds": found}
+            for label, found in values.items()
+            if None not in found
+        }
+    write_json(runs / name / "folds.json", {"test": summary, "n_folds": n_folds})
+    _print_summary(summary, n_folds, console)
+    console.print(f"Folds: {runs / name}", highlight=False)
+
+
+def _print_summary(summary: dict[str, Any], n_folds: int, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"Test, mean ± standard deviation over {n_folds} folds")
+    table.add_column("metric")
+    for scorer in summary:
+        table.add_column(scorer, justify="right")
+    for label in summary["model"]:
+        found = [by_label.get(label) for by_label in summary.values()]
+        table.add_row(label, *(f"{one['mean']:.4f} ± {one['deviation']:.4f}" if one else "–" for one in found))
+    console.print(table)
+
+
+def print_figures(run: Run, console: Console) -> None:
+    """Print the test figures of a finished run, its protocol and where it lies."""
+    from p5core.cli.tables import stored_table
+
+    metrics = run.metrics()
+    console.print(stored_table(metrics, "test", f"Test, {metrics['n_test_users']:,} users"))
+    console.print(metrics["protocol"], highlight=False)
+    console.print(
+        f"{metrics['n_parameters']:,} parameters, trained in {metrics['train_seconds']:.0f} s. Run: {run.path}",
+        highlight=False,
+    )
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--metric", "metrics", multiple=True, help="Measure this instead, such as ndcg@20; repeatable.")
+@click.option("--candidates", type=click.IntRange(min=0), help="Rank among so many sampled items; 0 ranks all.")
+@click.option("--keep-seen", is_flag=True, help="Rank items of the history as well.")
+@click.option("--part", type=click.Choice(["test", "validation"]), default="test", show_default=True)
+def evaluate(run: Path, metrics: tuple[str, ...], candidates: int | None, keep_seen: bool, part: str) -> None:
+    """Measure a finished RUN again, beside its baselines."""
+    from rich.console import Console
+
+    from p5core.evaluation.report import figures_table
+    from p5core.pipeline import evaluate_run
+    from p5core.plugins import load_plugins
+    from p5core.runs import open_run
+
+    changes: dict[str, Any] = {"exclude_seen": False} if keep_seen else {}
+    if candidates is not None:
+        changes["candidates"] = candidates
+    judgement = evaluate_run(open_run(run), load_plugins(), changes, list(metrics))
+    console = Console()
+    console.print(figures_table(judgement.figures[part], judgement.metrics, f"{part} of {run.name}"))
+    console.print(judgement.note, highlight=False)

@@ -1,0 +1,128 @@
+"""`p5 runs list`, `p5 runs show` and `p5 compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from p5core.evaluation.compare import UserValues
+    from p5core.runs import Run
+
+__all__ = ["compare", "runs"]
+
+RUNS_OPTION = click.option(
+    "--runs", "folder", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+)
+
+
+@click.group()
+def runs() -> None:
+    """Look at the runs there are."""
+
+
+@runs.command("list")
+@RUNS_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(folder: Path, as_json: bool) -> None:
+    """List all runs, newest first."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from p5core.runs import list_runs
+
+    rows = [_summary(run, folder) for run in list_runs(folder)]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    table = Table()
+    for column in ("run", "state", "done", "test figures"):
+        table.add_column(column)
+    for row in rows:
+        figures = "  ".join(f"{label} {value:.4f}" for label, value in row["test"].items() if value is not None)
+        table.add_row(escape(row["run"]), row["state"], f"{row['share']:.0%}", figures)
+    Console().print(table if rows else f"There are no runs in {folder}.")
+
+
+def _summary(run: Run, folder: Path) -> dict[str, Any]:
+    status = run.status()
+    is_done = status.get("state") == "done"
+    return {
+        "run": str(run.path.relative_to(folder)),
+        "state": run.state(),
+        "share": status.get("share", 0.0),
+        "test": run.metrics()["test"]["model"] if is_done else {},
+    }
+
+
+@runs.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+def show(run: Path) -> None:
+    """Show the experiment, state and figures of a RUN."""
+    from rich.console import Console
+
+    from p5core.cli.tables import stored_table
+    from p5core.runs import open_run
+
+    folder, console = open_run(run), Console()
+    console.print((folder.path / "experiment.toml").read_text(encoding="utf-8"), markup=False, highlight=False)
+    console.print(f"State: {folder.state()} {folder.status().get('message', '')}", markup=False)
+    if folder.status().get("state") == "done":
+        metrics = folder.metrics()
+        for part in ("validation", "test"):
+            console.print(stored_table(metrics, part, part))
+        console.print(metrics["protocol"], highlight=False)
+
+
+@click.command()
+@click.argument("first", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("second", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--resamples", type=click.IntRange(min=100), default=10_000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def compare(first: Path, second: Path, resamples: int, seed: int) -> None:
+    """Test whether the first RUN is better than the second on the same test users."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from p5core.errors import RunError
+    from p5core.evaluation.compare import compare as compare_values
+    from p5core.evaluation.measure import choose_metrics
+    from p5core.plugins import load_plugins
+    from p5core.runs import open_run
+
+    registry = load_plugins()
+    values = [_user_values(open_run(path)) for path in (first, second)]
+    shared = [label for label in values[0] if label in values[1]]
+    if not shared:
+        raise RunError(f"{first} and {second} have no metric in common. Measure both with the same [evaluate] metrics.")
+    table = Table(title=f"{first.name} less {second.name}")
+    for column in ("metric", first.name, second.name, "difference", "95 % interval", "p"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for metric in choose_metrics(registry, shared):
+        one, other = (found[metric.label] for found in values)
+        result = compare_values(metric, one, other, resamples, seed)
+        means = (f"{metric.reduce(side.values, side.weights):.4f}" for side in (one, other))
+        interval = f"{result.low:+.4f} to {result.high:+.4f}"
+        table.add_row(metric.label, *means, f"{result.difference:+.4f}", interval, f"{result.p_value:.4f}")
+    Console().print(table)
+
+
+def _user_values(run: Run) -> dict[str, UserValues]:
+    """Metric label → what the model of a finished run found for each test user."""
+    import pandas as pd
+    from safetensors.numpy import load_file
+
+    from p5core.data.columns import USER
+    from p5core.evaluation.compare import UserValues
+
+    run.verify()
+    stored = load_file(run.path / "per_user.safetensors")
+    ids = pd.read_parquet(run.data / "target" / "users.parquet")[USER].to_numpy()[stored["users"]]
+    labels = [name.split("/", 1)[1] for name in stored if name.startswith("model/") and not name.endswith("/weights")]
+    return {
+        label: UserValues(ids, stored[f"model/{label}"], stored.get(f"model/{label}/weights")) for label in labels
+    }

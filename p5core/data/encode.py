@@ -1,0 +1,103 @@
+"""From cleaned tables to arrays, vocabularies and a catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from p5core.data.catalogue import Catalogue
+from p5core.data.clean import Cleaned
+from p5core.data.columns import DOMAIN, ITEM, USER
+from p5core.data.dataset import Dataset, Events
+from p5core.data.raw import RawData
+from p5core.data.report import PrepareReport, describe
+from p5core.data.staging import Staged, Workspace
+from p5core.data.vocabulary import Vocabulary
+from p5core.errors import DataError
+
+__all__ = ["encode"]
+
+
+def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned) -> tuple[Dataset, PrepareReport]:
+    """Close the gaps that cleaning left in the codes, and join what is known of items and users."""
+    kept_users, users = _closed(_column(workspace, "user"))
+    kept_items, items = _closed(_column(workspace, "item"))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(kept_users)))]).astype(np.int64)
+    ratings = _column(workspace, "rating").astype(np.float32) if staged.has_rating else None
+    events = Events(offsets, items, _column(workspace, "time").astype(np.int64), ratings)
+    item_keys = workspace.connection.execute(f'SELECT id AS "{ITEM}", "{DOMAIN}" FROM items ORDER BY code').df()
+    user_keys = workspace.connection.execute(f'SELECT id AS "{USER}" FROM users ORDER BY code').df()
+    item_frame, item_notes = _joined(item_keys.iloc[kept_items], raw.items, ITEM, raw.source)
+    user_frame, user_notes = _joined(user_keys.iloc[kept_users], raw.users, USER, raw.source)
+    dataset = Dataset(
+        events, Vocabulary.of(pd.Index(user_frame[USER])), Catalogue(item_frame), user_frame, staged.has_clock
+    )
+    notes = (*staged.notes, *item_notes, *user_notes)
+    dropped = (*staged.dropped, *cleaned.dropped)
+    return dataset, describe(dataset, raw.source, notes, staged.n_read, dropped, cleaned.k_core_rounds)
+
+
+def _column(workspace: Workspace, name: str) -> npt.NDArray[Any]:
+    """One column of the sorted events; one at a time, so that they are never all held twice."""
+    return np.asarray(workspace.connection.execute(f'SELECT "{name}" FROM events').fetchnumpy()[name])
+
+
+def _closed(codes: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The codes that occur, ascending, and the codes renumbered without gaps."""
+    occurs = np.bincount(codes) > 0
+    kept = np.flatnonzero(occurs)
+    return kept, (np.cumsum(occurs, dtype=np.int32) - 1)[codes].astype(np.int32)
+
+
+def _joined(
+    keys: pd.DataFrame, table: pd.DataFrame | None, key: str, source: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of `keys` with the columns that `table` knows of them, and notes on what did not fit."""
+    keys = keys.reset_index(drop=True)
+    if table is None:
+        return keys, ()
+    on = [key, DOMAIN] if DOMAIN in table.columns and DOMAIN in keys.columns else [key]
+    table = table.assign(**{key: _like(table[key], keys[key], key, source)})
+    _refuse_repeated(table, on, key, source)
+    frame = keys.merge(table, on=on, how="left", sort=False, validate="many_to_one", indicator="matched")
+    n_unknown = int((frame.pop("matched") == "left_only").sum())
+    n_unused = len(table) - (len(frame) - n_unknown)
+    notes = []
+    if n_unknown:
+        notes.append(f"{n_unknown:,} of {len(frame):,} {key}s have no row in the {key}s table; their features are missing")
+    if n_unused > 0:
+        notes.append(f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out")
+    return frame, tuple(notes)
+
+
+def _like(ids: pd.Series, wanted: pd.Series, key: str, source: str) -> pd.Series:
+    """The ids of a table in the type of the ids of the events, if nothing is lost by that."""
+    wants_integers = pd.api.types.is_integer_dtype(wanted.dtype)
+    if wants_integers and not pd.api.types.is_integer_dtype(ids.dtype):
+        numbers = pd.to_numeric(ids, errors="coerce")
+        wrong = numbers.isna() | (numbers != np.floor(numbers))
+        if wrong.any():
+            row = int(np.argmax(wrong.to_numpy()))
+            raise DataError(
+                f"{source}, {key}s table, row {row + 1}: the id {ids.iloc[row]!r} is no integer, but the events have "
+                "integer ids. Bring both to one type."
+            )
+        return numbers.astype("int64")
+    if not wants_integers:
+        return ids.astype("str")
+    return ids.astype("int64")
+
+
+def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) -> None:
+    repeated = table.duplicated(on, keep=False).to_numpy()
+    if repeated.any():
+        first = int(np.argmax(repeated))
+        same = (table[on] == table[on].iloc[first]).all(axis=1).to_numpy()
+        second = int(np.flatnonzero(same)[1])
+        raise DataError(
+            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {first + 1} and in row {second + 1}. "
+            "Remove one of them."
+        )

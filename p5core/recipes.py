@@ -1,0 +1,114 @@
+"""Where to begin with a given data set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from p5core.data.dataset import Dataset
+
+__all__ = ["Recipe", "recipe_for", "recipe_text"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What suits a data set, and why."""
+
+    split: str
+    why_split: str
+    min_events: int
+    width: int
+    max_length: int
+    dropout: float
+    encoders: tuple[str, ...]
+    """TOML texts"""
+
+    epochs: int
+
+
+def recipe_for(dataset: Dataset) -> Recipe:
+    """Choose by size, length of histories, share of tied times, and content."""
+    lengths = np.diff(dataset.events.offsets)
+    is_tied = dataset.has_clock and _tied_share(dataset) > 0.5
+    is_small = len(dataset.events) < 200_000
+    return Recipe(
+        split="time" if is_tied else "leave_one_out",
+        why_split=(
+            "most events share their timestamp with the one before (baskets), so a last item has no meaning"
+            if is_tied
+            else "the last event of each user is tested; 'time' gives an honest forecast instead"
+        ),
+        min_events=5 if np.median(lengths) >= 5 else 3,
+        width=64 if is_small else 128,
+        max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.9))), 10, 200)),
+        dropout=0.3 if is_small else 0.5,
+        encoders=_encoders(dataset),
+        epochs=60 if is_small else 30,
+    )
+
+
+def _tied_share(dataset: Dataset) -> float:
+    same_user = np.diff(dataset.events.users) == 0
+    same_time = np.diff(dataset.events.times) == 0
+    return float((same_user & same_time).sum() / max(1, same_user.sum()))
+
+
+def _encoders(dataset: Dataset) -> tuple[str, ...]:
+    frame = dataset.catalogue.frame
+    numbers = [name for name in dataset.catalogue.features if frame[name].dtype.kind in "iuf"]
+    words = [name for name in dataset.catalogue.features if name not in numbers and _is_category(dataset, name)]
+    found = ['{ name = "id" }']
+    if words:
+        found.append(f'{{ name = "categories", columns = {json.dumps(words)} }}')
+    if numbers:
+        found.append(f'{{ name = "numbers", columns = {json.dumps(numbers)} }}')
+    return tuple(found)
+
+
+def _is_category(dataset: Dataset, name: str) -> bool:
+    """Whether values repeat; free text such as a description does not."""
+    values = dataset.catalogue.frame[name].dropna()
+    return not values.empty and values.map(str).nunique() < 0.5 * len(values)
+
+
+def recipe_text(path: str, recipe: Recipe, summary: str) -> str:
+    """A commented experiment in TOML; `summary` says in a line what the data is."""
+    encoders = ",\n    ".join(recipe.encoders)
+    return f"""\
+# {summary}
+# Run it with: p5 run THIS_FILE
+
+[data]
+name = "table"                 # 'p5 plugins list' shows all loaders
+path = {json.dumps(path)}
+
+[prepare]
+keep = "first"                 # of several events of a user with an item: first, last or all
+min_user_events = {recipe.min_events}            # users and items with fewer events are dropped, until nothing changes
+min_item_events = {recipe.min_events}
+
+[split]
+name = "{recipe.split}"        # {recipe.why_split}
+
+[model]
+width = {recipe.width}                     # length of all vectors
+max_length = {recipe.max_length}                # newest history items that are read
+dropout = {recipe.dropout}
+encoders = [                   # what item vectors are made of
+    {encoders},
+]
+backbone = {{ name = "gpt", n_layers = 2, n_heads = 2 }}
+
+[[stages]]
+name = "train"
+tasks = [{{ name = "next_item" }}]   # the loss follows the size of the catalogue; name one with loss = {{ name = "…" }}
+epochs = {recipe.epochs}
+patience = 10                  # stop after so many validations without a better one
+optimiser = {{ learning_rate = 2e-3 }}
+
+[evaluate]
+metrics = ["hr@10", "ndcg@10", "coverage@10"]
+baselines = ["popularity", "neighbours"]
+"""
