@@ -1,0 +1,28 @@
+"""The causal transformer."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor
+
+from p5core.parts.backbone import Backbone
+from p5plugins.backbones.blocks import Transformer, TransformerConfig
+
+__all__ = ["GPT"]
+
+
+class GPT(Backbone):
+    """A transformer in which each position sees itself and what came before (SASRec, arXiv 1808.09781)."""
+
+    name = "gpt"
+    Config = TransformerConfig
+    causal = True
+
+    def __init__(self, config: TransformerConfig, width: int, max_length: int) -> None:
+        super().__init__(config, width, max_length)
+        self.transformer = Transformer(config, width, max_length, causal=True)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Compute states; padding lies behind the real positions, so it needs no mask of its own."""
+        return cast("Tensor", self.transformer(vectors))

@@ -1,0 +1,37 @@
+"""Matrix factorisation."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from p5core.config import Config
+from p5core.parts.backbone import Backbone
+
+__all__ = ["MF", "MFConfig"]
+
+
+class MFConfig(Config):
+    """Options of matrix factorisation."""
+
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the user vector's entries that is dropped while training."""
+
+
+class MF(Backbone):
+    """The vector of the user as it is: no history is read (Koren et al., Computer 42(8), 2009)."""
+
+    name = "mf"
+    Config = MFConfig
+    causal = True
+    uses_history = False
+
+    def __init__(self, config: MFConfig, width: int, max_length: int) -> None:
+        super().__init__(config, width, max_length)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Return the user's vector at each position."""
+        return cast("Tensor", self.dropout(vectors))

@@ -1,0 +1,66 @@
+"""Causal pooling of the history, then layers."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from p5core.config import Config
+from p5core.parts.backbone import Backbone
+
+__all__ = ["MLP", "MLPConfig"]
+
+
+class MLPConfig(Config):
+    """Options of the multi-layer perceptron."""
+
+    n_layers: int = Field(2, ge=1)
+    """Layers on top of the pooled history."""
+
+    n_means: int = Field(2, ge=1)
+    """Means of the history, each of which learns how fast old items fade."""
+
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of each layer's outputs that is dropped while training."""
+
+
+class MLP(Backbone):
+    """Layers over the newest item and decayed means of the history up to it.
+
+    Mean m at position t is Σ_{i ≤ t} exp(-rate_m (t - i)) x_i, divided by the sum of its weights. Layers over a mean
+    of the history come from YouTube's candidate generator (doi 10.1145/2959100.2959190), which has no decay.
+    """
+
+    name = "mlp"
+    Config = MLPConfig
+    causal = True
+
+    def __init__(self, config: MLPConfig, width: int, max_length: int) -> None:
+        super().__init__(config, width, max_length)
+        # softplus of these is the rate: from half-lives of about one item to means of nearly the whole history.
+        self.rates = nn.Parameter(torch.linspace(0.0, -4.0, config.n_means))
+        self.mix = nn.Linear((1 + config.n_means) * width, width)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(config.dropout))
+            for _ in range(config.n_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Compute states; padding lies behind the real positions, so no mean reaches it."""
+        means = torch.einsum("mts,bsd->btmd", self._weights(vectors), vectors).flatten(2)  # (B, T, M · D)
+        states = self.mix(torch.cat([vectors, means], dim=-1))  # (B, T, D)
+        for layer in self.layers:
+            states = states + layer(states)
+        return cast("Tensor", self.norm(states))
+
+    def _weights(self, vectors: Tensor) -> Tensor:
+        """(M, T, T) what position s counts in mean m at position t; rows sum to 1."""
+        places = torch.arange(vectors.shape[1], device=vectors.device)
+        ages = places[:, None] - places  # (T, T)
+        decayed = torch.exp(-F.softplus(self.rates)[:, None, None] * ages.clamp_min(0)) * (ages >= 0)
+        return decayed / decayed.sum(dim=-1, keepdim=True)

@@ -1,0 +1,79 @@
+"""Recurrent networks."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from p5core.config import Config
+from p5core.parts.backbone import Backbone
+from p5plugins.backbones.blocks import SelfAttention
+
+__all__ = ["GRU", "LSTM", "RecurrentConfig"]
+
+
+class RecurrentConfig(Config):
+    """Options of a recurrent network."""
+
+    n_layers: int = Field(1, ge=1)
+    """Recurrent layers on top of each other."""
+
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of the outputs of each layer that is dropped while training."""
+
+    attention: bool = False
+    """Let each state look back at all earlier ones before it answers: encoder, attention, decoder."""
+
+
+class _Recurrent(Backbone):
+    """Encoder (recurrent layers), optionally attention over its states, then a decoder layer.
+
+    The initial state is left to its default and sequences are not packed: both would keep the length from being
+    dynamic in ONNX. Padding lies behind the real positions, so no state of a real position has seen it.
+    """
+
+    Config = RecurrentConfig
+    causal = True
+
+    layer: ClassVar[type[nn.GRU] | type[nn.LSTM]]
+
+    def __init__(self, config: RecurrentConfig, width: int, max_length: int) -> None:
+        super().__init__(config, width, max_length)
+        options: dict[str, Any] = {"num_layers": config.n_layers, "batch_first": True}
+        between = config.dropout if config.n_layers > 1 else 0.0
+        self.encoder = self.layer(width, width, dropout=between, **options)
+        self.attention = SelfAttention(width, 1, config.dropout, causal=True) if config.attention else None
+        self.decoder = nn.Linear(2 * width if config.attention else width, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Read the history from its first item on."""
+        states = self.dropout(_same_length(self.encoder(vectors)[0], vectors))  # (B, T, D)
+        if self.attention is not None:
+            states = torch.cat([states, self.attention(states)], dim=-1)  # (B, T, 2D)
+        return cast("Tensor", self.norm(self.decoder(states)))
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units (GRU4Rec, arXiv 1511.06939; with attention NARM, arXiv 1711.04725)."""
+
+    name = "gru"
+    layer = nn.GRU
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory (doi 10.1162/neco.1997.9.8.1735; attention over its states as in arXiv 1409.0473)."""
+
+    name = "lstm"
+    layer = nn.LSTM
+
+
+def _same_length(states: Tensor, vectors: Tensor) -> Tensor:
+    """Tell an export that `states` are as long as `vectors`: it takes the example's length of a loop for fixed."""
+    if not torch.compiler.is_exporting():
+        return states
+    return states.index_select(1, torch.arange(vectors.shape[1], device=vectors.device))

@@ -1,0 +1,113 @@
+"""Backbones: what each one computes; what all of them promise is checked by the conformance kit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from p5core.errors import ConfigError
+from p5plugins.backbones.bert import BERT
+from p5plugins.backbones.blocks import SelfAttention, TransformerConfig
+from p5plugins.backbones.gpt import GPT
+from p5plugins.backbones.mf import MF, MFConfig
+from p5plugins.backbones.mlp import MLP, MLPConfig
+from p5plugins.backbones.recurrent import GRU, LSTM, RecurrentConfig
+
+
+def attention_by_hand(attention: SelfAttention, states: Tensor, allowed: Tensor) -> Tensor:
+    """Softmax attention in plain matrix products; `allowed` (T, T) bool."""
+    query, key, value = attention.project_in(states).chunk(3, dim=-1)
+    heads = []
+    for q, k, v in zip(*(one.chunk(attention.n_heads, dim=-1) for one in (query, key, value)), strict=True):
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        heads.append(torch.softmax(scores.masked_fill(~allowed, -torch.inf), dim=-1) @ v)
+    return attention.project_out(torch.cat(heads, dim=-1))
+
+
+def test_causal_attention_equals_plain_matrix_products() -> None:
+    attention = SelfAttention(8, 2, dropout=0.0, causal=True)
+    states = torch.randn(3, 5, 8)
+    allowed = torch.ones(5, 5, dtype=torch.bool).tril()
+    torch.testing.assert_close(attention(states), attention_by_hand(attention, states, allowed))
+
+
+def test_masked_attention_equals_plain_matrix_products() -> None:
+    attention = SelfAttention(8, 4, dropout=0.0, causal=False)
+    states, visible = torch.randn(1, 4, 8), torch.tensor([[True, False, True, True]])
+    torch.testing.assert_close(attention(states, visible), attention_by_hand(attention, states, visible.expand(4, 4)))
+
+
+@pytest.mark.parametrize("backbone", [BERT, GPT])
+def test_heads_must_share_the_width(backbone: type[BERT | GPT]) -> None:
+    with pytest.raises(ConfigError, match=r"model\.width 10 cannot be shared by 4 attention heads.*multiple of 4"):
+        backbone(TransformerConfig(n_heads=4), 10, 5)
+
+
+def test_transformers_start_from_small_normal_weights() -> None:
+    backbone = GPT(TransformerConfig(), 128, 50)
+    for module in backbone.modules():
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        if isinstance(module, nn.Linear):
+            assert not module.bias.any()
+
+
+def test_an_empty_history_stays_finite() -> None:
+    backbone = BERT(TransformerConfig(), 8, 5).eval()
+    assert backbone(torch.zeros(2, 3, 8), torch.zeros(2, 3, dtype=torch.bool)).isfinite().all()
+
+
+def test_feedforward_scales_with_the_width() -> None:
+    backbone = GPT(TransformerConfig(feedforward=1.5, n_layers=3), 8, 5)
+    inner = [one.out_features for one in backbone.modules() if isinstance(one, nn.Linear) and one.out_features == 12]
+    assert len(inner) == 3
+
+
+def test_mlp_means_fade_with_age() -> None:
+    backbone = MLP(MLPConfig(n_means=2), 4, 10)
+    weights = backbone._weights(torch.zeros(1, 3, 4))  # (M, T, T)
+    for mean, rate in zip(weights, nn.functional.softplus(backbone.rates).tolist(), strict=True):
+        decay = math.exp(-rate)
+        raw = torch.tensor([[1, 0, 0], [decay, 1, 0], [decay**2, decay, 1]])
+        torch.testing.assert_close(mean, raw / raw.sum(dim=1, keepdim=True))
+    assert weights[0, 2, 0] < 0.15 < 0.3 < weights[1, 2, 0]
+
+
+def test_mf_returns_the_vector_of_the_user() -> None:
+    vectors = torch.randn(2, 3, 4)
+    nobody = torch.zeros(2, 3, dtype=torch.bool)
+    assert torch.equal(MF(MFConfig(), 4, 5)(vectors, nobody), vectors)
+    assert (MF(MFConfig(dropout=0.5), 400, 5)(torch.ones(1, 1, 400), nobody[:1, :1]) == 0).any()
+
+
+@pytest.mark.parametrize("backbone", [GRU, LSTM])
+def test_attention_lets_a_recurrent_network_look_back(backbone: type[GRU | LSTM]) -> None:
+    plain = backbone(RecurrentConfig(), 4, 10)
+    attentive = backbone(RecurrentConfig(attention=True), 4, 10).eval()
+    assert plain.attention is None
+    assert attentive.attention is not None
+    # With the decoder reading its second half alone, what comes out is what the attention found.
+    with torch.no_grad():
+        attentive.decoder.weight.copy_(torch.cat([torch.zeros(4, 4), torch.eye(4)], dim=1))
+        attentive.decoder.bias.zero_()
+        vectors = torch.randn(2, 5, 4)
+        found = attentive.attention(attentive.encoder(vectors)[0])
+        torch.testing.assert_close(attentive(vectors, torch.ones(2, 5, dtype=torch.bool)), attentive.norm(found))
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_dropout_lies_between_recurrent_layers_only(n_layers: int) -> None:
+    backbone = LSTM(RecurrentConfig(n_layers=n_layers, dropout=0.3), 4, 10)
+    assert backbone.encoder.num_layers == n_layers
+    assert backbone.encoder.dropout == (0.3 if n_layers > 1 else 0.0)
+
+
+def test_what_an_export_traces_equals_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = GRU(RecurrentConfig(attention=True), 4, 10).eval()
+    vectors, real = torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool)
+    trained = backbone(vectors, real)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert torch.equal(backbone(vectors, real), trained)
