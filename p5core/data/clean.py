@@ -14,7 +14,7 @@ __all__ = ["Cleaned", "clean"]
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The table `events`: user and item (codes in order of raw ids), time, rating; sorted by user, time, source row.
+    """The table `events`: user and item (codes in order of raw ids), time, rating, in order of user, time, source row.
 
     The tables `users` (id, code) and `items` (domain, id, code) hold the raw ids of all codes, dropped ones included.
     """
@@ -35,13 +35,14 @@ def clean(
     """Filter, encode and sort the staged events; raises DataError when nothing, one user or one item is left."""
     _encode_ids(workspace)
     dropped = [Dropped(f"rating below {min_rating}", _drop_low(workspace, staged, min_rating))]
-    _sort(workspace)
+    _number(workspace)
     dropped.append(Dropped(f"repeated user and item, kept the {keep}", _drop_repeated(workspace, keep)))
     before = workspace.count("events")
     rounds = _k_core(workspace, min_user_events, min_item_events)
     gone = before - workspace.count("events")
     dropped.append(Dropped(f"users below {min_user_events} or items below {min_item_events} events", gone))
     _refuse_too_little(workspace, before, min_user_events, min_item_events)
+    _sort(workspace)
     return Cleaned(tuple(dropped), rounds)
 
 
@@ -66,7 +67,7 @@ def _becomes_events(workspace: Workspace, table: str) -> None:
 
 
 def _keep(workspace: Workspace, condition: str) -> int:
-    """Keep the events that satisfy a condition, in their order; returns how many were dropped."""
+    """Keep the events that satisfy a condition, in any order; returns how many were dropped."""
     before = workspace.count("events")
     workspace.run(f"CREATE TABLE kept AS SELECT * FROM events WHERE {condition}")
     _becomes_events(workspace, "kept")
@@ -81,18 +82,25 @@ def _drop_low(workspace: Workspace, staged: Staged, min_rating: float | None) ->
     return _keep(workspace, f'"rating" >= {float(min_rating)!r}')
 
 
+def _number(workspace: Workspace) -> None:
+    """Replace the source row by the place in order of user, time and source row."""
+    in_order = 'SELECT * EXCLUDE ("row") FROM events ORDER BY "user", "time", "row"'
+    workspace.run(f'CREATE TABLE numbered AS SELECT row_number() OVER () AS "place", * FROM ({in_order})')
+    _becomes_events(workspace, "numbered")
+
+
 def _sort(workspace: Workspace) -> None:
-    workspace.run('CREATE TABLE sorted AS SELECT * EXCLUDE ("row") FROM events ORDER BY "user", "time", "row"')
+    """Filters on several threads shuffle rows; one sort at the end puts them back."""
+    workspace.run('CREATE TABLE sorted AS SELECT * FROM events ORDER BY "place"')
     _becomes_events(workspace, "sorted")
 
 
 def _drop_repeated(workspace: Workspace, keep: Literal["first", "last", "all"]) -> int:
     if keep == "all":
         return 0
-    # The table is sorted, so the physical row id is the order in time.
     choice = "min" if keep == "first" else "max"
-    chosen = f'SELECT {choice}(rowid) FROM events GROUP BY "user", "item"'
-    return _keep(workspace, f"rowid IN ({chosen})")
+    chosen = f'SELECT {choice}("place") FROM events GROUP BY "user", "item"'
+    return _keep(workspace, f'"place" IN ({chosen})')
 
 
 def _k_core(workspace: Workspace, min_user_events: int, min_item_events: int) -> int:
