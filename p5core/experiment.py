@@ -211,7 +211,8 @@ def override(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {assignment}: expected key=value, such as model.width=128.")
-    return _assigned(dict(tree), key.strip().split("."), _value(text.strip()), assignment)
+    assigned: dict[str, Any] = _assigned(tree, key.strip().split("."), _value(text.strip()), assignment)
+    return assigned
 
 
 def _value(text: str) -> Any:

@@ -55,35 +55,42 @@ def p5_loaders() -> list[type[Loader]]:
     """Data loaders."""
     raise AssertionError("a specification is never called")
 
+
 @hookspec
 def p5_encoders() -> list[type[Encoder]]:
     """Item encoders."""
     raise AssertionError("a specification is never called")
+
 
 @hookspec
 def p5_backbones() -> list[type[Backbone]]:
     """Backbones."""
     raise AssertionError("a specification is never called")
 
+
 @hookspec
 def p5_tasks() -> list[type[Task]]:
     """Training tasks."""
     raise AssertionError("a specification is never called")
+
 
 @hookspec
 def p5_losses() -> list[type[Loss]]:
     """Losses."""
     raise AssertionError("a specification is never called")
 
+
 @hookspec
 def p5_metrics() -> list[type[Metric]]:
     """Metrics."""
     raise AssertionError("a specification is never called")
 
+
 @hookspec
 def p5_trackers() -> list[type[Tracker]]:
     """Trackers."""
     raise AssertionError("a specification is never called")
+
 
 @hookspec
 def p5_commands() -> list[click.Command]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from p5core.config import PartSpec
 from p5core.data.dataset import Dataset
 from p5core.data.merge import grow_catalogue, grow_users, recode
 from p5core.data.prepare import PrepareConfig, prepare
 from p5core.data.report import PrepareReport, report_text, with_split
 from p5core.data.split import split
-from p5core.config import PartSpec
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment
 from p5core.plugins import Registry
@@ -56,7 +56,7 @@ def check_experiment(experiment: Experiment, registry: Registry) -> None:
         if stage.data is not None:
             registry.choose("loader", stage.data, f"stages.{stage.name}.data")
         for task in stage.tasks:
-            registry.choose("task", PartSpec(name=task.name, **task.options), f"stages.{stage.name}.tasks.{task.name}")
+            registry.choose("task", task, f"stages.{stage.name}.tasks.{task.name}")
             if task.loss.name != "auto":
                 registry.choose("loss", task.loss, f"stages.{stage.name}.tasks.{task.name}.loss")
     from_runs = [stage.name for stage in experiment.stages[1:] if stage.from_run]

@@ -63,9 +63,7 @@ def run(
     return _train_and_judge(folder, materials, network, registry, display)
 
 
-def resume(
-    folder: Run, registry: Registry | None = None, display: Display | None = None
-) -> Run:
+def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
     """Go on with a run that was stopped, killed or has failed; ends as if it had not been interrupted."""
     if folder.status().get("state") == "done":
         raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")
@@ -113,9 +111,7 @@ def _fit(folder: Run, materials: Materials, network: Network, registry: Registry
     return fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
 
 
-def _judge(
-    experiment: Experiment, registry: Registry, material: Material, labels: list[str], part: str
-) -> Judge:
+def _judge(experiment: Experiment, registry: Registry, material: Material, labels: list[str], part: str) -> Judge:
     """Who measures on one holdout; validation while training may take a sample of the users."""
     holdout = getattr(material.split, part)
     facts = catalogue_facts(material.split.train, material.dataset.n_items)
@@ -171,7 +167,7 @@ def _judge_and_seal(
     judgement = judge_all(network, materials, registry, labels)
     write_tensors(folder.weights, network.state_dict())
     write_tensors(folder.path / "per_user.safetensors", _per_user(judgement, materials))
-    metrics = {
+    metrics: dict[str, Any] = {
         **{part: plain_values(figures) for part, figures in judgement.figures.items()},
         "intervals": {part: plain_intervals(figures) for part, figures in judgement.figures.items()},
         "protocol": judgement.note,

@@ -55,7 +55,7 @@ class PluginStatus:
 
     @property
     def state(self) -> str:
-        """"ok" or "failed"."""
+        """ "ok" or "failed"."""
         return "ok" if self.fault is None else "failed"
 
 
@@ -203,7 +203,9 @@ def _misspelt(plugin: object, message: str) -> str:
 
 def _checked(part: Any, contract: type[PartT], hook: str) -> type[PartT]:
     if not (isinstance(part, type) and issubclass(part, contract)):
-        raise PluginError(f"{hook} returned {part!r}, which is no subclass of {contract.__module__}.{contract.__name__}.")
+        raise PluginError(
+            f"{hook} returned {part!r}, which is no subclass of {contract.__module__}.{contract.__name__}."
+        )
     if not isinstance(getattr(part, "name", None), str):
         raise PluginError(f"{hook} returned {part.__qualname__}, which has no `name`.")
     if not (isinstance(part.Config, type) and issubclass(part.Config, Config)):

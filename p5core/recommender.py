@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,9 @@ class Recommender:
         A history without known ids gets the popular items. Raises DataError for a model that knows users alone.
         """
         if not self._uses_history:
-            raise DataError("This model knows users by their vectors and reads no history. Ask for a known user instead.")
+            raise DataError(
+                "This model knows users by their vectors and reads no history. Ask for a known user instead."
+            )
         codes = self._dataset.catalogue.encode(list(history), domain or self._domain()) if history else np.zeros(0, int)
         return self._recommend(-1, codes[codes >= 0].astype(np.int32), k, exclude_seen, n_reasons)
 
@@ -91,7 +94,7 @@ class Recommender:
     def history(self, user: str | int) -> list[tuple[str | int, str | None]]:
         """Raw ids and titles of the items of a user, oldest first."""
         codes = self._dataset.events.histories[self._user(user)]
-        titles = self._dataset.catalogue.titles(codes) or [None] * len(codes)
+        titles = self._titles(codes)
         return list(zip(self._dataset.catalogue.decode(codes), titles, strict=True))
 
     def score(self, history: Sequence[str | int], candidates: Sequence[str | int]) -> list[float]:
@@ -108,8 +111,13 @@ class Recommender:
         code = int(self._dataset.users.encode([user])[0])
         if code < 0:
             examples = ", ".join(str(one) for one in self._dataset.users.ids[:3])
-            raise DataError(f"Unknown user {user!r}. The data has {len(self._dataset.users)} users, such as {examples}.")
+            raise DataError(
+                f"Unknown user {user!r}. The data has {len(self._dataset.users)} users, such as {examples}."
+            )
         return code
+
+    def _titles(self, codes: npt.NDArray[np.integer[Any]]) -> list[str] | list[None]:
+        return self._dataset.catalogue.titles(codes) or [None] * len(codes)
 
     def _domain(self) -> str:
         """The domain that is recommended from: that of the run's own events."""
@@ -134,7 +142,7 @@ class Recommender:
         best = np.argsort(-scores, kind="stable")[:k]
         best = best[np.isfinite(scores[best])]
         reasons = self._reasons(user, history, best, n_reasons)
-        titles = self._dataset.catalogue.titles(best) or [None] * len(best)
+        titles = self._titles(best)
         items = self._dataset.catalogue.decode(best)
         return [
             Recommendation(item, float(scores[code]), title, why)
@@ -155,7 +163,10 @@ class Recommender:
     def _strongest(self, items: list[int], gains: npt.NDArray[np.float32], n: int) -> tuple[Reason, ...]:
         order = [place for place in np.argsort(-gains)[:n] if gains[place] > 0]
         codes = np.array([items[place] for place in order], dtype=np.int64)
-        raw, titles = self._dataset.catalogue.decode(codes), self._dataset.catalogue.titles(codes) or [None] * len(codes)
+        raw, titles = (
+            self._dataset.catalogue.decode(codes),
+            self._titles(codes),
+        )
         return tuple(
             Reason(item, title, float(gains[place])) for item, title, place in zip(raw, titles, order, strict=True)
         )

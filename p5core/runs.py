@@ -1,17 +1,17 @@
 """Run folders: what is written while a run goes on, and how a finished one is trusted.
 
-    runs/NAME/
-      run.json              format, version, fold
-      experiment.toml       what runs, every option spelt out
-      report.json           what preparation and split did
-      data/                 the prepared data set
-      status.json           state, pid, heartbeat, share done, time left
-      events.jsonl, log.txt losses and metrics as they come; the same for people
-      checkpoints/          last and best weights while training
-      weights.safetensors   the trained network
-      metrics.json          figures of model and baselines
-      per_user.safetensors  figures of each test user, for paired tests
-      manifest.json         SHA-256 of all files that must not change
+runs/NAME/
+  run.json              format, version, fold
+  experiment.toml       what runs, every option spelt out
+  report.json           what preparation and split did
+  data/                 the prepared data set
+  status.json           state, pid, heartbeat, share done, time left
+  events.jsonl, log.txt losses and metrics as they come; the same for people
+  checkpoints/          last and best weights while training
+  weights.safetensors   the trained network
+  metrics.json          figures of model and baselines
+  per_user.safetensors  figures of each test user, for paired tests
+  manifest.json         SHA-256 of all files that must not change
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class Run:
         path = self.path / "metrics.json"
         if not path.exists():
             state = self.status().get("state", "unknown")
-            raise RunError(f"Run {self.path} has no metrics yet (state: {state}). Finish it with 'p5 run ... --resume'.")
+            raise RunError(
+                f"Run {self.path} has no metrics yet (state: {state}). Finish it with 'p5 run ... --resume'."
+            )
         return dict(read_json(path))
 
     def seal(self) -> None:

@@ -43,7 +43,7 @@ def _look_at(file: Path) -> tuple[Dataset, PrepareReport]:
     if file.suffix == ".toml":
         experiment = load_experiment(file)
         return load_data(registry, experiment.data, experiment.prepare)
-    spec = PartSpec(name="table", path=str(file))
+    spec = PartSpec.model_validate({"name": "table", "path": str(file)})
     return load_data(registry, spec, PrepareConfig(keep="all", min_user_events=1))
 
 
@@ -60,6 +60,6 @@ def init(file: Path, output: Path | None) -> None:
     target = output or Path(file.name.split(".")[0] + ".toml")
     if target.exists():
         raise ConfigError(f"{target} exists and is left alone. Choose another file with --output.")
-    write_text(target, recipe_text(str(file), recipe_for(dataset), report))
+    summary = f"{file}: {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events"
+    write_text(target, recipe_text(str(file), recipe_for(dataset), summary))
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
-

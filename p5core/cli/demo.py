@@ -50,7 +50,9 @@ metrics = ["hr@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10"]
 
 
 @click.command()
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+)
 def demo(runs: Path) -> None:
     """Train on MovieLens-100K, evaluate beside baselines, and recommend."""
     from rich.console import Console

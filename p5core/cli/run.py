@@ -20,7 +20,9 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the file.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+)
 @click.option("--name", help="Name of the run; the file's name otherwise.")
 @click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")

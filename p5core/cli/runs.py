@@ -123,6 +123,4 @@ def _user_values(run: Run) -> dict[str, UserValues]:
     stored = load_file(run.path / "per_user.safetensors")
     ids = pd.read_parquet(run.data / "target" / "users.parquet")[USER].to_numpy()[stored["users"]]
     labels = [name.split("/", 1)[1] for name in stored if name.startswith("model/") and not name.endswith("/weights")]
-    return {
-        label: UserValues(ids, stored[f"model/{label}"], stored.get(f"model/{label}/weights")) for label in labels
-    }
+    return {label: UserValues(ids, stored[f"model/{label}"], stored.get(f"model/{label}/weights")) for label in labels}

@@ -78,7 +78,9 @@ def _drop_low(workspace: Workspace, staged: Staged, min_rating: float | None) ->
     if min_rating is None:
         return 0
     if not staged.has_rating:
-        raise DataError("prepare.min_rating needs ratings, and this data has none. Name the column or remove the option.")
+        raise DataError(
+            "prepare.min_rating needs ratings, and this data has none. Name the column or remove the option."
+        )
     return _keep(workspace, f'"rating" >= {float(min_rating)!r}')
 
 
@@ -122,13 +124,13 @@ def _refuse_too_little(workspace: Workspace, before: int, min_user_events: int, 
     if n_users == 0:
         all_users, all_items = workspace.count("users"), workspace.count("items")
         raise DataError(
-            f"Nothing is left: of {before:,} events of {all_users:,} users with {all_items:,} items, none belongs to a user "
-            f"with {min_user_events} events and an item with {min_item_events}. Lower prepare.min_user_events or "
+            f"Nothing is left: of {before:,} events of {all_users:,} users with {all_items:,} items, none belongs to a "
+            f"user with {min_user_events} events and an item with {min_item_events}. Lower prepare.min_user_events or "
             "prepare.min_item_events, or bring more data."
         )
     for n, word in ((n_users, "user"), (n_items, "item")):
         if n == 1:
             raise DataError(
-                f"Only one {word} is left, and one {word} is nothing to learn from. Check which column is the {word}, or "
-                "bring more data."
+                f"Only one {word} is left, and one {word} is nothing to learn from. Check which column is the {word}, "
+                "or bring more data."
             )

@@ -67,7 +67,9 @@ def _joined(
     n_unused = len(table) - (len(frame) - n_unknown)
     notes = []
     if n_unknown:
-        notes.append(f"{n_unknown:,} of {len(frame):,} {key}s have no row in the {key}s table; their features are missing")
+        notes.append(
+            f"{n_unknown:,} of {len(frame):,} {key}s have no row in the {key}s table; their features are missing"
+        )
     if n_unused > 0:
         notes.append(f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out")
     return frame, tuple(notes)
@@ -98,6 +100,6 @@ def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) 
         same = (table[on] == table[on].iloc[first]).all(axis=1).to_numpy()
         second = int(np.flatnonzero(same)[1])
         raise DataError(
-            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {first + 1} and in row {second + 1}. "
-            "Remove one of them."
+            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {first + 1} and in row "
+            f"{second + 1}. Remove one of them."
         )

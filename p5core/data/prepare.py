@@ -48,15 +48,17 @@ def prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport
 
     Raises DataError, with source, row and column where they are known, when the data cannot be used.
     """
-    with tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as folder:
-        with Workspace.open(Path(folder), config.memory_limit) as workspace:
-            staged = stage(workspace, raw)
-            cleaned = clean(
-                workspace,
-                staged,
-                keep=config.keep,
-                min_rating=config.min_rating,
-                min_user_events=config.min_user_events,
-                min_item_events=config.min_item_events,
-            )
-            return encode(workspace, raw, staged, cleaned)
+    with (
+        tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as folder,
+        Workspace.open(Path(folder), config.memory_limit) as workspace,
+    ):
+        staged = stage(workspace, raw)
+        cleaned = clean(
+            workspace,
+            staged,
+            keep=config.keep,
+            min_rating=config.min_rating,
+            min_user_events=config.min_user_events,
+            min_item_events=config.min_item_events,
+        )
+        return encode(workspace, raw, staged, cleaned)

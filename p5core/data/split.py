@@ -178,7 +178,9 @@ def _by_user(events: Events, config: ByUser, draw: npt.NDArray[np.float64]) -> n
     if config.validation + config.test >= 1:
         raise ConfigError("split.validation and split.test together must stay below 1.")
     lengths = np.diff(events.offsets)
-    group = np.where(draw < config.test, Role.TEST, np.where(draw < config.test + config.validation, Role.VALIDATION, Role.TRAIN))
+    group = np.where(
+        draw < config.test, Role.TEST, np.where(draw < config.test + config.validation, Role.VALIDATION, Role.TRAIN)
+    )
     group = np.where(lengths >= 2, group, Role.TRAIN)
     n_held = np.maximum(1, np.floor(lengths * config.held_out)).astype(np.int64)
     places_left = events.offsets[1:][events.users] - np.arange(len(events))
@@ -250,4 +252,3 @@ def _leaks(dataset: Dataset, roles: npt.NDArray[np.int8]) -> tuple[str, ...]:
         "that a live system would not know, so its figures are higher than they would be in use. "
         "Figures stay comparable with papers that split the same way; use split.name = 'time' for an honest forecast.",
     )
-

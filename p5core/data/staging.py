@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, USER
@@ -134,11 +135,11 @@ def _refuse_mixed(raw: RawData) -> None:
         values = raw.interactions[column].dropna()
         is_text = values.map(lambda value: isinstance(value, str))
         if is_text.any() and not is_text.all():
-            place = is_text[is_text != is_text.iloc[0]].index[0]
-            row = raw.interactions.index.get_loc(place)
+            place = int(np.argmax((is_text != is_text.iloc[0]).to_numpy()))
+            row = np.flatnonzero(raw.interactions[column].notna())[place] + 1
             raise DataError(
-                f"{raw.source}, row {_shown_row(raw, int(row) + 1)}, column '{column}': {values.loc[place]!r} is of another "
-                "type than the ids before it. Make all ids strings or all ids integers."
+                f"{raw.source}, row {_shown_row(raw, int(row))}, column '{column}': {values.iloc[place]!r} is of "
+                "another type than the ids before it. Make all ids strings or all ids integers."
             )
 
 
@@ -167,8 +168,8 @@ def _refuse_fractions(workspace: Workspace, raw: RawData, column: str) -> None:
     """An integer column with gaps arrives as floats; real fractions are no ids."""
     is_whole = f'isfinite("{column}") AND "{column}" = floor("{column}")'
     found = workspace.rows(
-        f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT isnan("{column}") AND NOT ({is_whole}) '
-        'ORDER BY "row" LIMIT 1'
+        f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT isnan("{column}") AND NOT '
+        f'({is_whole}) ORDER BY "row" LIMIT 1'
     )
     if found:
         row, value = found[0]
@@ -191,8 +192,8 @@ def _rating(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
         row, value = found[0]
         shown = "missing" if value is None else repr(value)
         raise DataError(
-            f"{raw.source}, row {_shown_row(raw, row)}, column '{RATING}': the rating is {shown}; ratings must be finite "
-            "numbers. Remove such rows, or leave the rating column out."
+            f"{raw.source}, row {_shown_row(raw, row)}, column '{RATING}': the rating is {shown}; ratings must be "
+            "finite numbers. Remove such rows, or leave the rating column out."
         )
     return f"CAST({number} AS FLOAT)"
 

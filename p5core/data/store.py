@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 from safetensors.numpy import load_file, save
 
@@ -22,7 +24,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
     write_bytes(folder / "items.parquet", dataset.catalogue.frame.to_parquet(index=False))
     write_bytes(folder / "users.parquet", dataset.user_frame.to_parquet(index=False))
     events = dataset.events
-    arrays = {"offsets": events.offsets, "items": events.items, "times": events.times}
+    arrays: dict[str, npt.NDArray[Any]] = {"offsets": events.offsets, "items": events.items, "times": events.times}
     if events.ratings is not None:
         arrays["ratings"] = events.ratings
     write_bytes(folder / "events.safetensors", save(arrays, {"has_clock": str(dataset.has_clock)}))

@@ -86,11 +86,9 @@ def _texts(workspace: Workspace, raw: RawData) -> Moment:
 
 
 def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:
-    unit, notes = raw.time_unit, ()
     _refuse_infinite(workspace, raw, number)
-    if unit is None:
-        unit = _guess_unit(workspace, raw, number)
-        notes = (f"timestamps are numbers; taken as {_words(unit)}",)
+    unit = raw.time_unit or _guess_unit(workspace, raw, number)
+    notes = () if raw.time_unit else (f"timestamps are numbers; taken as {_words(unit)}",)
     whole = f"CAST({number} {TO_MICROSECONDS[unit]} AS BIGINT)"
     return Moment(f"CASE WHEN isnan(CAST({number} AS DOUBLE)) THEN NULL ELSE {whole} END", unit != "step", notes)
 
@@ -114,14 +112,16 @@ def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
     finite = f"abs(CAST({number} AS DOUBLE))"
     known = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= 1e8"
     found = workspace.row(
-        f'SELECT min({finite}), max({finite}), arg_min("row", {finite}), arg_max("row", {finite}) FROM raw WHERE {known}'
+        f'SELECT min({finite}), max({finite}), arg_min("row", {finite}), arg_max("row", {finite}) FROM raw '
+        f"WHERE {known}"
     )
     if found[0] is None:
         return "step"
     low, high = (_unit_of(value) for value in found[:2])
     if low != high:
         raise DataError(
-            f"{raw.source}, column '{TIMESTAMP}' mixes units: row {raw.header_rows + found[2]} looks like {_words(low)}, "
+            f"{raw.source}, column '{TIMESTAMP}' mixes units: "
+            f"row {raw.header_rows + found[2]} looks like {_words(low)}, "
             f"row {raw.header_rows + found[3]} like {_words(high)}. Bring all to one unit, or set time_unit."
         )
     return low

@@ -51,7 +51,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def encode(self, raw: Sequence[Any] | npt.NDArray[Any] | pd.Series[Any]) -> npt.NDArray[np.int32]:
+    def encode(self, raw: Sequence[Any] | npt.NDArray[Any] | pd.Index[Any]) -> npt.NDArray[np.int32]:
         """Codes of raw ids, -1 for unknown ones. Text is read as a number where the ids are integers."""
         return self.ids.get_indexer(self._as_ids(raw)).astype(np.int32)
 
@@ -66,6 +66,7 @@ class Vocabulary:
     def _as_ids(self, raw: Any) -> pd.Index[Any]:
         values = pd.Index(raw, dtype=object)
         if self.kind == "string":
-            return values.map(str).astype("str")
+            texts: pd.Index[Any] = values.map(str).astype("str")
+            return texts
         numbers = pd.to_numeric(pd.Series(values), errors="coerce")
         return pd.Index(numbers.where(numbers.notna(), PAD_INT).astype("int64"))

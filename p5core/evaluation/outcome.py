@@ -36,9 +36,14 @@ class Ranks:
 
     @cached_property
     def in_order(self) -> npt.NDArray[np.float64]:
-        """(n_targets,) the ranks with those of each user ascending."""
+        """(n_targets,) ranks of each user ascending, the j-th at least j: k places never hold more than k targets."""
         rows = np.repeat(np.arange(len(self.n_targets)), self.n_targets)
-        return self.ranks[np.lexsort((self.ranks, rows))]
+        return np.maximum(self.ranks[np.lexsort((self.ranks, rows))], self.order)
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.float64]:
+        """(n_targets,) 1, 2, … within each user."""
+        return np.arange(1.0, len(self.ranks) + 1) - np.repeat(self.offsets[:-1], self.n_targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +64,8 @@ class Ratings:
 class CatalogueFacts:
     """What is known about the items from training events alone."""
 
-    counts: npt.NDArray[np.int64]
-    """(V,) training events of each item"""
+    users_per_item: npt.NDArray[np.int64]
+    """(V,) different users with training events of each item"""
 
     n_users: int
     """users with training events"""
@@ -79,3 +84,5 @@ class Outcome:
 
     ratings: Ratings | None
     facts: CatalogueFacts
+    n_items: int
+    """items that may be recommended"""

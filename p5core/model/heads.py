@@ -24,4 +24,5 @@ class RatingHead(nn.Module):
     def forward(self, affinity: Tensor, users: Tensor, items: Tensor) -> Tensor:
         """Ratings (N,) from `affinity` = state · vector (N,), user codes (N,), -1 unknown, and item codes (N,)."""
         user_bias = self.user_bias(users.clamp_min(0)).squeeze(-1) * (users >= 0)
-        return self.mean + user_bias + self.item_bias(items).squeeze(-1) + affinity
+        rating: Tensor = self.mean + user_bias + self.item_bias(items).squeeze(-1) + affinity
+        return rating

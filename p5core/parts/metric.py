@@ -47,7 +47,17 @@ class Metric(Part, ABC):
     def values(self, outcome: Outcome) -> npt.NDArray[np.float64]:
         """(M,) one value for each evaluated user, NaN where it is undefined; (1,) when `whole_set`."""
 
-    def reduce(self, values: npt.NDArray[np.float64]) -> float:
-        """One figure from per-user values (M,): their mean, undefined users left out; NaN when nobody is left."""
-        defined = values[~np.isnan(values)]
-        return float(defined.mean()) if defined.size else float("nan")
+    def weights(self, outcome: Outcome) -> npt.NDArray[np.float64] | None:
+        """(M,) how much each user counts in the mean; None counts all the same."""
+        return None
+
+    def scale(self, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """What is reported of means over users, of any shape: the mean itself, unless a metric says otherwise."""
+        return mean
+
+    def reduce(self, values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None = None) -> float:
+        """One figure from values (M,): their scaled, weighted mean, undefined users left out; NaN when none is left."""
+        weights = np.ones(len(values)) if weights is None else weights
+        defined = ~np.isnan(values)
+        total = weights[defined].sum()
+        return float(self.scale(np.asarray(values[defined] @ weights[defined] / total))) if total > 0 else float("nan")

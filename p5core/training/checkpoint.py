@@ -54,7 +54,9 @@ class Progress:
         return Progress(stage=self.stage + 1, seconds=self.seconds)
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress) -> None:
+def save_checkpoint(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress
+) -> None:
     """Write weights, optimiser moments, random state and counters; atomic, nothing pickled."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     if optimiser is not None:
@@ -71,7 +73,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, 
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Any]] = {}
     with safe_open(path, framework="pt") as stored:
-        for name in stored.keys():
+        for name in sorted(stored.keys()):
             kind, _, rest = name.partition(".")
             if kind == "network":
                 weights[rest] = stored.get_tensor(name)

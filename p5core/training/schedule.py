@@ -16,7 +16,8 @@ __all__ = ["build_optimiser", "build_schedule", "step_share"]
 def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """AdamW that decays the matrices of layers; embeddings, biases and norms have no decay."""
     embeddings = {id(one.weight) for one in module.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))}
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for parameter in module.parameters():
         is_matrix = parameter.dim() >= 2 and id(parameter) not in embeddings
         (decayed if is_matrix else free).append(parameter)

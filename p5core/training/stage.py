@@ -96,6 +96,7 @@ def train_stage(
         loop.train_epoch()
         if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.config.epochs:
             loop.validate()
+        loop.stop_if_requested()
         loop.save(at_least_every=SECONDS_BETWEEN_CHECKPOINTS)
         if 0 < stage.config.patience <= loop.progress.n_worse:
             follower.event("early_stop", stage=stage.config.name, epoch=loop.progress.epoch)
@@ -157,10 +158,14 @@ class _Loop:
             last = min(self.progress.batch + self.stage.config.optimiser.accumulate, self.n_batches)
             self.train_step([self.batches(plans, nth) for nth in range(self.progress.batch, last)])
             self.tell()
-            if self.follower.stop_requested():
-                self.save()
-                raise StopRequestedError
+            if self.progress.batch < self.n_batches:  # an epoch that is through is validated before it stops
+                self.stop_if_requested()
         self.progress = self.progress.next_epoch()
+
+    def stop_if_requested(self) -> None:
+        if self.follower.stop_requested():
+            self.save()
+            raise StopRequestedError
 
     def batches(self, plans: list[Sequence[Rows]], nth: int) -> list[Batch]:
         """One batch of each task; a task with a shorter plan starts over."""

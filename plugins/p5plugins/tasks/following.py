@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,4 +61,4 @@ def _masked_end(data: TrainingData, rows: Rows, rng: np.random.Generator) -> Bat
 
 
 def _tensor(values: npt.NDArray[Any]) -> Tensor:
-    return cast(Tensor, torch.from_numpy(np.ascontiguousarray(values)))
+    return torch.from_numpy(np.ascontiguousarray(values))

@@ -16,6 +16,7 @@ from p5core.data.dataset import Events
 from p5core.errors import ConfigError
 from p5core.model.network import Network
 from p5core.parts.backbone import Backbone
+from p5core.parts.loss import RankingLoss
 from p5core.parts.task import Task, TrainingData
 
 __all__ = ["MaskedItem", "MaskedItemConfig"]
@@ -37,6 +38,8 @@ class MaskedItem(Task):
     name = "masked_item"
     Config = MaskedItemConfig
     config: MaskedItemConfig
+
+    loss_function: RankingLoss
 
     @classmethod
     def check(cls, backbone: type[Backbone], events: Events) -> None:

@@ -12,6 +12,7 @@ from p5core.data.dataset import Events
 from p5core.errors import ConfigError
 from p5core.model.network import Network
 from p5core.parts.backbone import Backbone
+from p5core.parts.loss import RankingLoss
 from p5core.parts.task import Task, TrainingData
 from p5plugins.tasks.following import following_batch, following_plan
 
@@ -26,6 +27,8 @@ class NextItem(Task):
     """
 
     name = "next_item"
+
+    loss_function: RankingLoss
 
     @classmethod
     def check(cls, backbone: type[Backbone], events: Events) -> None:

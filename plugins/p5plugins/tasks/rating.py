@@ -12,6 +12,7 @@ from p5core.data.dataset import Events
 from p5core.errors import ConfigError
 from p5core.model.network import Network
 from p5core.parts.backbone import Backbone
+from p5core.parts.loss import RatingLoss
 from p5core.parts.task import Task, TrainingData
 from p5plugins.tasks.following import following_batch, following_plan
 
@@ -27,6 +28,8 @@ class RatingPrediction(Task):
     name = "rating"
     loss_kind = "rating"
     metrics = ("mae", "rmse")
+
+    loss_function: RatingLoss
 
     @classmethod
     def check(cls, backbone: type[Backbone], events: Events) -> None:

@@ -1,0 +1,97 @@
+"""From an outcome to figures with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from p5core.config import parse_config
+from p5core.errors import ConfigError
+from p5core.evaluation.bootstrap import interval, resampled_sums
+from p5core.evaluation.outcome import Outcome
+from p5core.parts.metric import Metric
+from p5core.plugins import Registry
+
+__all__ = ["Figure", "choose_metrics", "measure", "weighed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """What one metric found."""
+
+    value: float
+    """NaN where it is undefined"""
+
+    low: float | None = None
+    high: float | None = None
+    """95 % bootstrap interval over users; None for figures about the whole set of lists, or without resampling"""
+
+    values: npt.NDArray[np.float64] | None = None
+    """(M,) the value of each user; None for figures about the whole set"""
+
+    weights: npt.NDArray[np.float64] | None = None
+    """(M,) how much each user counts; None counts all the same"""
+
+
+def measure(outcome: Outcome, metrics: Sequence[Metric], resamples: int, seed: int) -> dict[str, Figure]:
+    """Metric label → figure; with `resamples` > 0 per-user metrics get an interval. Equal seeds give equal intervals.
+
+    A metric whose part of the outcome is missing, such as ratings of a scorer that predicts none, is NaN.
+    """
+    figures = {metric.label: _figure(outcome, metric) for metric in metrics}
+    resampled = [metric for metric in metrics if figures[metric.label].values is not None]
+    if not resamples or not resampled:
+        return figures
+    columns = [column for one in resampled for column in weighed(figures[one.label].values, figures[one.label].weights)]
+    sums = resampled_sums(np.stack(columns, axis=1), resamples, seed)
+    for place, metric in enumerate(resampled):
+        with np.errstate(invalid="ignore"):
+            means = sums[:, 2 * place] / sums[:, 2 * place + 1]
+        low, high = interval(metric.scale(means))
+        figures[metric.label] = replace(figures[metric.label], low=low, high=high)
+    return figures
+
+
+def weighed(
+    values: npt.NDArray[np.float64] | None, weights: npt.NDArray[np.float64] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weighted values (M,) and weights (M,), both zero where a value is undefined: the sums of a weighted mean."""
+    assert values is not None
+    weights = np.where(np.isnan(values), 0.0, 1.0 if weights is None else weights)
+    return np.where(weights > 0, values, 0.0) * weights, weights
+
+
+def _figure(outcome: Outcome, metric: Metric) -> Figure:
+    if getattr(outcome, metric.needs) is None:
+        return Figure(float("nan"))
+    values = metric.values(outcome)
+    if metric.whole_set:
+        return Figure(float(values[0]))
+    weights = metric.weights(outcome)
+    return Figure(metric.reduce(values, weights), values=values, weights=weights)
+
+
+def choose_metrics(registry: Registry, labels: Sequence[str]) -> list[Metric]:
+    """Build metrics from labels such as "ndcg@10" or "auc", each once.
+
+    Raises UnknownPartError for an unknown name and ConfigError for a cut-off that is wrong or makes no sense.
+    """
+    metrics = [_metric(registry, label) for label in labels]
+    return list({metric.label: metric for metric in metrics}.values())
+
+
+def _metric(registry: Registry, label: str) -> Metric:
+    name, at, cut_off = label.partition("@")
+    part: type[Metric] = registry.get("metric", name.strip())
+    if not at:
+        return part(part.Config())
+    if "k" not in part.Config.model_fields:
+        raise ConfigError(f"Metric '{label}': {name} has no cut-off. Write '{name}'.")
+    if not cut_off.strip().isdecimal() or int(cut_off) < 1:
+        raise ConfigError(
+            f"Metric '{label}': '{cut_off}' is no cut-off. Write a whole number from 1, such as '{name}@10'."
+        )
+    return part(parse_config(part.Config, {"k": int(cut_off)}, f"metric {label}"))

@@ -1,0 +1,76 @@
+"""Figures as a table for people and as plain values for files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from p5core.evaluation.measure import Figure
+from p5core.parts.metric import Metric
+
+__all__ = ["Figures", "figures_table", "plain_intervals", "plain_values", "protocol_note"]
+
+Figures = Mapping[str, Mapping[str, Figure]]
+"""Scorer ("model", "popularity" …) → metric label → figure."""
+
+
+def figures_table(figures: Figures, metrics: Sequence[Metric], title: str = "") -> Table:
+    """A table with one row a metric and one column a scorer; the best value of each row is bold."""
+    table = Table(title=title or None)
+    table.add_column("metric")
+    for scorer in figures:
+        table.add_column(scorer, justify="right")
+    for metric in metrics:
+        row = [by_label[metric.label] for by_label in figures.values()]
+        best = _best([figure.value for figure in row], metric.higher_is_better)
+        cells = [f"[bold]{_text(one)}[/bold]" if one.value == best else _text(one) for one in row]
+        table.add_row(metric.label, *cells)
+    return table
+
+
+def _best(values: Sequence[float], higher_is_better: bool) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    if not defined:
+        return math.nan
+    return max(defined) if higher_is_better else min(defined)
+
+
+def _text(figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "–"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.4f}"
+    return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
+
+
+def protocol_note(candidates: int, exclude_seen: bool) -> str:
+    """One sentence that says what the figures compare."""
+    if candidates:
+        return (
+            f"NOT full ranking: each user's targets compete with {candidates} sampled items alone. Such figures are "
+            "far higher than those of full ranking, can order models differently, and must not be compared with them."
+        )
+    seen = "items of the history are left out" if exclude_seen else "items of the history compete as well"
+    return f"Full ranking: the targets compete with the whole catalogue; {seen}."
+
+
+def plain_values(figures: Figures) -> dict[str, dict[str, float | None]]:
+    """Scorer → metric label → value; None where it is undefined, as JSON has no NaN."""
+    return {
+        scorer: {label: None if math.isnan(one.value) else one.value for label, one in by_label.items()}
+        for scorer, by_label in figures.items()
+    }
+
+
+def plain_intervals(figures: Figures) -> dict[str, dict[str, list[float]]]:
+    """Scorer → metric label → [low, high] of the 95 % interval, where there is one."""
+    return {
+        scorer: {
+            label: [one.low, one.high]
+            for label, one in by_label.items()
+            if one.low is not None and one.high is not None and not math.isnan(one.low)
+        }
+        for scorer, by_label in figures.items()
+    }

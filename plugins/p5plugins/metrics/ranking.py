@@ -1,0 +1,159 @@
+"""Metrics of where the held-out items stand.
+
+T is the number of a user's targets and r_1 ≤ … ≤ r_T are their ranks. Equal scores share the mean of their places, so
+ranks may be fractions; the j-th target never stands above place j, so that no metric leaves its bounds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from p5core.evaluation.outcome import Outcome, Ranks
+from p5core.parts.metric import AtK, Metric
+
+__all__ = ["AUC", "F1", "MAP", "MRR", "NDCG", "HitRate", "Precision", "Recall"]
+
+Values = npt.NDArray[np.float64]
+
+
+def _ranks(outcome: Outcome) -> Ranks:
+    assert outcome.ranks is not None
+    return outcome.ranks
+
+
+def _hits(outcome: Outcome, k: int) -> Values:
+    """(M,) how many targets of each user stand among the first k."""
+    ranks = _ranks(outcome)
+    return ranks.sum_by_user((ranks.in_order <= k).astype(np.float64))
+
+
+class HitRate(Metric):
+    """Whether any target stands among the first k: 1 if r_1 ≤ k, else 0.
+
+    Equals recall when every user has one target. Source: Deshpande and Karypis 2004, doi 10.1145/963770.963776.
+    """
+
+    name = "hr"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        return (_hits(outcome, self.config.k) > 0).astype(np.float64)
+
+
+class Recall(Metric):
+    """Share of the targets among the first k: |{j: r_j ≤ k}| / T.
+
+    Source: Herlocker et al. 2004, doi 10.1145/963770.963772.
+    """
+
+    name = "recall"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        return _hits(outcome, self.config.k) / _ranks(outcome).n_targets
+
+
+class Precision(Metric):
+    """Share of targets among the first k: |{j: r_j ≤ k}| / k.
+
+    Source: Herlocker et al. 2004, doi 10.1145/963770.963772.
+    """
+
+    name = "precision"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        return _hits(outcome, self.config.k) / self.config.k
+
+
+class F1(Metric):
+    """Harmonic mean of precision and recall at k: 2 |{j: r_j ≤ k}| / (k + T).
+
+    Source: van Rijsbergen, Information Retrieval, 1979, chapter 7.
+    """
+
+    name = "f1"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        return 2 * _hits(outcome, self.config.k) / (self.config.k + _ranks(outcome).n_targets)
+
+
+class NDCG(Metric):
+    """Discounted gain of the first k places as a share of the best one there is: DCG / IDCG.
+
+    DCG = Σ_{r_j ≤ k} 1 / log2(1 + r_j), IDCG = Σ_{i = 1..min(k, T)} 1 / log2(1 + i).
+    Source: Järvelin and Kekäläinen 2002, doi 10.1145/582415.582418.
+    """
+
+    name = "ndcg"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        ranks, k = _ranks(outcome), self.config.k
+        gains = np.where(ranks.in_order <= k, 1 / np.log2(1 + ranks.in_order), 0.0)
+        ideal = np.where(ranks.order <= k, 1 / np.log2(1 + ranks.order), 0.0)
+        return ranks.sum_by_user(gains) / ranks.sum_by_user(ideal)
+
+
+class MAP(Metric):
+    """Precision at each target among the first k, averaged: Σ_{r_j ≤ k} (j / r_j) / min(k, T).
+
+    Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, chapter 8.
+    """
+
+    name = "map"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        ranks, k = _ranks(outcome), self.config.k
+        precisions = np.where(ranks.in_order <= k, ranks.order / ranks.in_order, 0.0)
+        return ranks.sum_by_user(precisions) / np.minimum(k, ranks.n_targets)
+
+
+class MRR(Metric):
+    """One over the rank of the best target, 0 beyond place k: 1 / r_1 if r_1 ≤ k, else 0.
+
+    Source: Voorhees 1999, The TREC-8 question answering track report.
+    """
+
+    name = "mrr"
+    Config = AtK
+    config: AtK
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        ranks = _ranks(outcome)
+        best = ranks.in_order[ranks.offsets[:-1]]
+        return np.where(best <= self.config.k, 1 / best, 0.0)
+
+
+class AUC(Metric):
+    """Chance that a target stands above another candidate, equal scores counting one half.
+
+    With C candidates: (Σ_j (C + 1 - r_j) - T (T + 1) / 2) / (T (C - T)), the Mann-Whitney statistic; undefined when
+    every candidate is a target. Source: Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
+    """
+
+    name = "auc"
+    needs = "ranks"
+
+    def values(self, outcome: Outcome) -> Values:
+        ranks = _ranks(outcome)
+        n_targets, n_others = ranks.n_targets, ranks.n_candidates - ranks.n_targets
+        from_below = ranks.sum_by_user(np.repeat(ranks.n_candidates + 1.0, n_targets) - ranks.ranks)
+        above = from_below - n_targets * (n_targets + 1) / 2
+        return np.divide(above, n_targets * n_others, out=np.full(len(above), np.nan), where=n_others > 0)

@@ -1,0 +1,102 @@
+"""Metrics of predicted ratings against observed ones.
+
+The value of a user is the mean over that user's N_u held-out ratings; users count N_u each, so that the figure equals
+the mean over all ratings. p is the predicted and r the observed rating.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from p5core.config import Config
+from p5core.evaluation.outcome import Outcome
+from p5core.parts.metric import Metric
+
+__all__ = ["MAE", "RMSE", "Accuracy", "LogLoss", "SquaredError"]
+
+Values = npt.NDArray[np.float64]
+
+
+class _RatingMetric(Metric):
+    needs = "ratings"
+    higher_is_better = False
+
+    @abstractmethod
+    def score(self, predicted: Values, observed: Values) -> Values:
+        """(n_targets,) what each rating adds to the mean."""
+
+    def values(self, outcome: Outcome) -> Values:
+        assert outcome.ratings is not None
+        ratings = outcome.ratings
+        sums = np.add.reduceat(self.score(ratings.predicted, ratings.observed), ratings.offsets[:-1])
+        return sums / np.diff(ratings.offsets)
+
+    def weights(self, outcome: Outcome) -> Values:
+        assert outcome.ratings is not None
+        return np.diff(outcome.ratings.offsets).astype(np.float64)
+
+
+class SquaredError(_RatingMetric):
+    """Mean squared error: mean of (p - r)²."""
+
+    name = "mse"
+
+    def score(self, predicted: Values, observed: Values) -> Values:
+        return (predicted - observed) ** 2
+
+
+class RMSE(SquaredError):
+    """Root mean squared error, in rating units: √ mean of (p - r)². The value of a user is still the mean square."""
+
+    name = "rmse"
+
+    def scale(self, mean: Values) -> Values:
+        return np.sqrt(mean)
+
+
+class MAE(_RatingMetric):
+    """Mean absolute error, in rating units: mean of |p - r|."""
+
+    name = "mae"
+
+    def score(self, predicted: Values, observed: Values) -> Values:
+        return np.abs(predicted - observed)
+
+
+class LikedFrom(Config):
+    """Options of metrics that ask whether an item is liked."""
+
+    threshold: float = 4.0
+    """Ratings from here on count as liked."""
+
+
+class Accuracy(_RatingMetric):
+    """Share of ratings that fall on the right side of the threshold t: mean of [p ≥ t] = [r ≥ t]."""
+
+    name = "accuracy"
+    Config = LikedFrom
+    config: LikedFrom
+    higher_is_better = True
+
+    def score(self, predicted: Values, observed: Values) -> Values:
+        threshold = self.config.threshold
+        return ((predicted >= threshold) == (observed >= threshold)).astype(np.float64)
+
+
+class LogLoss(_RatingMetric):
+    """Cross-entropy of being liked, in nats: mean of -log q if r ≥ t, else -log(1 - q).
+
+    The chance of being liked is read off the prediction as q = sigmoid(p - t), one half at the threshold t.
+    """
+
+    name = "log_loss"
+    Config = LikedFrom
+    config: LikedFrom
+
+    def score(self, predicted: Values, observed: Values) -> Values:
+        margin = predicted - self.config.threshold
+        # log(1 + exp(x)), without overflow
+        return np.logaddexp(0.0, np.where(observed >= self.config.threshold, -margin, margin))
