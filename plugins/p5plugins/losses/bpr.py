@@ -1,0 +1,41 @@
+"""Bayesian personalised ranking."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from p5core.config import Config
+from p5core.parts.loss import ItemScorer, RankingLoss
+
+__all__ = ["BPR", "BPRConfig"]
+
+
+class BPRConfig(Config):
+    """Options of Bayesian personalised ranking."""
+
+    n_negatives: int = Field(1, ge=1)
+    """Wrong items drawn for each state."""
+
+
+class BPR(RankingLoss):
+    """-log sigmoid(right - wrong) over pairs with uniformly drawn wrong items (arXiv 1205.2618).
+
+    A pair whose wrong item happens to be the right one is left out.
+    """
+
+    name = "bpr"
+    Config = BPRConfig
+
+    def __call__(self, states: Tensor, targets: Tensor, items: ItemScorer) -> Tensor:
+        """Draw `n_negatives` items for each state."""
+        wrong = torch.randint(items.n_items, (len(targets), self.config.n_negatives), device=targets.device)
+        drawn = torch.cat([targets[:, None], wrong], dim=1)  # (N, 1 + n), the right item first
+        codes, places = torch.unique(drawn, return_inverse=True)
+        vectors = items.vectors(codes)[places]  # (N, 1 + n, D)
+        scores = torch.einsum("nd,nkd->nk", states.to(vectors.dtype), vectors)
+        losses = -F.logsigmoid(scores[:, :1] - scores[:, 1:])  # (N, n)
+        counts = wrong != targets[:, None]
+        return (losses * counts).sum() / counts.sum().clamp_min(1)

@@ -1,0 +1,66 @@
+"""Softmax over the right item and a sample of the others."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from p5core.parts.loss import ItemScorer, RankingLoss
+from p5plugins.losses.options import SoftmaxConfig
+
+__all__ = ["SampledSoftmax", "SampledSoftmaxConfig"]
+
+
+class SampledSoftmaxConfig(SoftmaxConfig):
+    """Options of the sampled softmax."""
+
+    n_uniform: int = Field(1024, ge=0)
+    """Wrong items drawn for each batch, all equally likely."""
+
+    in_batch: bool = True
+    """Let the right items of the batch's other states count as wrong ones."""
+
+    @model_validator(mode="after")
+    def _something_to_compare(self) -> Self:
+        if not self.n_uniform and not self.in_batch:
+            raise ValueError(
+                "with n_uniform = 0 and in_batch = false there is nothing to compare with; set one of them"
+            )
+        return self
+
+
+class SampledSoftmax(RankingLoss):
+    """-log softmax of the right item among a sample, corrected for how likely each item was to be sampled.
+
+    The wrong items of all states are one sample: n_uniform uniform draws and the targets of the batch. Item j is
+    expected in it e_j = (N - 1) · share_j + n_uniform / V times; c_j occurrences of score s count exp(s) · c_j / e_j,
+    so that the sum over the sample estimates the sum over the catalogue without bias (logQ correction: Bengio and
+    Senécal, doi 10.1109/TNN.2007.912312; Yi et al. 2019, doi 10.1145/3298689.3346996; arXiv 2007.12865). The right item
+    is always there, so it counts exp(s); where it was sampled as a wrong one it is left out. Sampled items are encoded
+    once, however often they occur.
+    """
+
+    name = "sampled_softmax"
+    Config = SampledSoftmaxConfig
+    config: SampledSoftmaxConfig
+
+    def __call__(self, states: Tensor, targets: Tensor, items: ItemScorer) -> Tensor:
+        """Draw the sample and score it for all states."""
+        uniform = torch.randint(items.n_items, (self.config.n_uniform,), device=targets.device)
+        codes, places = torch.unique(torch.cat([targets, uniform]), return_inverse=True)  # (C,), (N + n_uniform,)
+        sampled = places if self.config.in_batch else places[len(targets) :]
+        counts = torch.bincount(sampled, minlength=len(codes))
+        corrections = torch.log(counts / self._expected(codes, len(targets), items))  # -inf where only a target
+        scores = states / self.config.temperature @ items.vectors(codes).T  # (N, C)
+        right = places[: len(targets), None]
+        logits = (scores + corrections).scatter(1, right, scores.gather(1, right).to(corrections.dtype))
+        return F.cross_entropy(logits, right.squeeze(1))
+
+    def _expected(self, codes: Tensor, n_states: int, items: ItemScorer) -> Tensor:
+        """(C,) how often each item is expected in the sample."""
+        uniform = torch.full(codes.shape, self.config.n_uniform / items.n_items, device=codes.device)
+        return uniform + (n_states - 1) * items.log_frequency[codes].exp() if self.config.in_batch else uniform
