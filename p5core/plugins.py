@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
 import pluggy
 
 from p5core import hookspecs
@@ -20,8 +21,6 @@ from p5core.config import Config, PartSpec, parse_config
 from p5core.errors import DuplicatePartError, PluginError, UnknownPartError, did_you_mean
 
 if TYPE_CHECKING:
-    import click
-
     from p5core.parts.part import Part
 
 __all__ = ["GROUP", "KINDS", "Chosen", "PartInfo", "PluginStatus", "Registry", "load_plugins"]
@@ -52,6 +51,11 @@ class PluginStatus:
     version: str
     fault: str | None = None
     """The traceback or message when the plugin, or one of its hooks, failed."""
+
+    @property
+    def key(self) -> str:
+        """What no other plugin is called: two distributions may use the same entry point name."""
+        return f"{self.distribution}:{self.name}"
 
     @property
     def state(self) -> str:
@@ -110,9 +114,11 @@ class Registry:
         known = self.parts(kind)
         if name not in known:
             listed = ", ".join(known) or "none"
+            failed = ", ".join(plugin.name for plugin in self.failures())
             raise UnknownPartError(
                 f"Unknown {kind} '{name}'.{did_you_mean(name, known)} Installed: {listed}. "
-                "Run 'p5 plugins list' to see every part and which plugins failed."
+                + (f"Plugins that failed: {failed}. " if failed else "")
+                + "Run 'p5 plugins list' to see every part and what is wrong with plugins that failed."
             )
         return known[name].part
 
@@ -121,9 +127,16 @@ class Registry:
         part = self.get(kind, spec.name)
         return Chosen(part, parse_config(part.Config, spec.options, where or f"{kind} {spec.name}"))
 
-    def commands(self) -> list[click.Command]:
-        """Commands that plugins add to `p5`."""
-        return [command for _, found in self._call("p5_commands") for command in cast("Iterable[Any]", found)]
+    def commands(self, taken: Iterable[str] = ()) -> list[click.Command]:
+        """Commands that plugins add to `p5`; a plugin that brings one of a `taken` name is noted as failed."""
+        found: dict[str, click.Command] = {}
+        for plugin, commands in self._call("p5_commands"):
+            fault = _faulty_command(commands, {*taken, *found})
+            if fault:
+                self._fail(plugin.key, fault)
+            else:
+                found |= {str(command.name): command for command in commands}
+        return list(found.values())
 
     def _collect(self, kind: str) -> dict[str, PartInfo]:
         hook, module, contract_name = KINDS[kind]
@@ -131,30 +144,30 @@ class Registry:
         found: dict[str, PartInfo] = {}
         for plugin, parts in self._call(hook):
             try:
-                checked = [_checked(part, contract, hook) for part in parts]
-                for part in checked:
-                    _refuse_duplicate(kind, part, plugin, found)
+                found |= _checked(kind, parts, contract, plugin, found)
             except PluginError as error:
-                self._fail(plugin.name, str(error))
-                continue
-            found |= {part.name: PartInfo(kind, part, plugin) for part in checked}
+                self._fail(plugin.key, str(error))
         return found
 
-    def _call(self, hook: str) -> list[tuple[PluginStatus, Any]]:
+    def _call(self, hook: str) -> list[tuple[PluginStatus, list[Any]]]:
         """Call one hook of each plugin by itself, so that a failing one stands alone."""
         results = []
-        implementations = getattr(self.manager.hook, hook).get_hookimpls()
-        for implementation in sorted(implementations, key=lambda one: list(self._plugins).index(one.plugin_name)):
+        implementations = {one.plugin_name: one for one in getattr(self.manager.hook, hook).get_hookimpls()}
+        for key in [key for key in self._plugins if key in implementations]:
             try:
-                results.append((self._plugins[implementation.plugin_name], implementation.function()))
-            except Exception:
-                self._fail(implementation.plugin_name, traceback.format_exc())
+                found = implementations[key].function()
+            except (Exception, SystemExit):
+                self._fail(key, traceback.format_exc())
+                continue
+            if isinstance(found, list):
+                results.append((self._plugins[key], found))
+            else:
+                self._fail(key, f"{hook} returned {found!r}; it must return a list.")
         return results
 
-    def _fail(self, name: str, fault: str) -> None:
-        old = self._plugins[name]
-        joined = fault if old.fault is None else f"{old.fault}\n{fault}"
-        self._plugins[name] = PluginStatus(old.name, old.distribution, old.version, joined)
+    def _fail(self, key: str, fault: str) -> None:
+        old = self._plugins[key]
+        self._plugins[key] = replace(old, fault=fault if old.fault is None else f"{old.fault}\n{fault}")
 
 
 def load_plugins(extra: Iterable[tuple[str, object]] = ()) -> Registry:
@@ -176,21 +189,20 @@ def _built_ins_first(entry: EntryPoint) -> tuple[bool, str]:
 
 
 def _register(registry: Registry, status: PluginStatus, source: EntryPoint | object) -> None:
-    if status.name in registry._plugins:
-        registry._fail(status.name, f"Two plugins are called '{status.name}'; the second one was not loaded.")
-        return
-    registry._plugins[status.name] = status
+    registry._plugins[status.key] = status
     try:
         plugin = source.load() if isinstance(source, EntryPoint) else source
-        registry.manager.register(plugin, status.name)
-    except Exception:
-        registry._fail(status.name, traceback.format_exc())
+    except (Exception, SystemExit):
+        registry._fail(status.key, traceback.format_exc())
         return
     try:
+        registry.manager.register(plugin, status.key)
         registry.manager.check_pending()
     except pluggy.PluginValidationError as error:
-        registry.manager.unregister(plugin)
-        registry._fail(status.name, _misspelt(plugin, str(error)))
+        registry.manager.unregister(plugin)  # pluggy keeps the hooks that it had found before the faulty one
+        registry._fail(status.key, _misspelt(plugin, str(error)))
+    except ValueError:
+        registry._fail(status.key, "Another plugin names the same module; the second one was not loaded.")
 
 
 def _misspelt(plugin: object, message: str) -> str:
@@ -201,7 +213,31 @@ def _misspelt(plugin: object, message: str) -> str:
     return message
 
 
-def _checked(part: Any, contract: type[PartT], hook: str) -> type[PartT]:
+def _faulty_command(commands: list[Any], taken: Collection[str]) -> str | None:
+    names = [*taken]
+    for command in commands:
+        if not isinstance(command, click.Command):
+            return f"p5_commands returned {command!r}, which is no click.Command."
+        if command.name in names:
+            return f"The command '{command.name}' is already taken. Give it another name."
+        names.append(str(command.name))
+    return None
+
+
+def _checked(
+    kind: str, parts: list[Any], contract: type[PartT], plugin: PluginStatus, known: Mapping[str, PartInfo]
+) -> dict[str, PartInfo]:
+    """Name → part of what one plugin returned; raises PluginError when one of them breaks its contract."""
+    hook = KINDS[kind][0]
+    found: dict[str, PartInfo] = {}
+    for part in parts:
+        _check_contract(part, contract, hook)
+        _refuse_duplicate(kind, part, plugin, {**known, **found})
+        found[part.name] = PartInfo(kind, part, plugin)
+    return found
+
+
+def _check_contract(part: Any, contract: type[PartT], hook: str) -> None:
     if not (isinstance(part, type) and issubclass(part, contract)):
         raise PluginError(
             f"{hook} returned {part!r}, which is no subclass of {contract.__module__}.{contract.__name__}."
@@ -210,7 +246,6 @@ def _checked(part: Any, contract: type[PartT], hook: str) -> type[PartT]:
         raise PluginError(f"{hook} returned {part.__qualname__}, which has no `name`.")
     if not (isinstance(part.Config, type) and issubclass(part.Config, Config)):
         raise PluginError(f"{hook} returned '{part.name}', whose `Config` is no subclass of p5core.Config.")
-    return part
 
 
 def _refuse_duplicate(kind: str, part: type[Part], plugin: PluginStatus, found: Mapping[str, PartInfo]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
-__all__ = ["stored_table"]
+__all__ = ["stored_table", "wide_console"]
 
 
 def stored_table(metrics: Mapping[str, Any], part: str, title: str) -> Table:
@@ -27,3 +28,9 @@ def _cell(metrics: Mapping[str, Any], part: str, scorer: str, label: str) -> str
         return "–"
     interval = metrics["intervals"][part][scorer].get(label)
     return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+
+
+def wide_console() -> Console:
+    """A console as wide as the terminal; in a pipe or a file, wide enough that no table loses letters."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 200))

@@ -1,0 +1,101 @@
+"""`p5 plugins list`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from p5core.plugins import PartInfo, PluginStatus, Registry
+
+__all__ = ["markdown_table", "plugins"]
+
+
+@click.group()
+def plugins() -> None:
+    """Look at the installed plugins and their parts."""
+
+
+@plugins.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table of the parts.")
+def list_command(as_json: bool, markdown: bool) -> None:
+    """List every part, who brings it, and what failed."""
+    from p5core.plugins import load_plugins
+
+    registry = load_plugins()
+    statuses = registry.plugins  # collects every kind, so that all faults are known
+    if markdown:
+        click.echo(markdown_table(registry))
+    elif as_json:
+        click.echo(json.dumps({"parts": _part_rows(registry), "plugins": _plugin_rows(statuses)}, indent=1))
+    else:
+        _print(registry, statuses)
+
+
+def _parts(registry: Registry) -> list[PartInfo]:
+    from p5core.plugins import KINDS
+
+    return [info for kind in KINDS for info in registry.parts(kind).values()]
+
+
+def _part_rows(registry: Registry) -> list[dict[str, str]]:
+    return [
+        {
+            "kind": info.kind,
+            "name": info.part.name,
+            "plugin": info.plugin.name,
+            "distribution": info.plugin.distribution,
+            "version": info.plugin.version,
+            "about": _about(info),
+        }
+        for info in _parts(registry)
+    ]
+
+
+def _plugin_rows(statuses: list[PluginStatus]) -> list[dict[str, str | None]]:
+    return [
+        {
+            "name": one.name,
+            "distribution": one.distribution,
+            "version": one.version,
+            "state": one.state,
+            "fault": one.fault,
+        }
+        for one in statuses
+    ]
+
+
+def _about(info: PartInfo) -> str:
+    """The first sentence of the docstring."""
+    paragraph = " ".join((info.part.__doc__ or "").strip().split("\n\n")[0].split())
+    sentence, dot, _ = paragraph.partition(". ")
+    return sentence + "." if dot else sentence
+
+
+def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from p5core.cli.tables import wide_console
+
+    table = Table()
+    for column in ("kind", "name", "distribution", "version", "state"):
+        table.add_column(column)
+    for info in _parts(registry):
+        plugin = info.plugin
+        table.add_row(info.kind, escape(info.part.name), escape(plugin.distribution), plugin.version, "ok")
+    failed = [one for one in statuses if one.fault is not None]
+    for one in failed:
+        table.add_row("plugin", escape(one.name), escape(one.distribution), one.version, "[red]failed[/red]")
+    wide_console().print(table)
+    for one in failed:
+        click.echo(f"\n{click.style(f'{one.name} ({one.distribution} {one.version}) failed:', fg='red')}\n{one.fault}")
+
+
+def markdown_table(registry: Registry) -> str:
+    """The parts as a Markdown table: kind, name and what each is."""
+    rows = [f"| {info.kind} | `{info.part.name}` | {_about(info)} |" for info in _parts(registry)]
+    return "\n".join(["| kind | name | what it is |", "| --- | --- | --- |", *rows])
