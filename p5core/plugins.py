@@ -199,7 +199,7 @@ def _register(registry: Registry, status: PluginStatus, source: EntryPoint | obj
         registry.manager.register(plugin, status.key)
         registry.manager.check_pending()
     except pluggy.PluginValidationError as error:
-        registry.manager.unregister(plugin)  # pluggy keeps the hooks that it had found before the faulty one
+        registry.manager.unregister(name=status.key)  # pluggy may keep hooks that it had found before the faulty one
         registry._fail(status.key, _misspelt(plugin, str(error)))
     except ValueError:
         registry._fail(status.key, "Another plugin names the same module; the second one was not loaded.")

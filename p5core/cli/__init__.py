@@ -41,6 +41,7 @@ def build(registry: Registry) -> click.Group:
     @click.pass_context
     def group(context: click.Context) -> None:
         """From an interaction log to a recommender that runs anywhere."""
+        context.obj = registry
         for plugin in registry.failures() if context.invoked_subcommand != "plugins" else ():
             click.echo(f"Warning: plugin '{plugin.name}' failed to load; see 'p5 plugins list'.", err=True)
 

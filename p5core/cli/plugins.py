@@ -21,11 +21,9 @@ def plugins() -> None:
 @plugins.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", is_flag=True, help="Print a Markdown table of the parts.")
-def list_command(as_json: bool, markdown: bool) -> None:
+@click.pass_obj
+def list_command(registry: Registry, as_json: bool, markdown: bool) -> None:
     """List every part, who brings it, and what failed."""
-    from p5core.plugins import load_plugins
-
-    registry = load_plugins()
     statuses = registry.plugins  # collects every kind, so that all faults are known
     if markdown:
         click.echo(markdown_table(registry))
@@ -49,6 +47,7 @@ def _part_rows(registry: Registry) -> list[dict[str, str]]:
             "plugin": info.plugin.name,
             "distribution": info.plugin.distribution,
             "version": info.plugin.version,
+            "state": "ok",
             "about": _about(info),
         }
         for info in _parts(registry)
