@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -18,15 +18,18 @@ __all__ = ["Config", "ExpandedPath", "PartSpec", "expand_variables", "parse_conf
 class Config(BaseModel):
     """Options of one part or section: frozen, without unknown keys, each documented by the docstring under it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class PartSpec(BaseModel):
     """The choice of a part: its `name` and, beside it, that part's own options, still unchecked."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     name: str
+    """Which of the installed parts."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -63,40 +66,52 @@ def parse_config(model: type[ConfigT], options: Mapping[str, Any], where: str) -
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        faults = [_explain(model, fault, where) for fault in error.errors()]
+        faults = [_explain(model, fault, options, where) for fault in error.errors()]
         raise ConfigError(" ".join(faults)) from None
 
 
-def _explain(model: type[BaseModel], fault: Any, where: str) -> str:
-    place = ".".join(str(step) for step in (where, *fault["loc"]) if step != "")
+def _explain(model: type[BaseModel], fault: Any, options: Mapping[str, Any], where: str) -> str:
+    *outer, last = [where, *_written(fault["loc"], options)]
+    place = ".".join([*outer, last])
     if fault["type"] == "extra_forbidden":
-        known = _fields_at(model, fault["loc"][:-1])
-        word = str(fault["loc"][-1])
+        known = _options_at(model, fault["loc"][:-1])
         listed = f" Known options: {', '.join(sorted(known))}." if known else ""
-        return f"{place}: unknown option '{word}'.{did_you_mean(word, known)}{listed}"
+        return f"{'.'.join(outer)}: unknown option '{last}'.{did_you_mean(last, known)}{listed}"
     if fault["type"] == "missing":
-        return f"{place}: this option is required."
-    return f"{place}: {fault['msg']} (got {fault['input']!r})."
+        return f"{place}.{fault['loc'][-1]}: this option is required."
+    if fault["type"] == "union_tag_not_found":
+        return f"{place}.name: this option is required."
+    if fault["type"] == "union_tag_invalid":
+        word, tags = fault["ctx"]["tag"], [tag.strip("' ") for tag in fault["ctx"]["expected_tags"].split(",")]
+        return f"{place}: unknown name '{word}'.{did_you_mean(word, tags)} Known names: {', '.join(tags)}."
+    message = "expected a table such as { name = ... }" if fault["type"] == "model_type" else fault["msg"]
+    return f"{place}: {message} (got {fault['input']!r})."
 
 
-def _fields_at(model: type[BaseModel], steps: tuple[Any, ...]) -> list[str]:
+def _written(steps: tuple[Any, ...], options: Any) -> list[str]:
+    """The steps that the user wrote; pydantic adds names of its own for the members of unions."""
+    written = []
+    for step in steps:
+        is_key = isinstance(options, Mapping) and step in options
+        if is_key or (isinstance(options, list) and isinstance(step, int)):
+            written.append(str(step))
+            options = options[step]
+    return written
+
+
+def _options_at(model: type[BaseModel], steps: tuple[Any, ...]) -> list[str]:
     """Names of the options at a nested place, as far as the annotations tell."""
+    candidates = [model]
     for step in steps:
         if isinstance(step, int):
             continue
-        field = model.model_fields.get(str(step))
-        inner = _model_in(field.annotation) if field is not None else None
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
+        fields = [one.model_fields[step] for one in candidates if step in one.model_fields]
+        tagged = [one for one in candidates if "name" in one.model_fields and one.model_fields["name"].default == step]
+        candidates = [inner for field in fields for inner in _models_in(field.annotation)] or tagged
+    return [field.alias or name for one in candidates[:1] for name, field in one.model_fields.items()]
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]

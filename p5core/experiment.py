@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from datetime import date, datetime, time
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -27,6 +28,10 @@ __all__ = [
     "override",
     "parse_experiment",
 ]
+
+
+STORABLE = (str, int, float, date, datetime, time, PurePath, Mapping, list, tuple)
+"""What has a place in a TOML file."""
 
 
 class ModelConfig(Config):
@@ -194,6 +199,8 @@ def load_experiment(path: Path, assignments: Sequence[str] = ()) -> Experiment:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"There is no experiment file {path}. Write one with 'p5 init DATA'.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
     for assignment in assignments:
@@ -207,7 +214,7 @@ def parse_experiment(tree: Mapping[str, Any], where: str = "experiment") -> Expe
 
 
 def override(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
-    """Apply one `a.b.0.c=value`; the value is read as TOML, or as text when it is none."""
+    """Apply one `a.b.0.c=value`; the value is read as TOML, or as text when it is none. A list may grow by one."""
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {assignment}: expected key=value, such as model.width=128.")
@@ -225,16 +232,33 @@ def _value(text: str) -> Any:
 def _assigned(node: Any, steps: list[str], value: Any, assignment: str) -> Any:
     head, rest = steps[0], steps[1:]
     if isinstance(node, list):
-        if not head.isdigit() or int(head) >= len(node):
+        if not head.isdecimal() or int(head) > len(node):
             raise ConfigError(f"--set {assignment}: '{head}' is no place in a list of {len(node)}.")
-        inner = value if not rest else _assigned(node[int(head)], rest, value, assignment)
-        return [*node[: int(head)], inner, *node[int(head) + 1 :]]
+        place = int(head)
+        old = node[place] if place < len(node) else _missing(rest)
+        return [*node[:place], _assigned(old, rest, value, assignment) if rest else value, *node[place + 1 :]]
     if not isinstance(node, Mapping):
         raise ConfigError(f"--set {assignment}: '{head}' lies below a plain value.")
-    inner = value if not rest else _assigned(node.get(head, {}), rest, value, assignment)
+    inner = value if not rest else _assigned(node.get(head, _missing(rest)), rest, value, assignment)
     return {**node, head: inner}
 
 
+def _missing(rest: list[str]) -> Any:
+    """What stands where the file says nothing: a list when its first element is set, a table otherwise."""
+    return [] if rest and rest[0].isdecimal() else {}
+
+
 def dump_experiment(experiment: Experiment) -> str:
-    """The TOML text of an experiment, every option spelt out; reading it back gives an equal experiment."""
-    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True, by_alias=True))
+    """The TOML text of an experiment, every option spelt out; reading it back gives an equal experiment.
+
+    Options that no file can hold, such as a DataFrame, are left out.
+    """
+    return tomli_w.dumps(_storable(experiment.model_dump(exclude_none=True, by_alias=True)))
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _storable(inner) for key, inner in value.items() if isinstance(inner, STORABLE)}
+    if isinstance(value, (list, tuple)):
+        return [_storable(inner) for inner in value if isinstance(inner, STORABLE)]
+    return str(value) if isinstance(value, PurePath) else value

@@ -103,6 +103,8 @@ def gather_padded(
 ) -> npt.NDArray[np.generic]:
     """(B, T) slices of `values` from `starts` (B,), right-padded with `fill` to the longest of `lengths` (B,)."""
     width = max(1, int(lengths.max(initial=0)))
+    if not len(values):
+        return np.full((len(starts), width), fill, dtype=values.dtype)
     places = np.arange(width)
     index = np.minimum(starts[:, None] + places, len(values) - 1)
     return np.where(places < lengths[:, None], values[index], np.asarray(fill, dtype=values.dtype))

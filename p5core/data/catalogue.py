@@ -78,7 +78,7 @@ class Catalogue:
     def _lookup(self, domain: str | None) -> tuple[npt.NDArray[np.int32], Vocabulary]:
         if domain is None and len(self.domains) > 1:
             raise DataError(f"The catalogue has {len(self.domains)} domains: {', '.join(self.domains)}. Name one.")
-        wanted = domain or self.domains[0]
+        wanted = self.domains[0] if domain is None else domain
         if wanted not in self.domains:
             raise DataError(f"Unknown domain '{wanted}'. Known: {', '.join(self.domains)}.")
         return self._lookups[wanted]

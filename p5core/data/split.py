@@ -6,7 +6,7 @@ Every split gives each event one role; everything else follows from the roles.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Literal
 
@@ -133,6 +133,8 @@ def split(dataset: Dataset, config: SplitConfig, seed: int, fold: tuple[int, int
     Folds are over users for `by_user` and over each user's events, at random, for every other split.
     Raises DataError when a part is empty, ConfigError when the split does not suit the data.
     """
+    if fold is not None and not 0 <= fold[0] < fold[1] > 1:
+        raise ConfigError(f"There is no fold {fold[0]} of {fold[1]}; give two folds or more and count from 0.")
     rng = np.random.default_rng([seed, 1])
     roles = _roles(dataset, config, rng) if fold is None else _fold_roles(dataset, config, rng, *fold)
     return _from_roles(dataset, roles)
@@ -168,7 +170,8 @@ def _time_windows(dataset: Dataset, config: TimeWindows) -> npt.NDArray[np.int8]
 
 def _moment(times: npt.NDArray[np.int64], bound: float | datetime) -> int:
     if isinstance(bound, datetime):
-        return int(np.datetime64(bound.replace(tzinfo=None), "us").astype(np.int64))
+        utc = bound.astimezone(UTC) if bound.tzinfo else bound
+        return int(np.datetime64(utc.replace(tzinfo=None), "us").astype(np.int64))
     if not 0 < bound < 1:
         raise ConfigError(f"split: {bound} is no share of the events; give a number between 0 and 1, or a date.")
     return int(np.quantile(times, bound, method="higher"))
@@ -211,7 +214,9 @@ def _fold_roles(
 
 def _rotated(n: int, rng: np.random.Generator, fold: int, n_folds: int) -> npt.NDArray[np.float64]:
     """Even positions in [0, 1) in random order, turned so that each fold in its turn lies below 1 / n_folds."""
-    return (rng.permutation(n) / n - fold / n_folds) % 1.0
+    place = rng.permutation(n)
+    turned = (place * n_folds // n - fold) % n_folds  # whole numbers: rounding would put events in two folds
+    return (turned + place * n_folds % n / n) / n_folds
 
 
 def _from_roles(dataset: Dataset, roles: npt.NDArray[np.int8]) -> Split:

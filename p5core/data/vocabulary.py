@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,8 @@ class Vocabulary:
         if not self.ids.is_unique:
             twice = self.ids[self.ids.duplicated()][0]
             raise DataError(f"The id {twice!r} occurs twice in a vocabulary; ids must be unique.")
+        if (PAD_INT if self.kind == "int64" else PAD_STRING) in self.ids:
+            raise DataError(f"Empty text and {PAD_INT} fill unused places of histories; they cannot be ids.")
 
     @classmethod
     def of(cls, ids: Sequence[Any] | npt.NDArray[Any] | pd.Index[Any]) -> Vocabulary:
@@ -64,9 +67,17 @@ class Vocabulary:
         return self.ids.tolist()
 
     def _as_ids(self, raw: Any) -> pd.Index[Any]:
-        values = pd.Index(raw, dtype=object)
-        if self.kind == "string":
-            texts: pd.Index[Any] = values.map(str).astype("str")
-            return texts
-        numbers = pd.to_numeric(pd.Series(values), errors="coerce")
-        return pd.Index(numbers.where(numbers.notna(), PAD_INT).astype("int64"))
+        if self.kind == "int64" and getattr(raw, "dtype", None) == np.int64:
+            numbers: pd.Index[Any] = pd.Index(raw)
+            return numbers
+        values: list[Any] = pd.Index(raw, dtype=object).tolist()
+        if self.kind == "int64":
+            return pd.Index([_whole(value) for value in values], dtype="int64")
+        return pd.Index([PAD_STRING if pd.isna(value) else str(value) for value in values], dtype="str")
+
+
+def _whole(raw: Any) -> int:
+    """A raw id as an integer, never by way of a float; PAD_INT, which is no id, for what is none."""
+    match = re.fullmatch(r"([+-]?\d{1,19})(\.0*)?", str(raw).strip())
+    number = int(match[1]) if match else PAD_INT
+    return number if abs(number) < -PAD_INT else PAD_INT
