@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from p5core.plugins import PartInfo, PluginStatus, Registry
 
 __all__ = ["markdown_table", "plugins"]
@@ -26,7 +28,7 @@ def list_command(registry: Registry, as_json: bool, markdown: bool) -> None:
     """List every part, who brings it, and what failed."""
     statuses = registry.plugins  # collects every kind, so that all faults are known
     if markdown:
-        click.echo(markdown_table(registry))
+        click.echo(markdown_table(_parts(registry)))
     elif as_json:
         click.echo(json.dumps({"parts": _part_rows(registry), "plugins": _plugin_rows(statuses)}, indent=1))
     else:
@@ -94,7 +96,11 @@ def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
         click.echo(f"\n{click.style(f'{one.name} ({one.distribution} {one.version}) failed:', fg='red')}\n{one.fault}")
 
 
-def markdown_table(registry: Registry) -> str:
-    """The parts as a Markdown table: kind, name and what each is."""
-    rows = [f"| {info.kind} | `{info.part.name}` | {_about(info)} |" for info in _parts(registry)]
+def markdown_table(parts: Iterable[PartInfo]) -> str:
+    """Parts as a Markdown table: kind, name and what each is."""
+    rows = [f"| {info.kind} | `{info.part.name}` | {_cell(info)} |" for info in parts]
     return "\n".join(["| kind | name | what it is |", "| --- | --- | --- |", *rows])
+
+
+def _cell(info: PartInfo) -> str:
+    return _about(info).replace("|", r"\|")

@@ -308,3 +308,8 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
     assert p5("--version").stdout == f"p5, version {version('p5rec')}\n"
     assert p5core.__version__ == version("p5rec")
+
+
+def test_a_markdown_table_escapes_what_would_end_a_cell(install: Install) -> None:
+    install("p5_wave", TRACKER.replace("Draws waves.", "Draws |x| of\n        waves. More."))
+    assert "| tracker | `wave` | Draws \\|x\\| of waves. |" in p5("plugins", "list", "--markdown").stdout
