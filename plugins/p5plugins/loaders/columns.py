@@ -1,0 +1,168 @@
+"""Which column is which: named by the user, or guessed from common names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from p5core.config import Config
+from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, TITLE, USER
+from p5core.data.raw import TimeUnit
+from p5core.errors import DataError, did_you_mean
+
+__all__ = ["ColumnOptions", "Mapping", "find_id", "find_title", "is_known_name", "map_columns", "pick_columns"]
+
+KNOWN = {
+    USER: (
+        "user", "user_id", "userid", "uid", "users", "username", "customer", "customer_id", "customerid", "visitor",
+        "visitorid", "visitor_id", "reviewerid", "reviewer_id", "client_id", "clientid", "member_id", "account_id",
+        "session", "session_id", "sessionid",
+    ),
+    ITEM: (
+        "item", "item_id", "itemid", "iid", "items", "movie", "movie_id", "movieid", "product", "product_id",
+        "productid", "parent_asin", "asin", "sku", "stockcode", "stock_code", "isbn", "book_id", "bookid", "artist_id",
+        "artistid", "track_id", "song_id", "article_id", "news_id", "business_id", "anime_id", "game_id",
+    ),
+    TIMESTAMP: (
+        "timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "invoicedate", "invoice_date", "event_time",
+        "created_at", "review_time", "order_date", "t",
+    ),
+    RATING: ("rating", "ratings", "score", "stars", "overall", "book_rating", "user_rating"),
+    TITLE: (
+        "title", "name", "movie_title", "book_title", "item_name", "product_name", "product_title", "artist_name",
+        "track_name", "description",
+    ),
+}  # fmt: skip
+"""Names in the order in which they are preferred; compared in lower case, without a type such as ":token"."""
+
+
+class ColumnOptions(Config):
+    """Which column is which; what is left open is guessed from common names and shown."""
+
+    user: str | None = None
+    """Column of user ids; guessed otherwise."""
+
+    item: str | None = None
+    """Column of item ids; guessed otherwise."""
+
+    timestamp: str | None = None
+    """Column of times; "" ignores the one that would be guessed."""
+
+    rating: str | None = None
+    """Column of ratings; "" ignores the one that would be guessed."""
+
+    domain_column: str | None = None
+    """Column that says which domain an item belongs to."""
+
+    domain: str | None = Field(None, min_length=1)
+    """Name of the domain that all items belong to; not together with domain_column."""
+
+    time_unit: TimeUnit | None = None
+    """Unit of numeric timestamps: s, ms, us, ns, or step for a bare order; guessed from their size otherwise."""
+
+    @model_validator(mode="after")
+    def _one_domain(self) -> Self:
+        if self.domain and self.domain_column:
+            raise ValueError("domain and domain_column exclude each other; remove one")
+        return self
+
+    @property
+    def named(self) -> list[str]:
+        """The columns that were named."""
+        return [name for name in (self.user, self.item, self.timestamp, self.rating, self.domain_column) if name]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Canonical name → column of the source."""
+
+    columns: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def is_known_name(cell: str) -> bool:
+    """Whether a column of this name would be recognised."""
+    return any(_plain(cell) in names for names in KNOWN.values())
+
+
+def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Mapping:
+    """Find the columns; raises DataError when user or item, or one that was named, is not there."""
+    wanted = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
+    found: dict[str, str] = {}
+    guessed = []
+    for canonical, named in wanted.items():
+        if named == "" and canonical in (TIMESTAMP, RATING):
+            continue
+        taken = [*found.values(), *options.named]
+        column = _named(named, names, source, canonical) if named else _guess(canonical, names, taken)
+        if column is None and canonical in (USER, ITEM):
+            raise DataError(_nothing_found(canonical, names, source))
+        if column is not None:
+            found[canonical] = column
+            guessed += [] if named else [f"{canonical} = '{column}'"]
+    if options.domain_column:
+        found[DOMAIN] = _named(options.domain_column, names, source, "domain_column")
+    return Mapping(found, (f"guessed columns: {', '.join(guessed)}",) if guessed else ())
+
+
+def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The events of a DataFrame under our names, and what was guessed."""
+    names = [str(name) for name in frame.columns]
+    mapping = map_columns(options, names, source)
+    for column in mapping.columns.values():
+        if names.count(column) > 1:
+            raise DataError(f"{source} has {names.count(column)} columns '{column}'. Give each a name of its own.")
+    picked = pd.DataFrame(
+        {canonical: frame.iloc[:, names.index(column)] for canonical, column in mapping.columns.items()}
+    )
+    return picked.assign(**{DOMAIN: options.domain}) if options.domain else picked, mapping.notes
+
+
+def _named(name: str, names: Sequence[str], source: str, option: str) -> str:
+    if name not in names:
+        raise DataError(
+            f"{source} has no column '{name}' ({option}).{did_you_mean(name, names)} Its columns: {', '.join(names)}."
+        )
+    return name
+
+
+def _guess(canonical: str, names: Sequence[str], taken: Container[str]) -> str | None:
+    plain = {_plain(name): name for name in reversed(names) if name not in taken}
+    return next((plain[known] for known in KNOWN[canonical] if known in plain), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.partition(":")[0].strip().lower())
+
+
+def _nothing_found(canonical: str, names: Sequence[str], source: str) -> str:
+    if len(names) == 1:
+        likely = next((repr(one) for one in ("\t", ";", "|", "::", ",", " ") if one in names[0]), None)
+        advice = f"set separator = {likely}" if likely else "set the separator"
+        return f"{source} has one column only, '{names[0]}': the separator is probably wrong; {advice}."
+    remedy = f"Name it by an option; the columns are: {', '.join(names)}."
+    if names[0] == "column0":
+        return f"{source} has no header line, so no column looks like the {canonical}. {remedy}"
+    return f"{source}: no column looks like the {canonical}. {remedy} If these are data, set header = false."
+
+
+def find_id(named: str | None, canonical: str, names: Sequence[str], source: str) -> str:
+    """The id column of an items or users table; raises DataError when there is none."""
+    if named:
+        return _named(named, names, source, canonical)
+    guessed = _guess(canonical, names, ())
+    if guessed is None:
+        raise DataError(_nothing_found(canonical, names, source))
+    return guessed
+
+
+def find_title(named: str | None, names: Sequence[str], source: str) -> str | None:
+    """The title column of an items table, if there is one."""
+    if named == "":
+        return None
+    return _named(named, names, source, TITLE) if named else _guess(TITLE, names, ())

@@ -1,0 +1,95 @@
+"""Columns of files in the types of their values.
+
+Text files say nothing of types, so all values of a column decide. Ids are integers when every one is written as a
+program writes an integer: 42 or, from a column that had gaps in pandas, 42.0. A single "007" or "4.2" makes all ids of
+the column texts, exactly as they are written. In JSON the writer has chosen: 42 is an integer and "42" a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p5core.data.sql import quote_identifier
+from p5core.errors import DataError
+from p5plugins.loaders.files import TableFiles
+
+__all__ = ["as_features", "as_ids", "is_integer"]
+
+INTEGER = r"(0|-?[1-9][0-9]*)(\.0+)?"
+NUMBER = r"(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|NaN|nan)"
+"""What makes a feature a number; "00501" is a text."""
+
+JSON_TYPES = {"UBIGINT": "BIGINT", "BIGINT": "BIGINT", "DOUBLE": "DOUBLE", "ARRAY": "VARCHAR[]"}
+
+
+def is_integer(text: str) -> str:
+    """SQL that tells whether a text, given as SQL, is written as a 64-bit integer."""
+    return f"(regexp_full_match({text}, '{INTEGER}') AND TRY_CAST({text} AS BIGINT) IS NOT NULL)"
+
+
+def as_ids(table: TableFiles, ids: Sequence[str], others: Sequence[str] = ()) -> dict[str, str]:
+    """SQL of id columns in their types, and of other columns as they are.
+
+    Text files and JSON lines are read once, `others` too, so that a fault in them is found here.
+    """
+    quoted = {column: quote_identifier(column) for column in (*ids, *others)}
+    if table.format == "parquet":
+        return quoted
+    if table.format == "json":
+        return {column: _json_id(table, column) for column in ids} | {
+            column: f"{quoted[column]}->>'$'" for column in others
+        }
+    tests = [f"bool_and({is_integer(quoted[column])})" for column in ids]
+    reads = [f"count({quoted[column]})" for column in others]
+    found = table.rows(f"SELECT {', '.join(tests + reads)} FROM {table.relation}")[0]
+    for column, all_integers in zip(ids, found, strict=False):
+        quoted[column] = f"CAST({quoted[column]} AS BIGINT)" if all_integers else quoted[column]
+    return quoted
+
+
+def as_features(table: TableFiles, columns: Sequence[str]) -> dict[str, str]:
+    """SQL of feature columns: integers and numbers where all values are such, lists in JSON, texts otherwise."""
+    quoted = {column: quote_identifier(column) for column in columns}
+    if table.format == "parquet" or not columns:
+        return quoted
+    if table.format == "json":
+        return {column: _json_feature(table, column) for column in columns}
+    tests = [
+        f"bool_and({is_integer(name)}), bool_and(regexp_full_match({name}, '{NUMBER}'))" for name in quoted.values()
+    ]
+    found = table.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")[0]
+    for place, (column, name) in enumerate(quoted.items()):
+        all_integers, all_numbers = found[2 * place : 2 * place + 2]
+        if all_integers or all_numbers:
+            quoted[column] = f"CAST({name} AS {'BIGINT' if all_integers else 'DOUBLE'})"
+    return quoted
+
+
+def _json_types(table: TableFiles, column: str) -> set[str]:
+    found = table.rows(f"SELECT DISTINCT json_type({quote_identifier(column)}) FROM {table.relation}")
+    return {JSON_TYPES.get(kind, "VARCHAR") for (kind,) in found if kind not in (None, "NULL")}
+
+
+def _json_id(table: TableFiles, column: str) -> str:
+    name = quote_identifier(column)
+    types = _json_types(table, column)
+    if "VARCHAR" in types and len(types) > 1:
+        rows = (
+            f"(SELECT row_number() OVER () AS n, {name} AS id, json_type({name}) = 'VARCHAR' AS is_text "
+            f"FROM {table.relation})"
+        )
+        first = f"(SELECT arg_min(is_text, n) FROM {rows})"
+        row, value = table.rows(f"SELECT n, id FROM {rows} WHERE is_text <> {first} ORDER BY n LIMIT 1")[0]
+        raise DataError(
+            f"{table.source}, row {row}, column '{column}': {value} is of another type than the ids before it. Make "
+            "all ids strings or all ids integers."
+        )
+    return _json_feature(table, column)
+
+
+def _json_feature(table: TableFiles, column: str) -> str:
+    name = quote_identifier(column)
+    types = _json_types(table, column)
+    if types == {"BIGINT", "DOUBLE"}:
+        return f"CAST({name} AS DOUBLE)"
+    return f"{name}->>'$'" if len(types) != 1 or "VARCHAR" in types else f"CAST({name} AS {types.pop()})"

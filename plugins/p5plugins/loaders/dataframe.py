@@ -1,0 +1,58 @@
+"""Data that is already in memory."""
+
+from __future__ import annotations
+
+import pandas as pd
+from pydantic import ConfigDict
+
+from p5core.data.columns import ITEM, USER
+from p5core.data.raw import RawData
+from p5core.errors import DataError
+from p5core.parts.loader import Loader
+from p5plugins.loaders.columns import ColumnOptions, pick_columns
+from p5plugins.loaders.metadata import tidy_metadata
+
+__all__ = ["InMemory", "InMemoryConfig"]
+
+
+class InMemoryConfig(ColumnOptions):
+    """Options of the dataframe loader."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    interactions: pd.DataFrame | None = None
+    """One row an event; comes from Python, as no file can hold it."""
+
+    items: pd.DataFrame | None = None
+    """One row an item, joined by id; its other columns are features."""
+
+    users: pd.DataFrame | None = None
+    """One row a user, joined by id; its other columns are features."""
+
+
+class InMemory(Loader):
+    """DataFrames from Python; columns are named or guessed as those of files."""
+
+    name = "dataframe"
+    Config = InMemoryConfig
+    config: InMemoryConfig
+
+    def load(self) -> RawData:
+        """Find the columns; raises DataError without a DataFrame, as after a run was stored and read again."""
+        config = self.config
+        if config.interactions is None:
+            raise DataError(
+                "The loader 'dataframe' has no interactions: give it a DataFrame from Python, or store the data in a "
+                "file and use the loader 'table'."
+            )
+        events, notes = pick_columns(config, config.interactions, "the DataFrame")
+        items, item_notes = tidy_metadata(config.items, ITEM, "the items DataFrame")
+        users, user_notes = tidy_metadata(config.users, USER, "the users DataFrame")
+        return RawData(
+            events,
+            items=items,
+            users=users,
+            source="the DataFrame",
+            time_unit=config.time_unit,
+            notes=(*notes, *item_notes, *user_notes),
+        )

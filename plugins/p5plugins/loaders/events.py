@@ -1,0 +1,22 @@
+"""The events of a table as a query."""
+
+from __future__ import annotations
+
+from p5core.data.columns import DOMAIN, ITEM, USER
+from p5core.data.raw import Scan
+from p5core.data.sql import quote_identifier, quote_text
+from p5plugins.loaders.columns import Mapping
+from p5plugins.loaders.columntypes import as_ids
+from p5plugins.loaders.files import TableFiles
+
+__all__ = ["scan_events"]
+
+
+def scan_events(table: TableFiles, mapping: Mapping, domain: str | None) -> Scan:
+    """The mapped columns under our names, ids in their types; raises DataError when the files cannot be read."""
+    ids = [mapping.columns[USER], mapping.columns[ITEM]]
+    typed = as_ids(table, ids, [column for column in mapping.columns.values() if column not in ids])
+    selected = [f"{typed[column]} AS {quote_identifier(name)}" for name, column in mapping.columns.items()]
+    if domain:
+        selected.append(f"{quote_text(domain)} AS {quote_identifier(DOMAIN)}")
+    return Scan(f"SELECT {', '.join(selected)} FROM {table.relation}")

