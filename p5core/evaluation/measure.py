@@ -15,7 +15,7 @@ from p5core.evaluation.outcome import Outcome
 from p5core.parts.metric import Metric
 from p5core.plugins import Registry
 
-__all__ = ["Figure", "choose_metrics", "measure", "weighed"]
+__all__ = ["Figure", "choose_metrics", "measure"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,26 +42,24 @@ def measure(outcome: Outcome, metrics: Sequence[Metric], resamples: int, seed: i
     A metric whose part of the outcome is missing, such as ratings of a scorer that predicts none, is NaN.
     """
     figures = {metric.label: _figure(outcome, metric) for metric in metrics}
-    resampled = [metric for metric in metrics if figures[metric.label].values is not None]
-    if not resamples or not resampled:
+    sums_of = {label: _weighed(one.values, one.weights) for label, one in figures.items() if one.values is not None}
+    if not resamples or not sums_of:
         return figures
-    columns = [column for one in resampled for column in weighed(figures[one.label].values, figures[one.label].weights)]
-    sums = resampled_sums(np.stack(columns, axis=1), resamples, seed)
-    for place, metric in enumerate(resampled):
-        with np.errstate(invalid="ignore"):
-            means = sums[:, 2 * place] / sums[:, 2 * place + 1]
-        low, high = interval(metric.scale(means))
-        figures[metric.label] = replace(figures[metric.label], low=low, high=high)
+    columns = np.concatenate(list(sums_of.values()), axis=1)  # (M, 2 × metrics)
+    sums = resampled_sums(columns, resamples, seed).reshape(resamples, -1, 2)
+    with np.errstate(invalid="ignore"):
+        means = dict(zip(sums_of, (sums[:, :, 0] / sums[:, :, 1]).T, strict=True))
+    for metric in metrics:
+        if metric.label in means:
+            low, high = interval(metric.scale(means[metric.label]))
+            figures[metric.label] = replace(figures[metric.label], low=low, high=high)
     return figures
 
 
-def weighed(
-    values: npt.NDArray[np.float64] | None, weights: npt.NDArray[np.float64] | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Weighted values (M,) and weights (M,), both zero where a value is undefined: the sums of a weighted mean."""
-    assert values is not None
+def _weighed(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+    """(M, 2) weighted values and weights, both zero where a value is undefined: the sums of a weighted mean."""
     weights = np.where(np.isnan(values), 0.0, 1.0 if weights is None else weights)
-    return np.where(weights > 0, values, 0.0) * weights, weights
+    return np.stack([np.where(weights > 0, values, 0.0) * weights, weights], axis=1)
 
 
 def _figure(outcome: Outcome, metric: Metric) -> Figure:

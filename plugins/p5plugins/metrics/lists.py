@@ -123,4 +123,5 @@ def _squared_lengths(lists: npt.NDArray[np.int32], vectors: csr_array) -> Values
 
 def _ratio(sums: Values, counts: npt.NDArray[np.int64]) -> Values:
     """Sums by counts, NaN where there is nothing to divide by."""
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    ratio: Values = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return ratio

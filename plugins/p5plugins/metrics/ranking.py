@@ -156,4 +156,5 @@ class AUC(Metric):
         n_targets, n_others = ranks.n_targets, ranks.n_candidates - ranks.n_targets
         from_below = ranks.sum_by_user(np.repeat(ranks.n_candidates + 1.0, n_targets) - ranks.ranks)
         above = from_below - n_targets * (n_targets + 1) / 2
-        return np.divide(above, n_targets * n_others, out=np.full(len(above), np.nan), where=n_others > 0)
+        area: Values = np.divide(above, n_targets * n_others, out=np.full(len(above), np.nan), where=n_others > 0)
+        return area

@@ -83,7 +83,8 @@ class Accuracy(_RatingMetric):
 
     def score(self, predicted: Values, observed: Values) -> Values:
         threshold = self.config.threshold
-        return ((predicted >= threshold) == (observed >= threshold)).astype(np.float64)
+        right: npt.NDArray[np.bool_] = (predicted >= threshold) == (observed >= threshold)
+        return right.astype(np.float64)
 
 
 class LogLoss(_RatingMetric):
@@ -99,4 +100,5 @@ class LogLoss(_RatingMetric):
     def score(self, predicted: Values, observed: Values) -> Values:
         margin = predicted - self.config.threshold
         # log(1 + exp(x)), without overflow
-        return np.logaddexp(0.0, np.where(observed >= self.config.threshold, -margin, margin))
+        loss: Values = np.logaddexp(0.0, np.where(observed >= self.config.threshold, -margin, margin))
+        return loss
