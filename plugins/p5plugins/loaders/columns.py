@@ -143,12 +143,14 @@ def _plain(name: str) -> str:
 def _nothing_found(canonical: str, names: Sequence[str], source: str) -> str:
     if len(names) == 1:
         likely = next((repr(one) for one in ("\t", ";", "|", "::", ",", " ") if one in names[0]), None)
-        advice = f"set separator = {likely}" if likely else "set the separator"
-        return f"{source} has one column only, '{names[0]}': the separator is probably wrong; {advice}."
+        advice = f"separator = {likely}" if likely else "the separator"
+        return (
+            f"{source} has one column only, '{names[0]}'. If this is a text file, its separator is wrong: set {advice}."
+        )
     remedy = f"Name it by an option; the columns are: {', '.join(names)}."
     if names[0] == "column0":
         return f"{source} has no header line, so no column looks like the {canonical}. {remedy}"
-    return f"{source}: no column looks like the {canonical}. {remedy} If these are data, set header = false."
+    return f"{source}: no column looks like the {canonical}. {remedy} If a file has no header line, set header = false."
 
 
 def find_id(named: str | None, canonical: str, names: Sequence[str], source: str) -> str:

@@ -33,9 +33,12 @@ def read_fault(source: str, error: duckdb.Error) -> DataError:
         return DataError(
             f"{place}: a quotation mark is not closed. Repair the line, or set quote = '' to take it as text."
         )
-    if value := re.search(r'converting column "(.+?)". Could not convert string "(.*?)" to', text):
-        return DataError(f"{place}, column '{value.group(1)}': '{value.group(2)}' is no number. Repair the line.")
-    return DataError(f"{place} cannot be read: {text.strip().splitlines()[0].rstrip('. ')}.")
+    if "Parquet file" in text or "magic bytes" in text:
+        return DataError(f"{place} is no Parquet file or is damaged. Check the path, or write the file anew.")
+    if "state machine" in text:
+        return DataError(f"{place} cannot be read: line ends or quotation marks are mixed. Bring them to one kind.")
+    words = re.sub(r"^[A-Z][\w ]+ Error: ", "", text.strip().splitlines()[0]).rstrip(". ")
+    return DataError(f"{place} cannot be read: {words}.")
 
 
 def json_fault(files: Sequence[Path], source: str, error: duckdb.Error) -> DataError:

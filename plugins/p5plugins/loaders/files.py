@@ -166,6 +166,6 @@ def open_lines(path: Path) -> TableFiles:
     # No text holds the separator, so a line is never split.
     relation = (
         f"read_csv({_listed(files)}, auto_detect = false, columns = {{'line': 'VARCHAR'}}, header = false, "
-        "delim = '\x1f', quote = '', escape = '')"
+        "delim = '\x1f', quote = '', escape = '', strict_mode = false)"
     )
     return TableFiles("text", files, relation, ("line",), files[0].name)

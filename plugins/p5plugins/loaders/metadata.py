@@ -89,7 +89,8 @@ def _refuse_unusable(frame: pd.DataFrame, key: str, column: str, source: str, he
     if repeated.any():
         second = int(repeated.argmax())
         first = int((frame[whole] == frame[whole].iloc[second]).all(axis=1).to_numpy().argmax())
+        value = frame[key].tolist()[second]
         raise DataError(
-            f"{source}, column '{column}': the id {frame[key].iloc[second]!r} stands in row {first + 1 + header_rows} "
+            f"{source}, column '{column}': the id {value!r} stands in row {first + 1 + header_rows} "
             f"and in row {second + 1 + header_rows}. Remove one of them."
         )

@@ -97,10 +97,10 @@ def _cells(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:
 
 
 def _quote(head: Sequence[str], separator: str) -> str:
-    """Comma-separated files quote; others only if every cell that begins with a quotation mark ends with one."""
+    """Comma-separated files quote; others if most cells that begin with a quotation mark end with one."""
     quoted = [cell for line in head for cell in line.split(separator) if cell.startswith('"')]
-    always = separator in (",", ";")
-    return '"' if always or (quoted and all(len(cell) > 1 and cell.endswith('"') for cell in quoted)) else ""
+    closed = [cell for cell in quoted if len(cell) > 1 and cell.endswith('"')]
+    return '"' if separator in (",", ";") or 2 * len(closed) > len(quoted) else ""
 
 
 def _is_header(cells: Sequence[str], is_name: Callable[[str], bool]) -> bool:

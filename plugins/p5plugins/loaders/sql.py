@@ -86,7 +86,11 @@ class _Database:
     def __init__(self, url: URL) -> None:
         self.url = url
         self.shown = url.set(query={}).render_as_string(hide_password=True)
-        if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
+        if (
+            url.get_backend_name() == "sqlite"
+            and not (url.database or "").startswith("file:")
+            and not Path(url.database or "").is_file()
+        ):
             raise DataError(f"There is no SQLite file {url.database}. Check the url.")
 
     def select(self, query: str) -> pd.DataFrame:
@@ -98,7 +102,7 @@ class _Database:
                 return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
         except ModuleNotFoundError as error:
             raise DataError(f"{self.shown} needs the driver '{error.name}'. Install it with pip.") from None
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, TypeError, ValueError) as error:
             raise DataError(f"{self.shown} refused the query: {self._without_secrets(_first_line(error))}.") from None
 
     def _without_secrets(self, message: str) -> str:

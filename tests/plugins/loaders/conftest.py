@@ -1,0 +1,45 @@
+"""What the tests of loaders share."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from p5core.data.raw import RawData, Scan
+
+Write = Callable[[str, str | bytes], Path]
+Rows = Callable[[RawData], pd.DataFrame]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a file of a name and content, packed as its suffix says."""
+
+    def make(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = content if isinstance(content, bytes) else content.encode()
+        if path.suffix == ".zst":
+            data = pa.Codec("zstd").compress(data, asbytes=True)
+        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def rows() -> Rows:
+    """Runs the query of a loader, as preparation does."""
+
+    def read(raw: RawData) -> pd.DataFrame:
+        if isinstance(raw.interactions, Scan):
+            return duckdb.connect().execute(raw.interactions.query).df()
+        return raw.interactions
+
+    return read
