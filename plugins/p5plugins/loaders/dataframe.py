@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pandas as pd
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
@@ -15,18 +16,22 @@ from p5plugins.loaders.metadata import tidy_metadata
 __all__ = ["InMemory", "InMemoryConfig"]
 
 
+Frame = SkipJsonSchema[pd.DataFrame] | None
+"""A DataFrame, which no file and no form can hold."""
+
+
 class InMemoryConfig(ColumnOptions):
     """Options of the dataframe loader."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    interactions: pd.DataFrame | None = None
-    """One row an event; comes from Python, as no file can hold it."""
+    interactions: Frame = Field(None, exclude=True)
+    """One row an event; it comes from Python and is not stored with the run."""
 
-    items: pd.DataFrame | None = None
+    items: Frame = Field(None, exclude=True)
     """One row an item, joined by id; its other columns are features."""
 
-    users: pd.DataFrame | None = None
+    users: Frame = Field(None, exclude=True)
     """One row a user, joined by id; its other columns are features."""
 
 
