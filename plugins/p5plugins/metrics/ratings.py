@@ -15,7 +15,7 @@ from p5core.config import Config
 from p5core.evaluation.outcome import Outcome
 from p5core.parts.metric import Metric
 
-__all__ = ["MAE", "RMSE", "Accuracy", "LogLoss", "SquaredError"]
+__all__ = ["MAE", "RMSE", "Accuracy", "LikedFrom", "LogLoss", "SquaredError"]
 
 Values = npt.NDArray[np.float64]
 

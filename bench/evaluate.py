@@ -1,0 +1,108 @@
+"""How long full ranking takes: 22,363 users × 12,101 items at width 64, ranks and lists.
+
+    python bench/evaluate.py [--beauty PATH]
+
+With the S3-Rec file Beauty.txt it also fits and judges the item memory on the test items. Exits with 1 when
+evaluation takes more than 5 seconds or the item memory more than 10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from p5core.data.dataset import Events, Ragged
+from p5core.data.split import Holdout
+from p5core.evaluation.facts import catalogue_facts
+from p5core.evaluation.measure import choose_metrics, measure
+from p5core.evaluation.ranking import rank
+from p5core.evaluation.scorer import Scorer
+from p5core.model.neighbours import Neighbours
+from p5core.plugins import load_plugins
+
+__all__: list[str] = []
+
+N_USERS, N_ITEMS, WIDTH, LENGTH = 22_363, 12_101, 64, 8
+LABELS = ["hr@10", "recall@10", "ndcg@10", "map@10", "mrr@10", "auc", "coverage@10", "novelty@10", "ild@10", "gini@10"]
+
+
+class Vectors:
+    """Random user and item vectors whose dot product is the score."""
+
+    def __init__(self) -> None:
+        self.users = torch.randn(N_USERS, WIDTH)
+        self.items = torch.randn(N_ITEMS, WIDTH)
+
+    def scores(self, users: NDArray[np.int32], histories: Ragged) -> Tensor:
+        """(B, V)"""
+        return self.users[torch.from_numpy(users.astype(np.int64))] @ self.items.T
+
+
+def judge(name: str, scorer: Scorer, holdout: Holdout, train: Events, n_items: int) -> float:
+    """Rank and measure, print what it took, and return the seconds of ranking."""
+    facts = catalogue_facts(train, n_items)
+    began = time.perf_counter()
+    outcome = rank(
+        scorer,
+        holdout,
+        facts,
+        {"ranks", "lists"},
+        k=10,
+        exclude_seen=True,
+        candidates=0,
+        candidate_items=None,
+        memory_mb=256,
+        seed=0,
+    )
+    ranked = time.perf_counter()
+    figures = measure(outcome, choose_metrics(load_plugins(), LABELS), 1000, 0)
+    measured = time.perf_counter()
+    print(f"{name}: ranks and lists {ranked - began:.2f} s, metrics and intervals {measured - ranked:.2f} s")
+    print("  " + ", ".join(f"{label} {figure.value:.4f}" for label, figure in figures.items()))
+    return ranked - began
+
+
+def random_vectors() -> float:
+    """Judge random vectors on random histories."""
+    rng = np.random.default_rng(0)
+    offsets = np.arange(N_USERS + 1, dtype=np.int64)
+    items = rng.integers(N_ITEMS, size=N_USERS * LENGTH).astype(np.int32)
+    train = Events(offsets * LENGTH, items, np.arange(len(items)))
+    targets = Ragged(rng.integers(N_ITEMS, size=N_USERS).astype(np.int32), offsets)
+    holdout = Holdout(np.arange(N_USERS, dtype=np.int32), train.histories, targets, None)
+    return judge("random vectors", Vectors(), holdout, train, N_ITEMS)
+
+
+def item_memory(path: Path) -> float:
+    """Fit and judge the item memory; returns the seconds of both."""
+    lists = [[int(code) - 1 for code in line.split()[1:]] for line in path.read_text().splitlines()]
+    trained = Ragged.of([items[:-2] for items in lists])
+    train = Events(trained.offsets, trained.values, np.arange(len(trained.values)))
+    n_items = 1 + max(map(max, lists))
+    histories, targets = Ragged.of([items[:-1] for items in lists]), Ragged.of([items[-1:] for items in lists])
+    began = time.perf_counter()
+    memory = Neighbours.fit(train, n_items)
+    fitted = time.perf_counter() - began
+    print(f"item memory: fitted in {fitted:.2f} s")
+    holdout = Holdout(np.arange(len(lists), dtype=np.int32), histories, targets, None)
+    return fitted + judge("item memory", memory, holdout, train, n_items)
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--beauty", type=Path, help="the S3-Rec file Beauty.txt")
+    beauty = parser.parse_args().beauty
+    seconds = random_vectors()
+    memory_seconds = item_memory(beauty) if beauty else 0.0
+    return int(seconds > 5 or memory_seconds > 10)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
