@@ -7,6 +7,7 @@ its traceback, and everything else keeps working.
 from __future__ import annotations
 
 import importlib
+import inspect
 import traceback
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -176,16 +177,25 @@ def load_plugins(extra: Iterable[tuple[str, object]] = ()) -> Registry:
     manager.add_hookspecs(hookspecs)
     registry = Registry(manager, {})
     for entry in sorted(entry_points(group=GROUP), key=_built_ins_first):
-        distribution = entry.dist.name if entry.dist else "unknown"
-        version = entry.dist.version if entry.dist else "unknown"
-        _register(registry, PluginStatus(entry.name, distribution, version), entry)
+        _register(registry, _found(entry), entry)
     for name, plugin in extra:
         _register(registry, PluginStatus(name, name, "local"), plugin)
     return registry
 
 
+def _found(entry: EntryPoint) -> PluginStatus:
+    return PluginStatus(entry.name, _fact(entry, "Name"), _fact(entry, "Version"))
+
+
+def _fact(entry: EntryPoint, key: str) -> str:
+    """What the distribution says of itself; a damaged installation says nothing."""
+    if entry.dist is None or key not in entry.dist.metadata:
+        return "unknown"
+    return entry.dist.metadata[key]
+
+
 def _built_ins_first(entry: EntryPoint) -> tuple[bool, str]:
-    return (entry.dist is None or entry.dist.name != "p5rec", entry.name)
+    return (_found(entry).distribution != "p5rec", entry.name)
 
 
 def _register(registry: Registry, status: PluginStatus, source: EntryPoint | object) -> None:
@@ -195,20 +205,22 @@ def _register(registry: Registry, status: PluginStatus, source: EntryPoint | obj
     except (Exception, SystemExit):
         registry._fail(status.key, traceback.format_exc())
         return
+    if registry.manager.is_registered(plugin):
+        registry._fail(status.key, "Another plugin names the same module; the second one was not loaded.")
+        return
     try:
         registry.manager.register(plugin, status.key)
         registry.manager.check_pending()
-    except pluggy.PluginValidationError as error:
+    except Exception as error:
         registry.manager.unregister(name=status.key)  # pluggy may keep hooks that it had found before the faulty one
-        registry._fail(status.key, _misspelt(plugin, str(error)))
-    except ValueError:
-        registry._fail(status.key, "Another plugin names the same module; the second one was not loaded.")
+        is_refused = isinstance(error, pluggy.PluginValidationError)
+        registry._fail(status.key, _misspelt(plugin, str(error)) if is_refused else traceback.format_exc())
 
 
 def _misspelt(plugin: object, message: str) -> str:
     known = [name for name in hookspecs.__all__ if name.startswith("p5_")]
     for name in dir(plugin):
-        if hasattr(getattr(plugin, name), "p5_impl") and name not in known:
+        if hasattr(inspect.getattr_static(plugin, name, None), "p5_impl") and name not in known:
             return f"Unknown hook '{name}'.{did_you_mean(name, known)} Known hooks: {', '.join(known)}."
     return message
 

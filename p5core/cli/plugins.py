@@ -89,8 +89,11 @@ def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
         plugin = info.plugin
         table.add_row(info.kind, escape(info.part.name), escape(plugin.distribution), plugin.version, "ok")
     failed = [one for one in statuses if one.fault is not None]
-    for one in failed:
-        table.add_row("plugin", escape(one.name), escape(one.distribution), one.version, "[red]failed[/red]")
+    bringing = {info.plugin.key for info in _parts(registry)}
+    for one in statuses:
+        if one.fault is not None or one.key not in bringing:  # a plugin may bring commands alone
+            state = "ok" if one.fault is None else "[red]failed[/red]"
+            table.add_row("plugin", escape(one.name), escape(one.distribution), one.version, state)
     wide_console().print(table)
     for one in failed:
         click.echo(f"\n{click.style(f'{one.name} ({one.distribution} {one.version}) failed:', fg='red')}\n{one.fault}")

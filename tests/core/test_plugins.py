@@ -82,6 +82,12 @@ def p5(*arguments: str) -> Result:
     return CliRunner().invoke(build(load_plugins()), arguments)
 
 
+def row(shown: Result, word: str) -> list[str]:
+    """The cells of the first row of a printed table that has a word."""
+    line = next(line for line in shown.stdout.splitlines() if "│" in line and word in line)
+    return [cell.strip() for cell in line.split("│")[1:-1]]
+
+
 def test_the_built_ins_come_through_the_entry_point() -> None:
     registry = load_plugins()
     first = registry.plugins[0]
@@ -179,6 +185,35 @@ def test_the_other_kinds_of_a_plugin_with_one_faulty_hook_stay(install: Install)
     assert "wave" in registry.parts("tracker")
 
 
+def test_a_plugin_whose_attributes_raise_fails_alone(install: Install) -> None:
+    lazy = "def __dir__():\n    return ['thing', 'p5_tracker']\n\ndef __getattr__(name):\n    import no_such_module\n"
+    install("p5_lazy", lazy + hook("p5_tracker", "return []"))
+    registry = load_plugins()
+    assert [plugin.name for plugin in registry.plugins if plugin.fault] == ["p5_lazy"]
+    assert "Unknown hook 'p5_tracker'. Did you mean 'p5_trackers'?" in (registry.failures()[0].fault or "")
+
+
+def test_what_cannot_be_looked_at_fails_alone() -> None:
+    class Opaque:
+        def __dir__(self) -> list[str]:
+            raise RuntimeError("nothing to see")
+
+    registry = load_plugins([("mine", Opaque())])
+    assert [plugin.name for plugin in registry.plugins if plugin.fault] == ["mine"]
+    assert "RuntimeError: nothing to see" in (registry.failures()[0].fault or "")
+
+
+def test_a_damaged_installation_is_listed_as_unknown(install: Install, tmp_path: Path) -> None:
+    install("p5_wave", TRACKER)
+    install("p5_bad", "import no_such_module_anywhere")
+    for metadata in tmp_path.glob("*.dist-info/METADATA"):
+        metadata.write_text("")
+    shown = p5("plugins", "list")
+    assert shown.exit_code == 0
+    assert row(shown, "wave") == ["tracker", "wave", "unknown", "unknown", "ok"]
+    assert "p5_bad (unknown unknown) failed:" in shown.stdout
+
+
 def test_two_faults_of_one_plugin_are_both_told(install: Install) -> None:
     install("p5_bad", hook("p5_trackers", "return 1 / 0") + hook("p5_metrics", "return None"))
     fault = status("p5_bad").fault or ""
@@ -219,8 +254,8 @@ def test_the_list_shows_parts_and_tracebacks(install: Install) -> None:
     shown = p5("plugins", "list")
     assert shown.exit_code == 0
     assert shown.stderr == ""
-    row = next(line for line in shown.stdout.splitlines() if "wave" in line)
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["tracker", "wave", "p5-wave", "1.2", "ok"]
+    assert row(shown, "wave") == ["tracker", "wave", "p5-wave", "1.2", "ok"]
+    assert row(shown, "p5_bad") == ["plugin", "p5_bad", "p5-bad", "1.2", "failed"]
     assert "p5_bad (p5-bad 1.2) failed:\nTraceback (most recent call last):" in shown.stdout
     assert "ZeroDivisionError: division by zero" in shown.stdout
 
@@ -273,6 +308,7 @@ def command(name: str, body: str) -> str:
 def test_a_plugin_adds_a_command(install: Install) -> None:
     install("p5_hello", command("hello", "click.echo('hello')"))
     assert p5("hello").stdout == "hello\n"
+    assert row(p5("plugins", "list"), "p5_hello") == ["plugin", "p5_hello", "p5-hello", "1.2", "ok"]
     assert "Say hello." in p5("--help").stdout
 
 
