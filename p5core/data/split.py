@@ -163,7 +163,10 @@ def _time_windows(dataset: Dataset, config: TimeWindows) -> npt.NDArray[np.int8]
         raise ConfigError("split.name: 'time' needs timestamps, and this data has none. Use 'leave_one_out'.")
     begin, end = (_moment(dataset.events.times, bound) for bound in (config.validation, config.test))
     if begin >= end:
-        raise ConfigError("split.validation must lie before split.test.")
+        raise ConfigError(
+            f"split.validation ({config.validation} is {_written(begin)}) must lie before split.test ({config.test} is "
+            f"{_written(end)}). Shares that fall on one moment, because many events share it, must lie further apart."
+        )
     times = dataset.events.times
     return np.where(times < begin, Role.TRAIN, np.where(times < end, Role.VALIDATION, Role.TEST)).astype(np.int8)
 
@@ -175,6 +178,10 @@ def _moment(times: npt.NDArray[np.int64], bound: float | datetime) -> int:
     if not 0 < bound < 1:
         raise ConfigError(f"split: {bound} is no share of the events; give a number between 0 and 1, or a date.")
     return int(np.quantile(times, bound, method="higher"))
+
+
+def _written(moment: int) -> str:
+    return np.datetime_as_string(np.datetime64(moment, "us"), unit="s").replace("T", " ")
 
 
 def _by_user(events: Events, config: ByUser, draw: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
@@ -252,8 +259,9 @@ def _leaks(dataset: Dataset, roles: npt.NDArray[np.int8]) -> tuple[str, ...]:
     share = float(np.mean(trained > tested.min()))
     if share == 0:
         return ()
+    written = f"{share:.0%}" if share >= 0.01 else "Less than 1%"
     return (
-        f"{share:.0%} of the training events are later than the first test event: the model learns from a future "
+        f"{written} of the training events are later than the first test event: the model learns from a future "
         "that a live system would not know, so its figures are higher than they would be in use. "
         "Figures stay comparable with papers that split the same way; use split.name = 'time' for an honest forecast.",
     )

@@ -214,6 +214,13 @@ def test_training_on_the_future_is_told() -> None:
     assert "use split.name = 'time'" in found.warnings[0]
 
 
+def test_a_small_leak_is_not_called_none() -> None:
+    n_early, late = 500, [0, 1, 2, 5, 6, 7]
+    times = [time for _ in range(n_early) for time in (0, 1, 9, 10)]
+    found = split(dataset([4] * n_early + [6], [*times, *[time + 9 for time in late]]), LeaveOneOut(), 0)
+    assert found.warnings[0].startswith("Less than 1% of the training events are later than the first test event")
+
+
 def test_without_a_clock_nothing_can_be_said_about_the_future() -> None:
     assert split(dataset([4, 4], has_clock=False), LeaveOneOut(), 0).warnings == ()
 
@@ -234,7 +241,7 @@ def test_the_share_of_cold_targets_is_counted() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (TimeWindows(validation=0.9, test=0.8), r"split\.validation must lie before split\.test\."),
+        (TimeWindows(validation=0.9, test=0.8), r"split\.validation \(0\.9 is 1970-03-14 00:00:00\) must lie before "),
         (TimeWindows(validation=0.0), r"split: 0\.0 is no share of the events; give a number between 0 and 1, or a da"),
         (TimeWindows(test=1.5), r"split: 1\.5 is no share of the events"),
         (ByUser(validation=0.5, test=0.5), r"split\.validation and split\.test together must stay below 1\."),
@@ -244,6 +251,12 @@ def test_the_share_of_cold_targets_is_counted() -> None:
 def test_shares_that_make_no_sense_are_errors(config: SplitConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         split(dataset([9] * 9), config, 0)
+
+
+def test_shares_that_fall_on_one_moment_are_an_error() -> None:
+    message = r"split\.validation \(0\.8 is 1970-01-02 00:00:00\) must lie .* because many events share it"
+    with pytest.raises(ConfigError, match=message):
+        split(dataset([9] * 9, [DAY] * 81), TimeWindows(), 0)
 
 
 def test_time_windows_need_a_clock() -> None:
