@@ -13,7 +13,7 @@ from pydantic import Field
 
 from p5core.config import Config, PartSpec, parse_config
 from p5core.data.prepare import PrepareConfig
-from p5core.data.split import SplitConfig
+from p5core.data.split import LeaveOneOut, SplitConfig
 from p5core.errors import ConfigError
 
 __all__ = [
@@ -168,7 +168,7 @@ class Experiment(Config):
     prepare: PrepareConfig = PrepareConfig()
     """Cleaning and encoding."""
 
-    split: Annotated[SplitConfig, Field(discriminator="name")] = Field(default_factory=lambda: _default_split())
+    split: Annotated[SplitConfig, Field(discriminator="name")] = LeaveOneOut()
     """Which events are held out."""
 
     model: ModelConfig = ModelConfig()
@@ -185,12 +185,6 @@ class Experiment(Config):
 
     trackers: list[PartSpec] = []
     """Who follows the run."""
-
-
-def _default_split() -> Any:
-    from p5core.data.split import LeaveOneOut
-
-    return LeaveOneOut()
 
 
 def load_experiment(path: Path, assignments: Sequence[str] = ()) -> Experiment:

@@ -136,5 +136,6 @@ def test_every_public_name_can_be_had() -> None:
     import p5core
 
     assert all(getattr(p5core, name) is not None for name in p5core.__all__)
+    assert set(p5core.__all__) <= set(dir(p5core))
     with pytest.raises(AttributeError, match="module 'p5core' has no attribute 'nothing'"):
         _ = p5core.nothing

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from pydantic import BaseModel, Field
@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 import p5core
 from p5core.config import Config, ExpandedPath, PartSpec, expand_variables, parse_config
 from p5core.errors import ConfigError
+from p5core.plugins import KINDS, load_plugins
 
 
 class Inner(Config):
@@ -151,13 +152,40 @@ def models_of_the_core() -> Iterator[type[BaseModel]]:
                 yield found
 
 
-def test_every_option_of_the_core_is_documented() -> None:
-    models = list(models_of_the_core())
-    assert {"Experiment", "StageConfig", "PrepareConfig", "LeaveOneOut"} <= {model.__name__ for model in models}
-    bare = [
-        f"{model.__qualname__}.{name}"
+def models_of(annotation: Any) -> set[type[BaseModel]]:
+    """The option block of a part and all that lie in it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}.union(*(models_of(field.annotation) for field in annotation.model_fields.values()))
+    return set().union(*map(models_of, get_args(annotation)))
+
+
+def bare_options(models: Iterable[type[BaseModel]]) -> list[str]:
+    return [
+        f"{model.__module__}.{model.__qualname__}.{name}"
         for model in models
         for name, field in model.model_fields.items()
         if not field.description
     ]
-    assert bare == []
+
+
+def test_every_option_of_the_core_is_documented() -> None:
+    models = list(models_of_the_core())
+    assert {"Experiment", "StageConfig", "PrepareConfig", "LeaveOneOut"} <= {model.__name__ for model in models}
+    assert bare_options(models) == []
+
+
+def test_every_option_of_every_part_is_documented() -> None:
+    registry = load_plugins()
+    for kind in KINDS:
+        for info in registry.parts(kind).values():
+            assert bare_options(models_of(info.part.Config)) == []
+
+
+def test_an_option_without_a_docstring_is_noticed() -> None:
+    class Mute(Config):
+        wide: int = 1
+        inner: list[Inner] = []
+        """Blocks."""
+
+    assert models_of(Mute) == {Mute, Inner}
+    assert bare_options(models_of(Mute))[0].endswith("Mute.wide")
