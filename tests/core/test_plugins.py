@@ -186,7 +186,7 @@ def test_the_other_kinds_of_a_plugin_with_one_faulty_hook_stay(install: Install)
 
 
 def test_a_plugin_whose_attributes_raise_fails_alone(install: Install) -> None:
-    lazy = "def __dir__():\n    return ['thing', 'p5_tracker']\n\ndef __getattr__(name):\n    import no_such_module\n"
+    lazy = "def __dir__():\n    return ['a_thing', 'p5_tracker']\n\ndef __getattr__(name):\n    import no_such_module\n"
     install("p5_lazy", lazy + hook("p5_tracker", "return []"))
     registry = load_plugins()
     assert [plugin.name for plugin in registry.plugins if plugin.fault] == ["p5_lazy"]
