@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.clean import Cleaned
@@ -59,38 +60,45 @@ def _joined(
     keys = keys.reset_index(drop=True)
     if table is None:
         return keys, ()
+    table = table.reset_index(drop=True)
+    if key not in table:
+        raise DataError(f"{source}, {key}s table: it has no column '{key}'. Its columns: {', '.join(table.columns)}.")
     on = [key, DOMAIN] if DOMAIN in table.columns and DOMAIN in keys.columns else [key]
-    table = table.assign(**{key: _like(table[key], keys[key], key, source)})
-    _refuse_repeated(table, on, key, source)
-    frame = keys.merge(table, on=on, how="left", sort=False, validate="many_to_one", indicator="matched")
-    n_unknown = int((frame.pop("matched") == "left_only").sum())
-    n_unused = len(table) - (len(frame) - n_unknown)
-    notes = []
-    if n_unknown:
-        notes.append(
-            f"{n_unknown:,} of {len(frame):,} {key}s have no row in the {key}s table; their features are missing"
-        )
-    if n_unused > 0:
-        notes.append(f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out")
-    return frame, tuple(notes)
+    known = table[table[on].notna().all(axis=1)]
+    known = known.assign(**{key: _like(known[key], keys[key], key, source)})
+    _refuse_repeated(known, on, key, source)
+    _refuse_mixed_features(known, key, source)
+    matched = pd.MultiIndex.from_frame(keys[on]).isin(pd.MultiIndex.from_frame(known[on]))
+    n_unknown, n_unused = int((~matched).sum()), len(known) - int(matched.sum())
+    notes = {
+        f"{n_unknown:,} of {len(keys):,} {key}s have no row in the {key}s table; their features are missing": n_unknown,
+        f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out": n_unused,
+        f"{len(table) - len(known):,} rows of the {key}s table have no id and are left out": len(table) - len(known),
+    }
+    frame = keys.merge(known, on=on, how="left", sort=False, validate="many_to_one")
+    return frame, tuple(note for note, n in notes.items() if n > 0)
 
 
 def _like(ids: pd.Series, wanted: pd.Series, key: str, source: str) -> pd.Series:
     """The ids of a table in the type of the ids of the events, if nothing is lost by that."""
-    wants_integers = pd.api.types.is_integer_dtype(wanted.dtype)
-    if wants_integers and not pd.api.types.is_integer_dtype(ids.dtype):
-        numbers = pd.to_numeric(ids, errors="coerce")
-        wrong = numbers.isna() | (numbers != np.floor(numbers))
-        if wrong.any():
-            row = int(np.argmax(wrong.to_numpy()))
-            raise DataError(
-                f"{source}, {key}s table, row {row + 1}: the id {ids.iloc[row]!r} is no integer, but the events have "
-                "integer ids. Bring both to one type."
-            )
-        return numbers.astype("int64")
-    if not wants_integers:
+    if not pd.api.types.is_integer_dtype(wanted.dtype):
         return ids.astype("str")
-    return ids.astype("int64")
+    if pd.api.types.is_integer_dtype(ids.dtype):
+        return ids.astype("int64")
+    numbers = pd.to_numeric(ids, errors="coerce")
+    wrong = numbers.isna() | (numbers != np.floor(numbers))
+    if wrong.any():
+        place = int(np.argmax(wrong.to_numpy()))
+        raise DataError(
+            f"{source}, {key}s table, row {_row(ids, place)}: the id {ids.iloc[place]!r} is no integer, but the events "
+            "have integer ids. Bring both to one type."
+        )
+    return numbers.astype("int64")
+
+
+def _row(table: pd.Series | pd.DataFrame, place: int) -> int:
+    """The row that a place had before rows without ids were left out."""
+    return int(table.index[place]) + 1
 
 
 def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) -> None:
@@ -100,6 +108,17 @@ def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) 
         same = (table[on] == table[on].iloc[first]).all(axis=1).to_numpy()
         second = int(np.flatnonzero(same)[1])
         raise DataError(
-            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {first + 1} and in row "
-            f"{second + 1}. Remove one of them."
+            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {_row(table, first)} and in row "
+            f"{_row(table, second)}. Remove one of them."
         )
+
+
+def _refuse_mixed_features(table: pd.DataFrame, key: str, source: str) -> None:
+    """A run stores features as Parquet, whose columns have one type each."""
+    for name in (one for one in table.columns if table[one].dtype == object):
+        try:
+            pa.array(table[name], from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(
+                f"{source}, {key}s table, column '{name}' mixes types: {error}. Bring all its values to one type."
+            ) from None

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+import duckdb
 from pydantic import Field
 
 from p5core.config import Config
@@ -15,6 +16,7 @@ from p5core.data.encode import encode
 from p5core.data.raw import RawData
 from p5core.data.report import PrepareReport
 from p5core.data.staging import Workspace, stage
+from p5core.errors import DataError
 
 __all__ = ["PrepareConfig", "prepare"]
 
@@ -48,6 +50,15 @@ def prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport
 
     Raises DataError, with source, row and column where they are known, when the data cannot be used.
     """
+    try:
+        return _prepare(raw, config)
+    except duckdb.OutOfMemoryException:
+        raise DataError(
+            f"prepare.memory_limit = '{config.memory_limit}' does not suffice for {raw.source}. Give it more."
+        ) from None
+
+
+def _prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport]:
     with (
         tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as folder,
         Workspace.open(Path(folder), config.memory_limit) as workspace,

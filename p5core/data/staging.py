@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, USER
-from p5core.data.raw import RawData, Scan
+from p5core.data.raw import RawData
 from p5core.data.times import time_in_microseconds
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError
@@ -22,7 +22,10 @@ from p5core.errors import DataError
 __all__ = ["Dropped", "Staged", "Workspace", "stage"]
 
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
-FLOATS = {"FLOAT", "DOUBLE"}
+EXACT_FLOATS = {"FLOAT": 2**24, "DOUBLE": 2**53}
+"""Type → where its integers begin to have gaps."""
+
+FLOATS = set(EXACT_FLOATS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def stage(workspace: Workspace, raw: RawData) -> Staged:
     user, item = (_id(workspace, raw, types, column) for column in (USER, ITEM))
     rating = _rating(workspace, raw, types)
     moment = time_in_microseconds(workspace, raw, types)
-    domain = f'CAST("{DOMAIN}" AS VARCHAR)' if DOMAIN in types else "'default'"
+    domain = _domain(workspace, raw, types)
     workspace.run(
         f'CREATE TABLE staged AS SELECT "row", {user} AS "user", {item} AS "item", {domain} AS "domain", '
         f'{moment.expression} AS "time", {rating} AS "rating" FROM raw'
@@ -103,6 +106,7 @@ def stage(workspace: Workspace, raw: RawData) -> Staged:
 def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:
     """Make the table `raw` with a row number in the order of the source; returns its columns and their types."""
     if isinstance(raw.interactions, pd.DataFrame):
+        _refuse_twice(raw)
         _refuse_mixed(raw)
         workspace.connection.register("source", raw.interactions)
         query = "SELECT * FROM source"
@@ -110,10 +114,10 @@ def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:
         query = raw.interactions.query
     try:
         workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", * FROM ({query})')
-    except duckdb.Error as error:
-        if isinstance(raw.interactions, Scan):
-            raise DataError(f"{raw.source} cannot be read: {_first_line(error)}.") from None
+    except duckdb.OutOfMemoryException:
         raise
+    except duckdb.Error as error:
+        raise DataError(f"{raw.source} cannot be read: {_first_line(error)}.") from None
     types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw")}
     missing = [column for column in (USER, ITEM) if column not in types]
     if missing:
@@ -124,6 +128,13 @@ def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:
 
 def _first_line(error: duckdb.Error) -> str:
     return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def _refuse_twice(raw: RawData) -> None:
+    assert isinstance(raw.interactions, pd.DataFrame)
+    twice = raw.interactions.columns[raw.interactions.columns.duplicated()].tolist()
+    if twice:
+        raise DataError(f"{raw.source} has two columns '{twice[0]}'. Rename or remove one of them.")
 
 
 def _refuse_mixed(raw: RawData) -> None:
@@ -146,11 +157,9 @@ def _refuse_mixed(raw: RawData) -> None:
 def _id(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) -> str:
     """The SQL expression of an id column: BIGINT or VARCHAR."""
     kind = types[column]
-    if kind in INTEGERS:
-        return f'CAST("{column}" AS BIGINT)'
-    if kind in FLOATS:
-        _refuse_fractions(workspace, raw, column)
-        return f'CAST("{column}" AS BIGINT)'
+    if kind in INTEGERS | FLOATS:
+        _refuse_inexact(workspace, raw, column, kind)
+        return f'TRY_CAST("{column}" AS BIGINT)'  # NULL where a float is none
     if kind == "VARCHAR" or kind.startswith("ENUM") or kind == "UUID":
         return f'CAST("{column}" AS VARCHAR)'
     if kind == '"NULL"' or kind == "NULL":
@@ -164,27 +173,29 @@ def _id(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) 
     )
 
 
-def _refuse_fractions(workspace: Workspace, raw: RawData, column: str) -> None:
-    """An integer column with gaps arrives as floats; real fractions are no ids."""
-    is_whole = f'isfinite("{column}") AND "{column}" = floor("{column}")'
+def _refuse_inexact(workspace: Workspace, raw: RawData, column: str, kind: str) -> None:
+    """An integer column with gaps arrives as floats: fractions are no ids, and large floats stand for several."""
+    is_exact = f'TRY_CAST("{column}" AS BIGINT) IS NOT NULL'
+    if kind in FLOATS:
+        is_exact = f'isnan("{column}") OR ("{column}" = floor("{column}") AND abs("{column}") < {EXACT_FLOATS[kind]})'
     found = workspace.rows(
-        f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT isnan("{column}") AND NOT '
-        f'({is_whole}) ORDER BY "row" LIMIT 1'
+        f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT ({is_exact}) ORDER BY "row" LIMIT 1'
     )
     if found:
         row, value = found[0]
+        is_large = kind in FLOATS and value == value // 1
+        fault = "is too large to be exact as a float" if is_large else "is no id"
         raise DataError(
-            f"{raw.source}, row {_shown_row(raw, row)}, column '{column}': {value} is no id; ids must be strings or "
-            "integers."
+            f"{raw.source}, row {_shown_row(raw, row)}, column '{column}': {value} {fault}; ids must be strings or "
+            "64-bit integers."
         )
-    workspace.run(f'UPDATE raw SET "{column}" = NULL WHERE isnan("{column}")')
 
 
 def _rating(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
     """The SQL expression of the rating; every one must be a finite number."""
     if RATING not in types:
         return "NULL"
-    number = f'TRY_CAST("{RATING}" AS DOUBLE)'
+    number = f'TRY_CAST("{RATING}" AS FLOAT)'
     found = workspace.rows(
         f'SELECT "row", "{RATING}" FROM raw WHERE {number} IS NULL OR NOT isfinite({number}) ORDER BY "row" LIMIT 1'
     )
@@ -195,7 +206,21 @@ def _rating(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
             f"{raw.source}, row {_shown_row(raw, row)}, column '{RATING}': the rating is {shown}; ratings must be "
             "finite numbers. Remove such rows, or leave the rating column out."
         )
-    return f"CAST({number} AS FLOAT)"
+    return number
+
+
+def _domain(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
+    """The SQL expression of the domain; an item without one could not be told from those of others."""
+    if DOMAIN not in types:
+        return "'default'"
+    name = f'CAST("{DOMAIN}" AS VARCHAR)'
+    found = workspace.rows(f"SELECT \"row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"row\" LIMIT 1")
+    if found:
+        raise DataError(
+            f"{raw.source}, row {_shown_row(raw, found[0][0])}, column '{DOMAIN}': the domain is missing. "
+            "Name one in every row, or leave the column out."
+        )
+    return name
 
 
 def _shown_row(raw: RawData, row: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Moment", "time_in_microseconds"]
 
-NUMBERS = ("INT", "FLOAT", "DOUBLE", "DECIMAL")
+WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
+FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
 FORMATS = (
     "%d/%m/%Y %H:%M:%S",
     "%d/%m/%Y %H:%M",
@@ -30,6 +32,9 @@ FORMATS = (
 """What is tried after ISO 8601; a day comes before its month."""
 
 TO_MICROSECONDS = {"s": "* 1000000", "ms": "* 1000", "us": "", "ns": "/ 1000", "step": ""}
+
+TOO_LARGE = {"s": 2**63 / 1e6, "ms": 2**63 / 1e3, "us": 2.0**63, "ns": 2.0**63, "step": 2.0**63}
+"""What no longer fits 64 bits in microseconds."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,10 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     if not n_known:
         raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
     kind = types[TIMESTAMP]
-    if any(word in kind for word in NUMBERS):
-        return _numbers(workspace, raw, f'"{TIMESTAMP}"')
+    if WHOLE.fullmatch(kind):
+        return _numbers(workspace, raw, f'CAST("{TIMESTAMP}" AS HUGEINT)')
+    if FRACTIONAL.fullmatch(kind):
+        return _numbers(workspace, raw, f'CAST("{TIMESTAMP}" AS DOUBLE)')
     if kind.startswith(("TIMESTAMP", "DATE")):
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True)
     if kind == "VARCHAR":
@@ -86,11 +93,14 @@ def _texts(workspace: Workspace, raw: RawData) -> Moment:
 
 
 def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:
-    _refuse_infinite(workspace, raw, number)
+    size = f"abs(CAST({number} AS DOUBLE))"
+    _refuse(workspace, raw, f"isinf({size})", "the time is infinite. Remove such rows.")
     unit = raw.time_unit or _guess_unit(workspace, raw, number)
+    beyond = f"the time is beyond all calendars when it is taken as {_words(unit)}. Set time_unit or remove such rows."
+    _refuse(workspace, raw, f"NOT isnan({size}) AND {size} >= {TOO_LARGE[unit]}", beyond)
     notes = () if raw.time_unit else (f"timestamps are numbers; taken as {_words(unit)}",)
     whole = f"CAST({number} {TO_MICROSECONDS[unit]} AS BIGINT)"
-    return Moment(f"CASE WHEN isnan(CAST({number} AS DOUBLE)) THEN NULL ELSE {whole} END", unit != "step", notes)
+    return Moment(f"CASE WHEN isnan({size}) THEN NULL ELSE {whole} END", unit != "step", notes)
 
 
 def _words(unit: str) -> str:
@@ -98,13 +108,11 @@ def _words(unit: str) -> str:
     return names[unit] + (" since 1970" if unit != "step" else "")
 
 
-def _refuse_infinite(workspace: Workspace, raw: RawData, number: str) -> None:
-    found = workspace.rows(f'SELECT "row" FROM raw WHERE isinf(CAST({number} AS DOUBLE)) ORDER BY "row" LIMIT 1')
+def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> None:
+    """Raise DataError with the first row where a condition holds."""
+    found = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
     if found:
-        raise DataError(
-            f"{raw.source}, row {raw.header_rows + found[0][0]}, column '{TIMESTAMP}': the time is infinite. "
-            "Remove such rows."
-        )
+        raise DataError(f"{raw.source}, row {raw.header_rows + found[0][0]}, column '{TIMESTAMP}': {fault}")
 
 
 def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
