@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from p5core.config import expand_variables
 from p5core.data.columns import ITEM, USER
@@ -95,7 +96,7 @@ class _Database:
 
     def select(self, query: str) -> pd.DataFrame:
         try:
-            engine = create_engine(self.url)
+            engine = create_engine(self.url, poolclass=NullPool)
             with engine.connect() as connection:
                 # A colon begins no parameter here: '12:30' and x::text are SQL of the user's.
                 result = connection.execute(text(query.replace(":", r"\:")))

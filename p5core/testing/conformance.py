@@ -1,0 +1,105 @@
+"""Which checks there are for a part, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from p5core.config import Config, parse_config
+from p5core.plugins import KINDS, Registry
+from p5core.testing.options import OPTION_CHECKS
+
+if TYPE_CHECKING:
+    from p5core.testing.world import World
+
+__all__ = ["Case", "Check", "Subject", "cases", "check_part", "checks"]
+
+MODULES = {
+    "loader": "loaders",
+    "encoder": "encoders",
+    "backbone": "backbones",
+    "task": "tasks",
+    "loss": "losses",
+    "metric": "metrics",
+    "tracker": "trackers",
+}
+"""Kind → module of its checks, imported when it is first used."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A part under test and what it is tested with."""
+
+    registry: Registry
+    part: type[Any]
+    options: Mapping[str, Any]
+    world: World
+
+    @property
+    def config(self) -> Config:
+        """The checked options; raises ConfigError when a required one was not given."""
+        model: type[Config] = self.part.Config
+        return parse_config(model, self.options, f"options of '{self.part.name}' for the kit")
+
+    def build(self, *arguments: Any) -> Any:
+        """Make the part with its options."""
+        return self.part(self.config, *arguments)
+
+
+Check = Callable[[Subject], None]
+"""Raises AssertionError when the part breaks a promise."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one part."""
+
+    kind: str
+    name: str
+    check: str
+
+    @property
+    def part(self) -> tuple[str, str]:
+        """Kind and name."""
+        return self.kind, self.name
+
+    def run(self, registry: Registry, options: Mapping[str, Any] | None = None, world: World | None = None) -> None:
+        """Run the check; raises AssertionError when the part breaks a promise."""
+        from p5core.testing.world import toy_world
+
+        part = registry.get(self.kind, self.name)
+        checks(self.kind)[self.check](Subject(registry, part, options or {}, world or toy_world()))
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.name}-{self.check}"
+
+
+def checks(kind: str) -> Mapping[str, Check]:
+    """Name → check for one kind of part."""
+    module = import_module(f"p5core.testing.{MODULES[kind]}")
+    special: tuple[Check, ...] = module.CHECKS
+    return {check.__name__: check for check in (*OPTION_CHECKS, *special)}
+
+
+def cases(
+    registry: Registry, kind: str | None = None, name: str | None = None, distribution: str | None = None
+) -> list[Case]:
+    """Every check of the parts of a registry; of one kind, name or distribution when they are given."""
+    return [
+        Case(one, info.part.name, check)
+        for one in ([kind] if kind else KINDS)
+        for info in registry.parts(one).values()
+        if name in (None, info.part.name) and distribution in (None, info.plugin.distribution)
+        for check in checks(one)
+    ]
+
+
+def check_part(
+    registry: Registry, kind: str, name: str, options: Mapping[str, Any] | None = None, world: World | None = None
+) -> None:
+    """Run every check of a part; raises AssertionError at the first promise it breaks."""
+    registry.get(kind, name)
+    for case in cases(registry, kind, name):
+        case.run(registry, options, world)
