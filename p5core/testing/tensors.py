@@ -48,8 +48,9 @@ def assert_gradients(module: nn.Module, compute: Callable[[], Tensor]) -> None:
     module.zero_grad()
     torch.autograd.backward(compute())
     for name, parameter in module.named_parameters():
-        is_used = parameter.grad is not None and bool(parameter.grad.any())
-        assert is_used, f"The parameter '{name}' gets no gradient: it is never used. Use it or leave it out."
+        unused = f"The parameter '{name}' gets no gradient: it is never used. Use it or leave it out."
+        assert parameter.grad is not None, unused
+        assert parameter.grad.any(), unused
         assert_finite(parameter.grad, f"The gradient of '{name}'")
 
 
