@@ -92,15 +92,14 @@ def train_stage(
     Raises StopRequestedError after saving when the follower asks for it, TrainingError when the loss is not finite.
     """
     loop = _Loop(network, stage, fabric, follower, progress, moments)
-    while loop.progress.epoch < stage.config.epochs:
+    while loop.progress.epoch < stage.config.epochs and not loop.is_out_of_patience():
         loop.train_epoch()
         if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.config.epochs:
             loop.validate()
         loop.stop_if_requested()
         loop.save(at_least_every=SECONDS_BETWEEN_CHECKPOINTS)
-        if 0 < stage.config.patience <= loop.progress.n_worse:
-            follower.event("early_stop", stage=stage.config.name, epoch=loop.progress.epoch)
-            break
+    if loop.progress.epoch < stage.config.epochs:
+        follower.event("early_stop", stage=stage.config.name, epoch=loop.progress.epoch)
     network.load_state_dict(load_file(stage.best))
     return loop.timed().next_stage()
 
@@ -161,6 +160,9 @@ class _Loop:
             if self.progress.batch < self.n_batches:  # an epoch that is through is validated before it stops
                 self.stop_if_requested()
         self.progress = self.progress.next_epoch()
+
+    def is_out_of_patience(self) -> bool:
+        return 0 < self.stage.config.patience <= self.progress.n_worse
 
     def stop_if_requested(self) -> None:
         if self.follower.stop_requested():

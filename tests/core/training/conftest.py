@@ -1,0 +1,153 @@
+"""A small made-up log, and ways to train on it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from p5core.evaluation.facts import catalogue_facts
+from p5core.evaluation.judge import Judge
+from p5core.evaluation.measure import choose_metrics
+from p5core.experiment import Experiment, parse_experiment
+from p5core.materials import Materials, gather, rebuild
+from p5core.model.build import build_network
+from p5core.model.network import Network
+from p5core.parts.task import Task, TrainingData
+from p5core.plugins import Registry, load_plugins
+from p5core.training.checkpoint import Progress
+from p5core.training.fit import fit, make_fabric, make_tasks
+from p5core.training.stage import Stage, StopRequestedError, train_stage
+
+SMALL = """
+[data]
+name = "synthetic"
+n_users = 40
+n_items = 30
+n_events = 500
+n_clusters = 6
+ratings = true
+
+[model]
+width = 8
+max_length = 12
+dropout = 0.2
+backbone = { name = "bert", n_layers = 1 }
+
+[[stages]]
+name = "pretrain"
+tasks = [{ name = "masked_item" }]
+epochs = 2
+token_budget = 200
+
+[[stages]]
+name = "finetune"
+tasks = [{ name = "next_item", loss = { name = "sampled_softmax", n_uniform = 8 } }]
+epochs = 2
+token_budget = 200
+"""
+
+
+@dataclass
+class Recorder:
+    """Keeps what it is told, and asks to stop when it is asked for the `stop_at`-th time."""
+
+    stop_at: int = 0
+    n_asked: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def event(self, kind: str, **figures: Any) -> None:
+        self.events.append({"kind": kind, **figures})
+
+    def stop_requested(self) -> bool:
+        self.n_asked += 1
+        return self.n_asked == self.stop_at
+
+    def kinds(self) -> list[str]:
+        return [one["kind"] for one in self.events]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains experiments on one log, prepared once."""
+
+    registry: Registry
+    materials: Materials
+
+    def experiment(self, changes: str = "") -> Experiment:
+        """The small experiment, with sections of a TOML text in the place of its own."""
+        return parse_experiment({**tomllib.loads(SMALL), **tomllib.loads(changes)})
+
+    def network(self, experiment: Experiment, rating_mean: float | None = None) -> Network:
+        return build_network(experiment.model, self.registry, self.materials.target.dataset, rating_mean, 0)
+
+    def fit(self, experiment: Experiment, folder: Path, follower: Recorder | None = None) -> dict[str, Tensor]:
+        """Train all stages, or go on with them; returns the weights."""
+        folder.mkdir(parents=True, exist_ok=True)
+        target = self.materials.target
+        found = rebuild(experiment, self.registry, [target.dataset] * len(experiment.stages), target.dataset, None)
+        metrics = choose_metrics(self.registry, ["hr@10", "ndcg@10"])
+        facts = catalogue_facts(target.split.train, target.dataset.n_items)
+        judge = Judge(
+            target.split.validation, facts, metrics, experiment.evaluate, None, experiment.model.max_length, 0
+        )
+        judges = [(judge, metrics[-1])] * len(experiment.stages)
+        network = self.network(experiment)
+        fit(network, found.experiment, self.registry, found.stages, judges, folder, follower or Recorder())
+        return network.state_dict()
+
+    def fit_until(self, experiment: Experiment, folder: Path, stop_at: int) -> None:
+        """Train until the follower is asked for the `stop_at`-th time."""
+        with pytest.raises(StopRequestedError):
+            self.fit(experiment, folder, Recorder(stop_at))
+
+    def stage(
+        self, experiment: Experiment, folder: Path, validate: Callable[[Network], float], **changes: Any
+    ) -> Stage:
+        """The first stage of an experiment, measured by `validate`."""
+        config = rebuild_first(experiment, self).experiment.stages[0]
+        backbone = self.registry.get("backbone", experiment.model.backbone.name)
+        train = self.materials.target.split.train
+        data = TrainingData(train, backbone, experiment.model.max_length, config.token_budget)
+        made = Stage(
+            index=0,
+            config=config,
+            tasks=make_tasks(config, self.registry),
+            data=data,
+            validate=lambda network: {"value": validate(network)},
+            watch="value",
+            higher_is_better=True,
+            seed=0,
+            folder=folder,
+        )
+        return replace(made, **changes)
+
+    def run(self, network: Network, stage: Stage, precision: str = "32-true") -> tuple[Progress, Recorder]:
+        """Train one stage from its beginning."""
+        follower = Recorder()
+        return train_stage(network, stage, make_fabric("cpu", precision), follower, Progress()), follower
+
+    def tasks(self, experiment: Experiment) -> Sequence[Task]:
+        """The tasks of the first stage."""
+        return make_tasks(rebuild_first(experiment, self).experiment.stages[0], self.registry)
+
+
+def rebuild_first(experiment: Experiment, trainer: Trainer) -> Materials:
+    dataset = trainer.materials.target.dataset
+    return rebuild(experiment, trainer.registry, [dataset] * len(experiment.stages), dataset, None)
+
+
+@pytest.fixture(scope="session")
+def trainer() -> Trainer:
+    registry = load_plugins()
+    return Trainer(registry, gather(parse_experiment(tomllib.loads(SMALL)), registry))
+
+
+@pytest.fixture(scope="session")
+def recorder() -> type[Recorder]:
+    return Recorder

@@ -1,0 +1,71 @@
+"""Step sizes and weight decay."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from p5core.experiment import OptimiserConfig
+from p5core.training.schedule import build_optimiser, build_schedule, step_share
+
+CONFIG = OptimiserConfig(learning_rate=0.5, warmup=0.2, final_share=0.1, weight_decay=0.3)
+
+
+def test_steps_rise_in_a_line_and_fall_in_a_cosine() -> None:
+    shares = [step_share(step, 20, CONFIG) for step in range(21)]
+    assert shares[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert shares[12] == pytest.approx(0.55)  # half way down
+    assert shares[16] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 0.75)))
+    assert shares[20] == pytest.approx(0.1)
+
+
+def test_without_warm_up_the_first_step_is_the_highest() -> None:
+    assert step_share(0, 10, OptimiserConfig(warmup=0)) == 1.0
+
+
+@given(st.integers(1, 500), st.floats(0, 0.99), st.floats(0, 1))
+def test_steps_stay_between_nothing_and_the_highest(n_steps: int, warmup: float, final: float) -> None:
+    config = OptimiserConfig(warmup=warmup, final_share=final)
+    shares = [step_share(step, n_steps, config) for step in range(n_steps + 3)]
+    top = shares.index(max(shares))
+    assert all(0 < share <= 1 for share in shares[:n_steps]) or final == 0
+    assert shares[: top + 1] == sorted(shares[: top + 1])
+    assert shares[top:] == sorted(shares[top:], reverse=True)
+    assert shares[-1] == pytest.approx(final)
+
+
+@pytest.mark.parametrize("done", [0, 1, 4, 9])
+def test_a_schedule_goes_on_where_it_was(done: int) -> None:
+    def rates(begin: int, end: int) -> list[float]:
+        optimiser = build_optimiser(nn.Linear(2, 2), CONFIG)
+        schedule = build_schedule(optimiser, CONFIG, 10, begin)
+        found = []
+        for _ in range(begin, end):
+            found.append(optimiser.param_groups[0]["lr"])
+            optimiser.step()
+            schedule.step()
+        return found
+
+    assert rates(done, 10) == pytest.approx(rates(0, 10)[done:])
+    assert rates(0, 10) == pytest.approx([0.5 * step_share(step, 10, CONFIG) for step in range(10)])
+
+
+def test_matrices_of_layers_alone_decay() -> None:
+    module = nn.ModuleDict({"table": nn.Embedding(3, 2), "layer": nn.Linear(2, 2), "norm": nn.LayerNorm(2)})
+    optimiser = build_optimiser(module, CONFIG)
+    decay = {id(one): group["weight_decay"] for group in optimiser.param_groups for one in group["params"]}
+    found = {name: decay[id(one)] for name, one in module.named_parameters()}
+    assert {name for name, value in found.items() if value} == {"layer.weight"}
+    assert found["layer.weight"] == 0.3
+    assert set(found) == {name for name, _ in module.named_parameters()}
+
+
+def test_a_module_of_embeddings_alone_has_one_group() -> None:
+    optimiser = build_optimiser(nn.Embedding(3, 2), CONFIG)
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.0]
+    assert isinstance(optimiser, torch.optim.AdamW)
