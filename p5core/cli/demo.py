@@ -31,16 +31,16 @@ backbone = { name = "bert", n_layers = 2, n_heads = 2 }
 [[stages]]
 name = "pretrain"
 tasks = [{ name = "masked_item" }]
-epochs = 30
-validate_every = 10
+epochs = 20
+validate_every = 5
 token_budget = 4096
 optimiser = { learning_rate = 3e-3 }
 
 [[stages]]
 name = "finetune"
 tasks = [{ name = "next_item" }]
-epochs = 40
-validate_every = 10
+epochs = 20
+validate_every = 5
 token_budget = 4096
 optimiser = { learning_rate = 1e-3 }
 
