@@ -1,0 +1,7 @@
+"""One thread a process: tests run side by side, and their tensors are small."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; subprocesses inherit it
