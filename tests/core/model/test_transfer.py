@@ -1,0 +1,116 @@
+"""Starting from other weights: known rows stay, new ones start from the mean, other shapes are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from p5core.data.catalogue import Catalogue
+from p5core.errors import ConfigError
+from p5core.model.item_table import ItemTable
+from p5core.model.network import Labels, Network
+from p5core.model.transfer import start_from
+from p5core.parts.backbone import Backbone
+from p5core.parts.encoder import Encoder
+from p5core.parts.part import NoOptions
+from p5core.testing.toys import AllMean, FreeVectors, PastMean, UserVector
+from p5plugins.encoders.categories import Categories, CategoriesConfig
+
+
+def network(
+    items: list[str],
+    users: list[str],
+    *,
+    width: int = 4,
+    backbone: type[Backbone] = PastMean,
+    rating_mean: float | None = None,
+    genres: list[str] | None = None,
+    seed: int = 0,
+) -> Network:
+    torch.manual_seed(seed)
+    catalogue = Catalogue(pd.DataFrame({"item": items, "domain": "default", "genre": genres or ["x"] * len(items)}))
+    encoders: list[Encoder] = [FreeVectors(NoOptions(), catalogue, width)]
+    if genres:
+        encoders.append(Categories(CategoriesConfig(columns=["genre"]), catalogue, width))
+    made = Network(
+        ItemTable(encoders, "sum"),
+        backbone(NoOptions(), width, 9),
+        Labels(users, catalogue.labels),
+        0.0,
+        rating_mean,
+    )
+    if made.rating_head is not None:
+        torch.nn.init.normal_(made.rating_head.user_bias.weight)
+        torch.nn.init.normal_(made.rating_head.item_bias.weight)
+    return made
+
+
+def started(new: Network, old: Network) -> Network:
+    start_from(new, {name: value.clone() for name, value in old.state_dict().items()}, old.row_labels())
+    return new
+
+
+def test_known_ids_keep_their_rows_exactly_and_new_ones_get_the_mean() -> None:
+    old = network(["a", "b", "c"], ["u", "v"], backbone=UserVector, rating_mean=2.0)
+    new = started(network(["c", "n", "a"], ["w", "v"], backbone=UserVector, rating_mean=3.0, seed=1), old)
+    before, after = old.state_dict(), new.state_dict()
+    for name, rows in {
+        "table.encoders.0.vectors.weight": [2, None, 0],
+        "rating_head.item_bias.weight": [2, None, 0],
+        "user_vectors.weight": [None, 1],
+        "rating_head.user_bias.weight": [None, 1],
+    }.items():
+        mean = before[name].mean(dim=0)
+        for place, row in enumerate(rows):
+            assert torch.equal(after[name][place], mean if row is None else before[name][row])
+    assert after["rating_head.mean"] == before["rating_head.mean"]
+
+
+def test_an_item_of_known_content_starts_where_its_content_stands() -> None:
+    old = network(["a", "b"], ["u"], genres=["war", "drama"])
+    new = started(network(["a", "n"], ["u"], genres=["war", "drama"], seed=1), old)
+    free = old.state_dict()["table.encoders.0.vectors.weight"]
+    content = old.table.encoders[1](torch.arange(2))
+    assert torch.equal(new.table.vectors()[0], old.table.vectors()[0])
+    assert torch.allclose(new.table.vectors()[1], free.mean(dim=0) + content[1], atol=1e-6)
+
+
+def test_counts_stay_those_of_the_networks_own_data() -> None:
+    old, new = network(["a", "b"], ["u"]), network(["a", "b"], ["u"], seed=1)
+    old.table.counts.fill_(9)
+    new.table.counts.fill_(2)
+    assert started(new, old).table.counts.tolist() == [2.0, 2.0]
+
+
+def test_a_rating_head_that_only_one_has_is_left_out() -> None:
+    old, new = network(["a", "b"], ["u"]), network(["a", "b"], ["u"], rating_mean=3.0, seed=1)
+    head = {name: value.clone() for name, value in new.state_dict().items() if name.startswith("rating_head")}
+    started(new, old)
+    assert all(torch.equal(new.state_dict()[name], value) for name, value in head.items())
+    started(network(["a", "b"], ["u"]), new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        (
+            {},
+            {"width": 6},
+            r"has shape \(2, 4\) in the weights to start from and \(2, 6\) here. Use the same \[model\]",
+        ),
+        ({}, {"backbone": AllMean}, r"lack 'mask_vector': the stored run was made with another \[model\] section"),
+        ({}, {"genres": ["x", "y"]}, "lack 'table.encoders.1.embedding.weight'"),
+    ],
+)
+def test_networks_of_another_shape_are_refused(old: dict[str, object], new: dict[str, object], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        started(network(["a", "b"], ["u"], **new), network(["a", "b"], ["u"], **old))
+
+
+def test_equal_vocabularies_copy_everything() -> None:
+    old = network(["a", "b"], ["u"], backbone=AllMean)
+    new = started(network(["a", "b"], ["u"], backbone=AllMean, seed=1), old)
+    assert all(torch.equal(value, new.state_dict()[name]) for name, value in old.state_dict().items())
+    assert np.isfinite(new.table.vectors().detach().numpy()).all()
