@@ -15,8 +15,8 @@ from p5core.data.split import split
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment
 from p5core.plugins import Registry
-from p5core.training.choose import resolve_losses
-from p5core.training.fit import Material
+from p5core.training.choose import check_metrics, resolve_losses
+from p5core.training.fit import Material, make_fabric
 
 __all__ = ["Materials", "check_experiment", "gather", "load_data", "rebuild"]
 
@@ -59,6 +59,8 @@ def check_experiment(experiment: Experiment, registry: Registry) -> None:
             registry.choose("task", task, f"stages.{stage.name}.tasks.{task.name}")
             if task.loss.name != "auto":
                 registry.choose("loss", task.loss, f"stages.{stage.name}.tasks.{task.name}.loss")
+    check_metrics(experiment, registry)
+    make_fabric(experiment.device, experiment.precision)
     from_runs = [stage.name for stage in experiment.stages[1:] if stage.from_run]
     if from_runs:
         raise ConfigError(f"stages.{from_runs[0]}.from: only the first stage can start from another run.")

@@ -27,7 +27,7 @@ from p5core.model.scoring import NetworkScorer
 from p5core.model.transfer import start_from
 from p5core.plugins import Registry, load_plugins
 from p5core.runs import Run, create_run, free_name, open_run
-from p5core.training.choose import metric_labels, watched_metric
+from p5core.training.choose import check_metrics, metric_labels, watched_metric
 from p5core.training.fit import Material, fit
 from p5core.training.stage import StopRequestedError
 
@@ -203,6 +203,7 @@ def evaluate_run(
     materials = materials_of(folder, registry)
     evaluate = materials.experiment.evaluate.model_copy(update=dict(changes))
     experiment = materials.experiment.model_copy(update={"evaluate": evaluate})
+    check_metrics(experiment, registry, metrics or ())
     labels = metrics or metric_labels(experiment, registry, experiment.stages[-1:])
     changed = Materials(experiment, materials.target, materials.stages, materials.fold, {}, [])
     return judge_all(load_network(folder, materials, registry), changed, registry, labels)

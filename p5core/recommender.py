@@ -77,12 +77,7 @@ class Recommender:
 
         A history without known ids gets the popular items. Raises DataError for a model that knows users alone.
         """
-        if not self._uses_history:
-            raise DataError(
-                "This model knows users by their vectors and reads no history. Ask for a known user instead."
-            )
-        codes = self._dataset.catalogue.encode(list(history), domain or self._domain()) if history else np.zeros(0, int)
-        return self._recommend(-1, codes[codes >= 0].astype(np.int32), k, exclude_seen, n_reasons)
+        return self._recommend(-1, self._codes(history, domain), k, exclude_seen, n_reasons)
 
     def recommend_user(
         self, user: str | int, k: int = 10, *, exclude_seen: bool = True, n_reasons: int = 0
@@ -99,13 +94,20 @@ class Recommender:
 
     def score(self, history: Sequence[str | int], candidates: Sequence[str | int]) -> list[float]:
         """Scores of candidate items for a history; raises DataError for an unknown candidate."""
-        encode = self._dataset.catalogue.encode
-        wanted = encode(list(candidates), self._domain())
+        wanted = self._dataset.catalogue.encode(list(candidates), self._domain())
         if (wanted < 0).any():
             raise DataError(f"Unknown item {candidates[int(np.argmax(wanted < 0))]!r} among the candidates.")
-        known = encode(list(history), self._domain()) if history else np.zeros(0, dtype=np.int32)
-        scores = self._scores(-1, [known[known >= 0].astype(np.int32)])[0]
+        scores = self._scores(-1, [self._codes(history, None)])[0]
         return [float(one) for one in scores[wanted]]
+
+    def _codes(self, history: Sequence[str | int], domain: str | None) -> npt.NDArray[np.int32]:
+        """Codes of the known items of a history, for a model that reads one."""
+        if not self._uses_history:
+            raise DataError(
+                "This model knows users by their vectors and reads no history. Ask for a known user instead."
+            )
+        codes = self._dataset.catalogue.encode(list(history), domain or self._domain())
+        return codes[codes >= 0]
 
     def _user(self, user: str | int) -> int:
         code = int(self._dataset.users.encode([user])[0])

@@ -80,7 +80,10 @@ class Run:
     def status(self) -> dict[str, Any]:
         """The latest state; empty before anything was written."""
         path = self.path / "status.json"
-        return dict(read_json(path)) if path.exists() else {}
+        try:
+            return dict(read_json(path)) if path.exists() else {}
+        except ValueError:
+            return {"state": "damaged"}
 
     def state(self) -> str:
         """The state; a run that claims to be running without a living process is "crashed"."""
@@ -96,7 +99,7 @@ class Run:
             raise RunError(
                 f"Run {self.path} has no metrics yet (state: {state}). Finish it with 'p5 run ... --resume'."
             )
-        return dict(read_json(path))
+        return _read(path, "test")
 
     def seal(self) -> None:
         """Record the hashes of all files that must not change any more."""
@@ -110,12 +113,22 @@ class Run:
         if not manifest.exists():
             state = self.status().get("state", "unknown")
             raise RunError(f"Run {self.path} is not finished (state: {state}). Finish it with 'p5 run ... --resume'.")
-        for name, expected in read_json(manifest)["files"].items():
+        for name, expected in _read(manifest, "files")["files"].items():
             path = self.path / name
             if not path.is_file():
                 raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
             if sha256(path) != expected:
                 raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
+
+
+def _read(path: Path, key: str) -> dict[str, Any]:
+    """The content of a JSON file that must hold a `key`; raises RunError when it is damaged."""
+    try:
+        found = dict(read_json(path))
+        found[key]
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{path} cannot be read; the file is damaged. Restore it from a copy or run again.") from None
+    return found
 
 
 def _is_alive(status: Mapping[str, Any]) -> bool:
@@ -148,10 +161,7 @@ def open_run(path: Path) -> Run:
     about = path / "run.json"
     if not about.is_file():
         raise RunError(f"{path} is no run folder: it has no run.json. 'p5 runs list' shows the runs there are.")
-    try:
-        found = read_json(about)["format"]
-    except (ValueError, KeyError, TypeError):
-        raise RunError(f"{about} cannot be read; the file is damaged. Restore it from a copy or run again.") from None
+    found = _read(about, "format")["format"]
     if found != FORMAT:
         raise RunError(
             f"Run {path} has format {found}; this version of P5 reads format {FORMAT}. Open it with the version that "

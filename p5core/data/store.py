@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy.typing as npt
 import pandas as pd
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.columns import USER
 from p5core.data.dataset import Dataset, Events
 from p5core.data.vocabulary import Vocabulary
+from p5core.errors import RunError
 from p5core.files import write_bytes
 
 __all__ = ["read_dataset", "write_dataset"]
@@ -31,9 +33,14 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read what `write_dataset` wrote."""
-    from safetensors import safe_open
+    """Read what `write_dataset` wrote; raises RunError when a file is missing or damaged."""
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise RunError(f"The data in {folder} cannot be read: {error}. Restore it from a copy or run again.") from None
 
+
+def _read(folder: Path) -> Dataset:
     arrays = load_file(folder / "events.safetensors")
     with safe_open(folder / "events.safetensors", framework="numpy") as stored:
         has_clock = stored.metadata()["has_clock"] == "True"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from p5core.errors import RunError
 from p5core.files import write_tensors
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
@@ -69,7 +70,17 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
-    """Read what `save_checkpoint` wrote: weights, optimiser state by parameter, counters; sets torch's random state."""
+    """Read what `save_checkpoint` wrote: weights, optimiser state by parameter, counters; sets torch's random state.
+
+    Raises RunError when the file is damaged.
+    """
+    try:
+        return _load(path)
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Run the experiment again.") from None
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Any]] = {}
     with safe_open(path, framework="pt") as stored:

@@ -12,7 +12,7 @@ from p5core.parts.loss import Loss, RankingLoss, RatingLoss
 from p5core.parts.metric import Metric
 from p5core.plugins import Registry
 
-__all__ = ["choose_loss", "metric_labels", "resolve_losses", "watched_metric"]
+__all__ = ["check_metrics", "choose_loss", "metric_labels", "resolve_losses", "watched_metric"]
 
 FULL_SOFTMAX_UP_TO = 4_000
 CHUNKED_SOFTMAX_UP_TO = 10_000
@@ -53,6 +53,18 @@ def _resolved(task: TaskSpec, registry: Registry, n_items: int) -> tuple[TaskSpe
         suits = [name for name, info in registry.parts("loss").items() if issubclass(info.part, wanted)]
         raise ConfigError(f"Loss '{task.loss.name}' does not suit task '{task.name}'. Suitable: {', '.join(suits)}.")
     return task, "as the experiment says"
+
+
+def check_metrics(experiment: Experiment, registry: Registry, labels: Sequence[str] = ()) -> None:
+    """Check `labels` and every metric that an experiment names; raises UnknownPartError or ConfigError."""
+    watched = [stage.watch for stage in experiment.stages if stage.watch]
+    kinds = {registry.get("task", task.name).loss_kind for stage in experiment.stages for task in stage.tasks}
+    for metric in choose_metrics(registry, [*experiment.evaluate.metrics, *watched, *labels]):
+        if metric.needs == "ratings" and "rating" not in kinds:
+            raise ConfigError(
+                f"Metric '{metric.label}' compares ratings, and no task of the experiment predicts any. "
+                "Choose another metric, or add the task 'rating' to a stage."
+            )
 
 
 def metric_labels(experiment: Experiment, registry: Registry, stages: Sequence[StageConfig]) -> list[str]:

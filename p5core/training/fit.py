@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from p5core.data.dataset import Dataset
 from p5core.data.split import Split
+from p5core.errors import ConfigError
 from p5core.evaluation.judge import Judge
 from p5core.experiment import Experiment, StageConfig
 from p5core.model.build import count_items
@@ -37,11 +38,17 @@ class Material:
 
 
 def make_fabric(device: str, precision: Any) -> Fabric:
-    """Choose the device: "auto" takes CUDA when there is one, else the CPU."""
+    """Choose the device: "auto" takes CUDA when there is one, else the CPU; raises ConfigError for one there is not."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
-    return Fabric(accelerator=kind, devices=[int(number)] if number else 1, precision=precision)
+    try:
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, precision=precision)
+    except (ValueError, RuntimeError) as error:
+        fault = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"device = '{device}' cannot be used: {fault} Choose 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from None
 
 
 def make_tasks(stage: StageConfig, registry: Registry) -> list[Task]:
