@@ -1,0 +1,155 @@
+"""Who follows a run: its folder, trackers, a display, and signals that stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from p5core.display import Terminal
+from p5core.experiment import parse_experiment
+from p5core.follow import RunLog, catch_signals
+from p5core.parts.part import NoOptions
+from p5core.parts.tracker import Tracker
+from p5core.runs import Run, create_run
+
+STEP = {
+    "stage": "train",
+    "epoch": 1,
+    "step": 3,
+    "loss": 2.5,
+    "learning_rate": 0.01,
+    "events_per_second": 1234.0,
+    "share": 0.5,
+    "eta_seconds": 61.0,
+}
+VALIDATION = {"stage": "train", "epoch": 1, "step": 6, "loss": 2.0, "best": True, "share": 1.0, "ndcg@10": 0.25}
+
+
+class Listener(Tracker):
+    """Keeps what it is told."""
+
+    name = "listener"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(NoOptions(), folder)
+        self.heard: list[Mapping[str, Any]] = []
+        self.is_closed = False
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        self.heard.append(event)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return create_run(tmp_path / "one", parse_experiment({"data": {"name": "synthetic"}}), {}, None)
+
+
+def test_events_reach_the_folder_and_the_trackers(run: Run) -> None:
+    listener = Listener(run.path)
+    log = RunLog(run, [listener], None, n_stages=2)
+    log.event("step", **STEP)
+    log.event("validation", **VALIDATION)
+    stored = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    assert [one["kind"] for one in stored] == ["step", "validation"]
+    assert stored == listener.heard
+    assert stored[1]["ndcg@10"] == 0.25
+    assert all("time" in one for one in stored)
+    log.close()
+    assert listener.is_closed
+
+
+def test_the_status_says_how_far_all_stages_are(run: Run) -> None:
+    log = RunLog(run, [], None, n_stages=2)
+    log.state("running")
+    log.event("validation", **VALIDATION)
+    assert run.status()["share"] == 0.5
+    log.event("stage", stage="train", finished=1, train_seconds=1.0)
+    log.event("validation", **{**VALIDATION, "stage": "finetune", "share": 0.5})
+    status = run.status()
+    assert status["share"] == 0.75
+    assert (status["state"], status["stage"], status["pid"]) == ("running", "finetune", os.getpid())
+    assert run.state() == "running"
+    log.state("failed", "the loss is nan")
+    assert (run.state(), run.status()["message"]) == ("failed", "the loss is nan")
+
+
+def test_sentences_are_kept_for_people(run: Run) -> None:
+    log = RunLog(run, [], None, 1)
+    log.say("two words")
+    log.say("naïve")
+    lines = (run.path / "log.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == ["two words", "naïve"]
+
+
+def test_a_file_or_a_request_stops(run: Run) -> None:
+    log = RunLog(run, [], None, 1)
+    assert not log.stop_requested()
+    (run.path / "stop").touch()
+    assert log.stop_requested()
+    log.close()
+    assert not log.stop_requested()
+    log.request_stop()
+    assert log.stop_requested()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_a_second_ctrl_c_breaks_off(run: Run, number: signal.Signals) -> None:
+    log = RunLog(run, [], None, 1)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    with catch_signals(log):
+        os.kill(os.getpid(), number)
+        assert log.stop_requested()
+        assert f"{number.name}: saving and stopping" in (run.path / "log.txt").read_text()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert {one: signal.getsignal(one) for one in before} == before
+
+
+def test_outside_the_main_thread_signals_are_left_alone(run: Run) -> None:
+    faults: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with catch_signals(RunLog(run, [], None, 1)):
+                pass
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert faults == []
+
+
+def shown(is_terminal: bool, *events: tuple[str, dict[str, Any]]) -> str:
+    console = Console(width=160, force_terminal=is_terminal, color_system=None, record=True, quiet=False)
+    with console.capture() as capture:
+        terminal = Terminal(console)
+        for kind, figures in events:
+            terminal.show(kind, figures)
+        terminal.say("[bold] stays as it is")
+    return capture.get()
+
+
+def test_a_file_gets_a_line_a_validation() -> None:
+    text = shown(False, ("step", STEP), ("validation", VALIDATION), ("stage", {}))
+    assert "train epoch 1  loss 2.0000  ndcg@10 0.2500 *" in text
+    assert "events/s" not in text
+    assert "[bold] stays as it is" in text
+
+
+def test_a_terminal_gets_a_bar_with_loss_metric_speed_and_time_left() -> None:
+    text = shown(True, ("step", STEP), ("validation", VALIDATION), ("step", STEP), ("stage", {}), ("stage", {}))
+    for words in ("train epoch 1", "50%", "loss 2.5000", "ndcg@10 0.2500", "1,234 events/s", "1:01 left"):
+        assert words in text
