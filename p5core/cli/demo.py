@@ -39,7 +39,7 @@ optimiser = { learning_rate = 3e-3 }
 [[stages]]
 name = "finetune"
 tasks = [{ name = "next_item" }]
-epochs = 20
+epochs = 40
 validate_every = 5
 token_budget = 4096
 optimiser = { learning_rate = 1e-3 }
