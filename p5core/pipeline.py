@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from p5core.data.split import Holdout
 from p5core.data.store import read_dataset, write_dataset
 from p5core.errors import RunError
 from p5core.evaluation.baselines import Popularity
@@ -107,13 +110,21 @@ def _fit(folder: Run, materials: Materials, network: Network, registry: Registry
     for stage, material in zip(experiment.stages, materials.stages, strict=True):
         watch = watched_metric(stage, registry)
         labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
-        judges.append((_judge(experiment, registry, material, labels, "validation"), watch))
+        holdout = _validation_sample(material.split.validation, experiment)
+        judges.append((_judge(experiment, registry, material, labels, holdout), watch))
     return fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
 
 
-def _judge(experiment: Experiment, registry: Registry, material: Material, labels: list[str], part: str) -> Judge:
-    """Who measures on one holdout; validation while training may take a sample of the users."""
-    holdout = getattr(material.split, part)
+def _validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
+    """The users of each validation while training; the same ones each time."""
+    n = experiment.evaluate.validation_users
+    return holdout.sample(n, np.random.default_rng(experiment.seed)) if n else holdout
+
+
+def _judge(
+    experiment: Experiment, registry: Registry, material: Material, labels: list[str], holdout: Holdout
+) -> Judge:
+    """Who measures on one holdout."""
     facts = catalogue_facts(material.split.train, material.dataset.n_items)
     return Judge(
         holdout,
@@ -144,7 +155,7 @@ def judge_all(network: Network, materials: Materials, registry: Registry, labels
     scorers = _scorers(network, experiment.evaluate, material, experiment.model.max_length)
     figures: dict[str, dict[str, dict[str, Figure]]] = {}
     for part in ("validation", "test"):
-        judge = _judge(experiment, registry, material, labels, part)
+        judge = _judge(experiment, registry, material, labels, getattr(material.split, part))
         figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
     note = protocol_note(experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
     return Judgement(figures, list(choose_metrics(registry, labels)), note)

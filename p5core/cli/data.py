@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from p5core.data.dataset import Dataset
     from p5core.data.report import PrepareReport
+    from p5core.plugins import Registry
 
 __all__ = ["data", "init"]
 
@@ -21,25 +22,24 @@ def data() -> None:
 
 @data.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def describe(file: Path) -> None:
+@click.pass_obj
+def describe(registry: Registry, file: Path) -> None:
     """Say what P5 sees in FILE: a data file, or an experiment."""
     from rich.console import Console
 
     from p5core.data.report import report_text
 
-    _, report = _look_at(file)
+    _, report = _look_at(registry, file)
     Console().print(report_text(report), markup=False, highlight=False)
 
 
-def _look_at(file: Path) -> tuple[Dataset, PrepareReport]:
+def _look_at(registry: Registry, file: Path) -> tuple[Dataset, PrepareReport]:
     """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
     from p5core.config import PartSpec
     from p5core.data.prepare import PrepareConfig
     from p5core.experiment import load_experiment
     from p5core.materials import load_data
-    from p5core.plugins import load_plugins
 
-    registry = load_plugins()
     if file.suffix == ".toml":
         experiment = load_experiment(file)
         return load_data(registry, experiment.data, experiment.prepare)
@@ -50,13 +50,14 @@ def _look_at(file: Path) -> tuple[Dataset, PrepareReport]:
 @click.command()
 @click.argument("file", metavar="DATA", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to write; DATA.toml here otherwise.")
-def init(file: Path, output: Path | None) -> None:
+@click.pass_obj
+def init(registry: Registry, file: Path, output: Path | None) -> None:
     """Write a commented experiment for the data file DATA."""
     from p5core.errors import ConfigError
     from p5core.files import write_text
     from p5core.recipes import recipe_for, recipe_text
 
-    dataset, report = _look_at(file)
+    dataset, report = _look_at(registry, file)
     target = output or Path(file.name.split(".")[0] + ".toml")
     if target.exists():
         raise ConfigError(f"{target} exists and is left alone. Choose another file with --output.")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from p5core.plugins import Registry
 
 __all__ = ["DEMO", "demo"]
 
@@ -53,7 +57,8 @@ metrics = ["hr@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10"]
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
 )
-def demo(runs: Path) -> None:
+@click.pass_obj
+def demo(registry: Registry, runs: Path) -> None:
     """Train on MovieLens-100K, evaluate beside baselines, and recommend."""
     from rich.console import Console
 
@@ -62,11 +67,10 @@ def demo(runs: Path) -> None:
     from p5core.cli.run import print_figures
     from p5core.display import Terminal
     from p5core.experiment import parse_experiment
-    from p5core.plugins import load_plugins
     from p5core.recommender import Recommender
     from p5core.runs import replace_run
 
-    console, registry = Console(), load_plugins()
+    console = Console()
     unfinished = runs / ".demo"
     shutil.rmtree(unfinished, ignore_errors=True)
     new = pipeline.run(

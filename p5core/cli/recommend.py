@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from p5core.plugins import Registry
     from p5core.recommender import Reason, Recommendation
 
 __all__ = ["recommend", "recommendation_table"]
@@ -25,7 +26,8 @@ __all__ = ["recommend", "recommendation_table"]
 @click.option("--user", help="A user of the data instead of a history.")
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def recommend(run: Path, history: str | None, user: str | None, k: int, as_json: bool) -> None:
+@click.pass_obj
+def recommend(registry: Registry, run: Path, history: str | None, user: str | None, k: int, as_json: bool) -> None:
     """Recommend items with a finished RUN, and say why."""
     from rich.console import Console
 
@@ -33,7 +35,7 @@ def recommend(run: Path, history: str | None, user: str | None, k: int, as_json:
 
     if (history is None) == (user is None):
         raise click.UsageError("Give either --history or --user.")
-    recommender = Recommender.load(run)
+    recommender = Recommender.load(run, registry)
     if user is not None:
         found = recommender.recommend_user(user, k, n_reasons=2)
     else:

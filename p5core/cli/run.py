@@ -27,7 +27,9 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
 @click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
+@click.pass_obj
 def run(
+    registry: Registry,
     file: Path,
     assignments: tuple[str, ...],
     runs: Path,
@@ -40,10 +42,9 @@ def run(
     from rich.console import Console
 
     from p5core.experiment import load_experiment
-    from p5core.plugins import load_plugins
     from p5core.runs import free_name
 
-    registry, console = load_plugins(), Console()
+    console = Console()
     if source is not None:
         assignments = (*assignments, f"stages.0.from={source}")
     experiment = load_experiment(file, assignments)
@@ -142,19 +143,21 @@ def print_figures(run: Run, console: Console) -> None:
 @click.option("--candidates", type=click.IntRange(min=0), help="Rank among so many sampled items; 0 ranks all.")
 @click.option("--keep-seen", is_flag=True, help="Rank items of the history as well.")
 @click.option("--part", type=click.Choice(["test", "validation"]), default="test", show_default=True)
-def evaluate(run: Path, metrics: tuple[str, ...], candidates: int | None, keep_seen: bool, part: str) -> None:
+@click.pass_obj
+def evaluate(
+    registry: Registry, run: Path, metrics: tuple[str, ...], candidates: int | None, keep_seen: bool, part: str
+) -> None:
     """Measure a finished RUN again, beside its baselines."""
     from rich.console import Console
 
     from p5core.evaluation.report import figures_table
     from p5core.pipeline import evaluate_run
-    from p5core.plugins import load_plugins
     from p5core.runs import open_run
 
     changes: dict[str, Any] = {"exclude_seen": False} if keep_seen else {}
     if candidates is not None:
         changes["candidates"] = candidates
-    judgement = evaluate_run(open_run(run), load_plugins(), changes, list(metrics))
+    judgement = evaluate_run(open_run(run), registry, changes, list(metrics))
     console = Console()
     console.print(figures_table(judgement.figures[part], judgement.metrics, f"{part} of {run.name}"))
     console.print(judgement.note, highlight=False)

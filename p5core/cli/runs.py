@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from p5core.evaluation.compare import UserValues
+    from p5core.plugins import Registry
     from p5core.runs import Run
 
 __all__ = ["compare", "runs"]
@@ -83,7 +84,8 @@ def show(run: Path) -> None:
 @click.argument("second", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--resamples", type=click.IntRange(min=100), default=10_000, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-def compare(first: Path, second: Path, resamples: int, seed: int) -> None:
+@click.pass_obj
+def compare(registry: Registry, first: Path, second: Path, resamples: int, seed: int) -> None:
     """Test whether the first RUN is better than the second on the same test users."""
     from rich.console import Console
     from rich.table import Table
@@ -91,10 +93,8 @@ def compare(first: Path, second: Path, resamples: int, seed: int) -> None:
     from p5core.errors import RunError
     from p5core.evaluation.compare import compare as compare_values
     from p5core.evaluation.measure import choose_metrics
-    from p5core.plugins import load_plugins
     from p5core.runs import open_run
 
-    registry = load_plugins()
     values = [_user_values(open_run(path)) for path in (first, second)]
     shared = [label for label in values[0] if label in values[1]]
     if not shared:

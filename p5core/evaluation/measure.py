@@ -73,23 +73,20 @@ def _figure(outcome: Outcome, metric: Metric) -> Figure:
 
 
 def choose_metrics(registry: Registry, labels: Sequence[str]) -> list[Metric]:
-    """Build metrics from labels such as "ndcg@10" or "auc", each once.
+    """Build metrics from labels such as "ndcg@10", "accuracy@3.5" or "auc", each once.
 
-    Raises UnknownPartError for an unknown name and ConfigError for a cut-off that is wrong or makes no sense.
+    Raises UnknownPartError for an unknown name and ConfigError for a value behind the @ that is wrong or has no use.
     """
     metrics = [_metric(registry, label) for label in labels]
     return list({metric.label: metric for metric in metrics}.values())
 
 
 def _metric(registry: Registry, label: str) -> Metric:
-    name, at, cut_off = label.partition("@")
-    part: type[Metric] = registry.get("metric", name.strip())
+    name, at, value = (one.strip() for one in label.partition("@"))
+    part: type[Metric] = registry.get("metric", name)
     if not at:
         return part(part.Config())
-    if "k" not in part.Config.model_fields:
-        raise ConfigError(f"Metric '{label}': {name} has no cut-off. Write '{name}'.")
-    if not cut_off.strip().isdecimal() or int(cut_off) < 1:
-        raise ConfigError(
-            f"Metric '{label}': '{cut_off}' is no cut-off. Write a whole number from 1, such as '{name}@10'."
-        )
-    return part(parse_config(part.Config, {"k": int(cut_off)}, f"metric {label}"))
+    if not part.Config.model_fields:
+        raise ConfigError(f"Metric '{label}': {name} has no options. Write '{name}'.")
+    option = next(iter(part.Config.model_fields))
+    return part(parse_config(part.Config, {option: value}, f"metric {label}"))

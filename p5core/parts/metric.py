@@ -17,7 +17,7 @@ __all__ = ["AtK", "Metric"]
 
 
 class AtK(Config):
-    """Options of a metric with a cut-off: `name@k` in an experiment."""
+    """Options of a metric with a cut-off, written `name@k` in an experiment."""
 
     k: int = Field(10, ge=1)
     """How many places of the ranking count."""
@@ -34,14 +34,17 @@ class Metric(Part, ABC):
     whole_set: ClassVar[bool] = False
     """True when `values` is one number about all lists together (coverage), which has no interval over users."""
 
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    """The least and the largest value there can be."""
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
 
     @property
     def label(self) -> str:
-        """`name`, or `name@k` for a metric with a cut-off."""
-        k = getattr(self.config, "k", None)
-        return self.name if k is None else f"{self.name}@{k}"
+        """`name`, or `name@value` with the value of the first option: a cut-off, a threshold."""
+        values = list(dict(self.config).values())
+        return f"{self.name}@{str(values[0]).removesuffix('.0')}" if values else self.name
 
     @abstractmethod
     def values(self, outcome: Outcome) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -359,3 +360,12 @@ def test_folds_hold_out_each_event_once(registry: Registry) -> None:
     held = [gather(small(), registry, fold=(fold, 3)).target.split.test for fold in range(3)]
     total = len(gather(small(), registry).target.dataset.events)
     assert sum(len(one.targets.values) for one in held) == total
+
+
+def test_validation_while_training_may_take_a_sample_of_users(registry: Registry, tmp_path: Path) -> None:
+    run = p5core.run(small("evaluate.validation_users=10", "evaluate.metrics=['hr@10']"), tmp_path, "few", registry)
+    events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    shares = [event["hr@10"] for event in events if event["kind"] == "validation"]
+    assert shares
+    assert all((share * 20) % 1 == pytest.approx(0) for share in shares)  # halves come from ties
+    assert run.metrics()["n_test_users"] == 60

@@ -77,6 +77,7 @@ class Novelty(Metric):
     Config = AtK
     config: AtK
     needs = "lists"
+    bounds = (0.0, np.inf)
 
     def values(self, outcome: Outcome) -> Values:
         lists, facts = _lists(outcome, self.config.k), outcome.facts
@@ -103,7 +104,9 @@ class Diversity(Metric):
         sizes = listed.sum(axis=1)
         known = listed & (outcome.facts.users_per_item[lists] > 0)
         # |Σ x|² = Σ |x|² + the similarities of all ordered pairs, and |x| = 1 for every known item.
-        lengths = np.concatenate([_squared_lengths(one, outcome.facts.vectors) for one in _blocks(lists)])
+        lengths = np.concatenate(
+            [np.zeros(0), *(_squared_lengths(one, outcome.facts.vectors) for one in _blocks(lists))]
+        )
         return 1 - _ratio(lengths - known.sum(axis=1), sizes * (sizes - 1))
 
 

@@ -23,6 +23,7 @@ Values = npt.NDArray[np.float64]
 class _RatingMetric(Metric):
     needs = "ratings"
     higher_is_better = False
+    bounds = (0.0, np.inf)
 
     @abstractmethod
     def score(self, predicted: Values, observed: Values) -> Values:
@@ -80,6 +81,7 @@ class Accuracy(_RatingMetric):
     Config = LikedFrom
     config: LikedFrom
     higher_is_better = True
+    bounds = (0.0, 1.0)
 
     def score(self, predicted: Values, observed: Values) -> Values:
         threshold = self.config.threshold

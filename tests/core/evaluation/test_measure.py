@@ -98,10 +98,10 @@ def test_labels_become_metrics(registry: Registry) -> None:
 def test_labels_that_make_no_sense_are_refused(registry: Registry) -> None:
     with pytest.raises(UnknownPartError, match=r"Unknown metric 'widht'\. Did you mean 'width'"):
         choose_metrics(registry, ["widht@3"])
-    with pytest.raises(ConfigError, match=r"place has no cut-off\. Write 'place'"):
+    with pytest.raises(ConfigError, match=r"place has no options\. Write 'place'"):
         choose_metrics(registry, ["place@10"])
     for wrong in ("0", "-1", "ten", "", "1.5"):
-        with pytest.raises(ConfigError, match=f"'{wrong}' is no cut-off"):
+        with pytest.raises(ConfigError, match=rf"metric width@{wrong}\.k: .*got '{wrong}'"):
             choose_metrics(registry, [f"width@{wrong}"])
 
 
