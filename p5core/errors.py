@@ -7,7 +7,8 @@ P5Error
 │   └── DuplicatePartError two plugins claim one name
 ├── DataError              input data that cannot be used, with the place of the fault
 ├── TrainingError          a training run that cannot go on
-└── RunError               a run folder that is missing, incomplete, of another version or tampered with
+├── RunError               a run folder that is missing, incomplete, of another version or tampered with
+└── ExportError            an export that would not be equal to its run, or an artefact that cannot be trusted
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DuplicatePartError",
+    "ExportError",
     "P5Error",
     "PluginError",
     "RunError",
@@ -58,6 +60,10 @@ class TrainingError(P5Error):
 
 class RunError(P5Error):
     """A run folder is missing, incomplete, of another version or does not match its hashes."""
+
+
+class ExportError(P5Error):
+    """An export failed or an artefact is missing, incomplete or does not match its hashes."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -37,7 +37,7 @@ from p5core.training.stage import StopRequestedError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Judgement", "evaluate_run", "judge_all", "load_network", "materials_of", "resume", "run"]
+__all__ = ["Judgement", "evaluate_run", "judge_all", "load_network", "make_judge", "materials_of", "resume", "run"]
 
 
 def run(
@@ -111,7 +111,7 @@ def _fit(folder: Run, materials: Materials, network: Network, registry: Registry
         watch = watched_metric(stage, registry)
         labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
         holdout = _validation_sample(material.split.validation, experiment)
-        judges.append((_judge(experiment, registry, material, labels, holdout), watch))
+        judges.append((make_judge(experiment, registry, material, labels, holdout), watch))
     return fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
 
 
@@ -121,10 +121,10 @@ def _validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
     return holdout.sample(n, np.random.default_rng(experiment.seed)) if n else holdout
 
 
-def _judge(
+def make_judge(
     experiment: Experiment, registry: Registry, material: Material, labels: list[str], holdout: Holdout
 ) -> Judge:
-    """Who measures on one holdout."""
+    """Who measures `labels` on one holdout, as the experiment says."""
     facts = catalogue_facts(material.split.train, material.dataset.n_items)
     return Judge(
         holdout,
@@ -155,7 +155,7 @@ def judge_all(network: Network, materials: Materials, registry: Registry, labels
     scorers = _scorers(network, experiment.evaluate, material, experiment.model.max_length)
     figures: dict[str, dict[str, dict[str, Figure]]] = {}
     for part in ("validation", "test"):
-        judge = _judge(experiment, registry, material, labels, getattr(material.split, part))
+        judge = make_judge(experiment, registry, material, labels, getattr(material.split, part))
         figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
     note = protocol_note(experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
     return Judgement(figures, list(choose_metrics(registry, labels)), note)

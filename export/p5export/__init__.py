@@ -1,3 +1,20 @@
 """From a trained recommender to one file that takes raw ids and returns raw ids."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p5core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["p5_commands"]
+
+
+@hookimpl
+def p5_commands() -> list[click.Command]:
+    """`p5 export` and what is done with what it makes."""
+    from p5export.cli import export, verify
+
+    return [export, verify]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,10 @@ class Holdout:
         """At most `n` of the users, drawn without replacement, in their order."""
         if n >= len(self):
             return self
-        rows = np.sort(rng.choice(len(self), n, replace=False))
+        return self.take(np.sort(rng.choice(len(self), n, replace=False)))
+
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> Holdout:
+        """The users at `rows`, in that order."""
         targets = self.targets.take(rows)
         ratings = None
         if self.ratings is not None:

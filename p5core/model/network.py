@@ -48,7 +48,9 @@ class Network(nn.Module):
         self.user_vectors = None if backbone.uses_history else nn.Embedding(len(labels.users), backbone.width)
         if self.user_vectors is not None:
             nn.init.normal_(self.user_vectors.weight, std=0.02)
-        self.rating_head = None if rating_mean is None else RatingHead(len(labels.users), table.n_items, rating_mean)
+        n_users = None if self.user_vectors is None else len(labels.users)
+        head = None if rating_mean is None else RatingHead(n_users, table.n_items, backbone.width, rating_mean)
+        self.rating_head = head
         self._labels = labels
 
     def states(self, batch: Batch) -> Tensor:
@@ -71,9 +73,13 @@ class Network(nn.Module):
     def last_states(self, users: Tensor, items: Tensor, lengths: Tensor) -> Tensor:
         """(B, D) states that predict what follows the histories `items` (B, T), right-padded, of `lengths` (B,).
 
-        A bidirectional backbone reads a masked position behind the last item. The state of an empty history is
-        finite and means nothing.
+        A bidirectional backbone reads a masked position behind the last item. The state of an empty history, or of an
+        unknown user (-1) where users have vectors, is zero: in its ratings nothing speaks but biases.
         """
+        known = lengths > 0 if self.user_vectors is None else users >= 0
+        return self._last(users.clamp_min(0), items, lengths) * known[:, None]
+
+    def _last(self, users: Tensor, items: Tensor, lengths: Tensor) -> Tensor:
         nothing = torch.full_like(items, -1)
         if self.backbone.causal:
             batch = Batch(users, items, lengths, nothing)
@@ -92,8 +98,7 @@ class Network(nn.Module):
         """(N,) predicted ratings of `items` (N,) by `users` (N,) in `states` (N, D)."""
         if self.rating_head is None:
             raise ValueError("This network was built without a rating head.")
-        affinity = (states * self.table.vectors(items)).sum(dim=-1)
-        return cast(Tensor, self.rating_head(affinity, users, items))
+        return cast(Tensor, self.rating_head(states, self.table.vectors(items), users, items))
 
     def row_labels(self) -> dict[str, Sequence[str]]:
         """State-dict name → row labels of everything that grows with the data."""
@@ -101,6 +106,7 @@ class Network(nn.Module):
         if self.user_vectors is not None:
             labels["user_vectors.weight"] = self._labels.users
         if self.rating_head is not None:
-            labels["rating_head.user_bias.weight"] = self._labels.users
             labels["rating_head.item_bias.weight"] = self._labels.items
+            if self.rating_head.user_bias is not None:
+                labels["rating_head.user_bias.weight"] = self._labels.users
         return labels

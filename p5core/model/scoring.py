@@ -34,13 +34,12 @@ class NetworkScorer:
             self._popular = network.table.log_frequency  # (V,)
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
-        """(B, V) scores; an empty history scores items by their popularity, unless users have vectors."""
+        """(B, V) scores; an empty history, or an unknown user (-1) where users have vectors, gets popular items."""
         with torch.inference_mode():
             scores = self._states(users, histories) @ self._vectors.T
-            if self._network.backbone.uses_history:
-                empty = self._tensor(histories.lengths) == 0
-                if bool(empty.any()):
-                    scores[empty] = self._popular
+            unknown = histories.lengths == 0 if self._network.backbone.uses_history else users < 0
+            if unknown.any():
+                scores[torch.from_numpy(unknown).to(scores.device)] = self._popular
             return scores
 
     def ratings(self, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ __all__ = ["RatingPrediction"]
 class RatingPrediction(Task):
     """Predict explicit ratings: mean + user bias + item bias + state · item (Koren et al., Computer 42(8), 2009).
 
-    The state is the user's vector with `mf`, and what the history tells with any other backbone.
+    With `mf`, state and bias are the user's own; with any other backbone both are what the history tells.
     """
 
     name = "rating"

@@ -92,9 +92,10 @@ def test_user_vectors_take_the_place_of_histories() -> None:
 
 
 def test_ratings_are_mean_plus_biases_plus_affinity() -> None:
-    network = network_of(PastMean, rating_mean=3.5)
+    network = network_of(UserVector, rating_mean=3.5)
     head = network.rating_head
     assert head is not None
+    assert head.user_bias is not None
     torch.nn.init.normal_(head.user_bias.weight)
     torch.nn.init.normal_(head.item_bias.weight)
     states, users, items = torch.randn(3, WIDTH), torch.tensor([2, 0, -1]), torch.tensor([5, 6, 5])
@@ -104,6 +105,19 @@ def test_ratings_are_mean_plus_biases_plus_affinity() -> None:
     assert torch.allclose(network.ratings(states, users, items), wanted, atol=1e-6)
     with pytest.raises(ValueError, match="built without a rating head"):
         network_of(PastMean).ratings(states, users, items)
+
+
+def test_where_histories_are_read_the_bias_is_read_from_the_state() -> None:
+    network = network_of(PastMean, rating_mean=3.5)
+    head = network.rating_head
+    assert head is not None
+    assert head.state_bias is not None
+    torch.nn.init.normal_(head.state_bias.weight)
+    states, items = torch.randn(2, WIDTH), torch.tensor([5, 6])
+    affinity = (states * network.table.vectors()[items]).sum(dim=1)
+    wanted = 3.5 + states @ head.state_bias.weight[0] + affinity
+    for users in (torch.tensor([0, 1]), torch.tensor([-1, -1])):
+        assert torch.allclose(network.ratings(states, users, items), wanted, atol=1e-6)
 
 
 def test_rows_that_grow_are_named_in_the_state() -> None:

@@ -42,7 +42,8 @@ def network(
         rating_mean,
     )
     if made.rating_head is not None:
-        torch.nn.init.normal_(made.rating_head.user_bias.weight)
+        if made.rating_head.user_bias is not None:
+            torch.nn.init.normal_(made.rating_head.user_bias.weight)
         torch.nn.init.normal_(made.rating_head.item_bias.weight)
     return made
 

@@ -1,0 +1,207 @@
+"""The model card: what an export is, how good it is, and how to call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from string import Template
+from typing import Any
+
+__all__ = ["licence_notes", "model_card", "node_call"]
+
+About = Mapping[str, Any]
+
+
+def model_card(about: About) -> str:
+    """README.md of an export."""
+    return (
+        "\n\n".join(
+            [
+                f"# {about['run']}",
+                _summary(about),
+                "## How good it is",
+                _figures(about),
+                "## Inputs and outputs",
+                _signature(about),
+                "## How to call it",
+                *_calls(about),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _summary(about: About) -> str:
+    data, model = about["data"], about["model"]
+    stages = "; ".join(model["stages"])
+    return (
+        f"A recommender of {about['n_allowed']:,} items, exported by P5 {about['p5']} as ONNX, opset {about['opset']}. "
+        f"It takes raw {'item' if 'history' in about['inputs'] else 'user'} ids and returns raw item ids.\n\n"
+        f"- Trained {about['trained'][:10]} on {data['events']:,} events of {data['users']:,} users with "
+        f"{data['items']:,} items (loader `{data['loader']}`).\n"
+        f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
+        f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
+        f"- Compared with PyTorch on {about['parity']['cases']} random requests: largest difference of a score "
+        f"{about['parity']['largest_difference']:.1e}. `p5 verify` on this folder repeats the check from `golden.json`."
+    )
+
+
+def _figures(about: About) -> str:
+    scorers = list(about["metrics"])
+    head = f"| metric | {' | '.join(scorers)} |\n| --- |{' ---: |' * len(scorers)}"
+    rows = [
+        f"| {label} | {' | '.join(_cell(about, scorer, label) for scorer in scorers)} |"
+        for label in about["metrics"]["model"]
+    ]
+    return (
+        f"Test figures of {about['n_test_users']:,} users beside the baselines; 95 % intervals in brackets. "
+        f"{about['protocol']}\n\n" + "\n".join([head, *rows])
+    )
+
+
+def _cell(about: About, scorer: str, label: str) -> str:
+    value = about["metrics"][scorer].get(label)
+    if value is None:
+        return "–"
+    interval = about["intervals"][scorer].get(label)
+    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+
+
+def _signature(about: About) -> str:
+    rows = ["| file | name | type | shape | what it is |", "| --- | --- | --- | --- | --- |"]
+    for file, inputs, outputs in (
+        ("model.onnx", "inputs", "outputs"),
+        ("score.onnx", "score_inputs", "score_outputs"),
+    ):
+        for name, (kind, shape) in {**about[inputs], **about[outputs]}.items():
+            rows.append(f"| `{file}` | `{name}` | {kind} | [{', '.join(map(str, shape))}] | {_meaning(about, name)} |")
+    return "\n".join(rows)
+
+
+def _meaning(about: About, name: str) -> str:
+    padding = f"`{about['padding']}`" if about["padding"] else "the empty text"
+    seen = "items of the history are left out" if about["exclude_seen"] else "items of the history may come again"
+    fallback = "the popular items" if about["popular"] else "nothing"
+    meanings = {
+        "history": f"item ids, newest last; {padding} fills unused places anywhere; unknown ids are skipped; the "
+        f"newest {about['max_length']} known ones are read; a history without any gets {fallback}",
+        "user": f"user ids; an unknown user gets {fallback}",
+        "k": "how many items; more than there are gives all",
+        "items": f"best first; {seen}; {padding} where fewer are left",
+        "scores": "higher is better; -inf beside padding or for an unknown candidate",
+        "candidates": "item ids to score, seen or not",
+        "ratings": "predicted ratings in the units of the data; that of an unknown item is an average one",
+    }
+    return meanings.get(name, f"column `{name}` of each item")
+
+
+def node_call(about: About, path: str) -> str:
+    """Three lines for Node."""
+    kind, ids = _example(about)
+    values = ", ".join(f"{one}n" if kind == "int64" else json.dumps(one, ensure_ascii=False) for one in ids)
+    data = f"BigInt64Array.from([{values}])" if kind == "int64" else f"[{values}]"
+    name, shape = _input(about, ids)
+    return (
+        f"const ort = require('onnxruntime-node'), {name} = new ort.Tensor('{kind}', {data}, [{shape}]);\n"
+        "const k = new ort.Tensor('int64', BigInt64Array.from([5n]), [1]);\n"
+        f"ort.InferenceSession.create({json.dumps(path)}).then((model) => model.run({{ {name}, k }}))"
+        ".then((answer) => console.log(answer.items.data));"
+    )
+
+
+def _example(about: About) -> tuple[str, list[str]]:
+    """Kind and examples of the ids that go in."""
+    if "history" in about["inputs"]:
+        return about["id_kind"], about["examples"]
+    return about["user_kind"], about["user_examples"][:1]
+
+
+def _input(about: About, ids: list[str]) -> tuple[str, str]:
+    """Name and shape of the first input."""
+    return ("history", f"1, {len(ids)}") if "history" in about["inputs"] else ("user", "1")
+
+
+def _calls(about: About) -> list[str]:
+    """One paragraph a language."""
+    kind, ids = _example(about)
+    name, shape = _input(about, ids)
+    is_int = kind == "int64"
+    quoted = ids if is_int else [json.dumps(one, ensure_ascii=False) for one in ids]
+    words = {
+        "name": name,
+        "shape": shape,
+        "ids": ", ".join(quoted),
+        "longs": ", ".join(f"{one}L" for one in ids) if is_int else ", ".join(quoted),
+        "dtype": "np.int64" if is_int else "object",
+        "java": "long" if is_int else "String",
+        "java_items": "long" if about["id_kind"] == "int64" else "String",
+        "csharp": "long" if is_int else "string",
+        "csharp_items": "long" if about["id_kind"] == "int64" else "string",
+        "cpp": "int64_t" if is_int else "std::string",
+        "brackets": "[][]" if name == "history" else "[]",
+        "begin": "{{" if name == "history" else "{",
+        "end": "}}" if name == "history" else "}",
+        "node": node_call(about, "model.onnx"),
+    }
+    return [Template(text).substitute(words) for text in (PYTHON, NODE, BROWSER, JAVA, CSHARP, CPP)]
+
+
+PYTHON = """Python, with `pip install onnxruntime numpy`:
+
+```python
+import numpy as np
+import onnxruntime
+
+model = onnxruntime.InferenceSession("model.onnx")
+$name = np.array([$ids], dtype=$dtype).reshape($shape)
+items, scores = model.run(["items", "scores"], {"$name": $name, "k": np.array([5])})
+```"""
+
+NODE = """Node, with `npm install onnxruntime-node`:
+
+```js
+$node
+```"""
+
+BROWSER = """Browser, with `onnxruntime-web` from your own host: the calls of Node, after
+`import * as ort from "./ort.wasm.min.mjs"`; a session is made from a URL or from the bytes of `model.onnx`."""
+
+JAVA = """Java, with `com.microsoft.onnxruntime:onnxruntime` (not run when this was written):
+
+```java
+OrtEnvironment environment = OrtEnvironment.getEnvironment();
+OrtSession model = environment.createSession("model.onnx", new OrtSession.SessionOptions());
+OnnxTensor $name = OnnxTensor.createTensor(environment, new $java$brackets $begin$longs$end);
+OnnxTensor k = OnnxTensor.createTensor(environment, new long[] {5});
+OrtSession.Result answer = model.run(Map.of("$name", $name, "k", k));
+$java_items[][] items = ($java_items[][]) answer.get("items").get().getValue();
+```"""
+
+CSHARP = """C#, with `Microsoft.ML.OnnxRuntime` (not run when this was written):
+
+```csharp
+using var model = new InferenceSession("model.onnx");
+var $name = new DenseTensor<$csharp>(new $csharp[] { $ids }, new[] { $shape });
+var k = new DenseTensor<long>(new long[] { 5 }, new[] { 1 });
+using var answer = model.Run(new[] {
+    NamedOnnxValue.CreateFromTensor("$name", $name), NamedOnnxValue.CreateFromTensor("k", k) });
+var items = answer.First(one => one.Name == "items").AsTensor<$csharp_items>();
+```"""
+
+CPP = """C++, with the onnxruntime library: `$name` is a tensor of `$cpp`, `k` one of `int64_t`. The sources of P5 hold
+a program that reads an export, in `export/clients/cpp`."""
+
+
+def licence_notes(about: About) -> str:
+    """LICENSE.md of an export: what is known, and who must decide the rest."""
+    return Template(LICENCE).substitute(loader=about["data"]["loader"])
+
+
+LICENCE = """# Licence
+
+The weights in `model.onnx` and `score.onnx` were learnt from the data that `README.md` describes (loader `$loader`).
+The files hold its item ids, with the columns that were asked for. Whether they may be passed on, and how, follows from
+the licence of that data, which P5 does not know: add it here before you publish this folder.
+
+P5, which made these files, is under the Apache License 2.0 and claims no right in what it exports.
+"""

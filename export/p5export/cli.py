@@ -1,0 +1,92 @@
+"""`p5 export` and `p5 verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from p5core.plugins import Registry
+
+__all__ = ["export", "verify"]
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder to write; RUN/export otherwise.")
+@click.option("--zip", "is_zipped", is_flag=True, help="Write FOLDER.zip as well.")
+@click.option("--keep-seen", is_flag=True, help="Let items of the history be recommended again.")
+@click.option("--max-length", type=click.IntRange(min=1), help="Newest history items to read; as trained otherwise.")
+@click.option("--no-popular", is_flag=True, help="Answer an empty history with nothing instead of popular items.")
+@click.option(
+    "--allow",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Text file with one item id a line: nothing else is recommended.",
+)
+@click.option("--column", "columns", multiple=True, help="Column of the items to return, such as title; repeatable.")
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "fp16", "int8", "weight8"]),
+    default="none",
+    show_default=True,
+    help="Make the file smaller; judged by its ranking.",
+)
+@click.option("--force", is_flag=True, help="Keep a quantised file whose ranking lost too much.")
+@click.pass_obj
+def export(
+    registry: Registry,
+    run: Path,
+    output: Path | None,
+    is_zipped: bool,
+    keep_seen: bool,
+    max_length: int | None,
+    no_popular: bool,
+    allow: Path | None,
+    columns: tuple[str, ...],
+    quantize: str,
+    force: bool,
+) -> None:
+    """Export RUN as ONNX files that take raw ids and return raw ids."""
+    from p5core.runs import open_run
+    from p5export.artefact import zip_folder
+    from p5export.card import node_call
+    from p5export.export import export_run
+    from p5export.serving import ExportOptions
+
+    options = ExportOptions(
+        exclude_seen=not keep_seen,
+        max_length=max_length,
+        popular=not no_popular,
+        allow=None if allow is None else [line for line in allow.read_text(encoding="utf-8").splitlines() if line],
+        metadata=columns,
+        quantize=quantize,
+        force=force,
+    )
+    made = export_run(open_run(run), output or run / "export", registry, options, click.echo)
+    parity = made.about["parity"]
+    click.echo(
+        f"Equal to the network on {parity['cases']} requests (largest difference {parity['largest_difference']:.1e}) "
+        f"and in the metrics of {parity['users_measured']:,} test users. Export: {made.folder}"
+    )
+    if is_zipped:
+        zip_folder(made.folder, made.folder.with_suffix(".zip"))
+        click.echo(f"Zip: {made.folder.with_suffix('.zip')}")
+    click.echo("From Node, after 'npm install --ignore-scripts onnxruntime-node':")
+    click.echo(node_call(made.about, str(made.folder / "model.onnx")))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def verify(folder: Path) -> None:
+    """Check that the export in FOLDER (or a zip) is whole and answers as it did when it was made."""
+    from p5export.artefact import opened
+    from p5export.verify import verify as verify_folder
+
+    with opened(folder) as where:
+        found = verify_folder(where)
+    click.echo(
+        f"{folder}: every file is as it was exported, and {found.n_cases} golden cases give the same answers "
+        f"(largest difference {found.worst:.1e})."
+    )

@@ -1,0 +1,247 @@
+"""Raw ids in front of the states, ranking and raw ids behind them: `model.onnx` and `score.onnx`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from p5core.data.vocabulary import PAD_INT, PAD_STRING, Vocabulary
+from p5export.ops import Ops
+from p5export.serving import Serving
+from p5export.states import VECTORS
+
+__all__ = ["ranking_graph", "scoring_graph"]
+
+LABELS_OPSET = 3
+"""Version of ai.onnx.ml."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What one request is about."""
+
+    states: ir.Value
+    """(B, D)"""
+    empty: ir.Value
+    """(B, 1) bool: nothing is known, so the popular items answer"""
+    seen: ir.Value
+    """(B, L) int64 places of items that the user has, -1 where there is none"""
+    users: ir.Value | None
+    """(B,) int64 user codes, -1 unknown"""
+
+
+def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
+    """`history` (or `user`), `k` → `items`, `scores` and one output for each metadata column.
+
+    The best k of the A items that may be recommended, best first. Where fewer are left, the rest is padding with the
+    score -inf.
+    """
+    model, ops, inputs, context = _opened(states, serving)
+    scores = _catalogue_scores(ops, model.graph, serving, context)  # (B, A)
+    if serving.options.exclude_seen:
+        scores = _without_seen(ops, serving, context, scores)
+    wanted = _input("k", ir.DataType.INT64, [1])
+    k = ops("Min", wanted, len(serving.allowed))
+    best, places = ops.several("TopK", 2, scores, k, axis=-1, largest=1, sorted=1)
+    places = ops("Where", ops("IsInf", best, detect_positive=0), len(serving.allowed), places)  # A is padding
+    ids = serving.items.ids.to_numpy()[serving.allowed]
+    padding: int | str = PAD_INT if serving.items.kind == "int64" else PAD_STRING
+    outputs = [_named(ops, "items", ops("Gather", ops.constant(_table(ids, padding), "item_ids"), places))]
+    outputs.append(_named(ops, "scores", best))
+    for column, texts in serving.metadata.items():
+        table = _table(np.array(texts, dtype=object)[serving.allowed], "")
+        outputs.append(_named(ops, column, ops("Gather", ops.constant(table, f"item_{column}"), places)))
+    kinds = [_id_type(serving.items), ir.DataType.FLOAT, *[ir.DataType.STRING] * len(serving.metadata)]
+    _close(ops, model, [*inputs, wanted], outputs, kinds, "k")
+    return model
+
+
+def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
+    """`history` (or `user`), `candidates` → `scores`, and `ratings` where the model predicts any.
+
+    Any of the V items is scored, seen or not; an unknown candidate has the score -inf and the rating of an average
+    item.
+    """
+    model, ops, inputs, context = _opened(states, serving)
+    graph = model.graph
+    candidates = _input("candidates", _id_type(serving.items), ["batch", "n"])
+    places = _codes(ops, candidates, serving.items)  # (B, n)
+    known = ops("GreaterOrEqual", places, 0)
+    rows = ops("Max", places, 0)
+    vectors = ops("Gather", graph.initializers[VECTORS], rows)  # (B, n, D)
+    column = ops("Unsqueeze", context.states, 2)  # (B, D, 1)
+    affinity = ops("Squeeze", ops("MatMul", vectors, column), 2)  # (B, n)
+    popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
+    scores = ops("Where", context.empty, popular, affinity)
+    scores = ops("Where", known, scores, np.array(-np.inf, dtype=np.float32))
+    outputs, kinds = [_named(ops, "scores", scores)], [ir.DataType.FLOAT]
+    if serving.has_ratings:
+        outputs.append(_named(ops, "ratings", _ratings(ops, serving, context, affinity, rows, known)))
+        kinds.append(ir.DataType.FLOAT)
+    _close(ops, model, [*inputs, candidates], outputs, kinds, "n")
+    return model
+
+
+def _opened(states: ir.Model, serving: Serving) -> tuple[ir.Model, Ops, list[ir.Value], _Context]:
+    """A copy of the states' graph with raw ids in front."""
+    model = states.clone()
+    ops = Ops(model.graph)
+    if serving.users is None:
+        inputs, context = _by_history(ops, model.graph, serving)
+    else:
+        inputs, context = _by_user(ops, model.graph, serving, serving.users)
+    return model, ops, inputs, context
+
+
+def _by_history(ops: Ops, graph: ir.Graph, serving: Serving) -> tuple[list[ir.Value], _Context]:
+    """Keep the newest known items, in order, at the left of as few columns as they need."""
+    history = _input("history", _id_type(serving.items), ["batch", "length"])
+    codes = _codes(ops, history, serving.items)  # (B, L)
+    known = ops("GreaterOrEqual", codes, 0)
+    ones = ops("Cast", known, to=ir.DataType.INT64.value)
+    total = ops("ReduceSum", ones, 1, keepdims=1)  # (B, 1)
+    age = ops("Sub", total, ops("CumSum", ones, np.array(1)))  # (B, L), 0 for the newest known item
+    lengths = ops("Min", total, serving.max_length)  # (B, 1)
+    longest = ops("Concat", ops("Reshape", lengths, -1), 1, axis=0)  # at least one column, even for no history
+    width = ops("ReduceMax", longest, keepdims=1)  # (1,)
+    kept = ops("And", known, ops("Less", age, serving.max_length))
+    place = ops("Where", kept, ops("Sub", ops("Sub", lengths, 1), age), width)  # the last column takes the rest
+    shape = ops("Concat", ops("Shape", history, start=0, end=1), ops("Add", width, 1), axis=0)
+    blank = ops("Expand", np.array(0), shape)  # (B, T + 1)
+    filled = ops("ScatterElements", blank, place, ops("Max", codes, 0), axis=1)
+    items = ops("Slice", filled, 0, width, 1)  # (B, T)
+    _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
+    return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None)
+
+
+def _by_user(ops: Ops, graph: ir.Graph, serving: Serving, users: Vocabulary) -> tuple[list[ir.Value], _Context]:
+    """Look up the vector and the items of each user."""
+    user = _input("user", _id_type(users), ["batch"])
+    codes = _codes(ops, user, users)  # (B,)
+    _feed(graph, {"users": codes})
+    known = ops("GreaterOrEqual", codes, 0)
+    empty = ops("Unsqueeze", ops("Not", known), 1)
+    return [user], _Context(graph.outputs[0], empty, _seen_of(ops, serving, ops("Max", codes, 0), known), codes)
+
+
+def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.Value:
+    """(B, L) places of the items that users `rows` (B,) have, -1 behind the last one."""
+    assert serving.seen is not None
+    offsets = ops.constant(serving.seen[0], "seen_offsets")
+    places = ops.constant(np.append(serving.seen[1], -1).astype(np.int32), "seen_items")
+    begins = ops("Gather", offsets, rows)
+    counts = ops("Sub", ops("Gather", offsets, ops("Add", rows, 1)), begins)
+    counts = ops("Mul", counts, ops("Cast", known, to=ir.DataType.INT64.value))  # (B,)
+    longest = ops("ReduceMax", ops("Concat", counts, 1, axis=0), keepdims=0)
+    nth = ops("Range", np.array(0), longest, np.array(1))  # (L,)
+    index = ops("Add", ops("Unsqueeze", begins, 1), nth)  # (B, L)
+    index = ops("Where", ops("Less", nth, ops("Unsqueeze", counts, 1)), index, len(serving.seen[1]))
+    return ops("Cast", ops("Gather", places, index), to=ir.DataType.INT64.value)
+
+
+def _catalogue_scores(ops: Ops, graph: ir.Graph, serving: Serving, context: _Context) -> ir.Value:
+    """(B, A) scores of the items that may be recommended."""
+    vectors = graph.initializers[VECTORS]
+    if len(serving.allowed) < len(serving.items):
+        tensor = vectors.const_value
+        assert tensor is not None
+        vectors = ops.constant(tensor.numpy()[serving.allowed], "allowed_vectors")
+    scores = ops("Gemm", context.states, vectors, transB=1)
+    popular = ops.constant(_fallback(serving)[serving.allowed][None], "popularity")
+    return ops("Where", context.empty, popular, scores)
+
+
+def _fallback(serving: Serving) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """(V,) what an empty history scores."""
+    popular = serving.popularity
+    return popular if serving.options.popular else np.full_like(popular, -np.inf)
+
+
+def _without_seen(ops: Ops, serving: Serving, context: _Context, scores: ir.Value) -> ir.Value:
+    """-inf at the places of seen items."""
+    seen = context.seen
+    if len(serving.allowed) < len(serving.items):
+        place = np.full(len(serving.items) + 1, -1)  # the last one is for -1
+        place[serving.allowed] = np.arange(len(serving.allowed))
+        seen = ops("Gather", ops.constant(place, "allowed_places"), seen)
+    is_seen = ops("GreaterOrEqual", seen, 0)
+    low, high = (np.array(one, dtype=np.float32) for one in (-np.inf, np.inf))
+    # The minimum leaves a score as it is where the update is +inf, so that unknown items may point anywhere.
+    updates = ops("Where", is_seen, low, high)
+    return ops("ScatterElements", scores, ops("Max", seen, 0), updates, axis=1, reduction="min")
+
+
+def _ratings(
+    ops: Ops, serving: Serving, context: _Context, affinity: ir.Value, rows: ir.Value, known: ir.Value
+) -> ir.Value:
+    """(B, n) mean + user bias + item bias + affinity, as far as user and item are known."""
+    head = serving.network.rating_head
+    assert head is not None
+    bias = ops.constant(head.item_bias.weight.detach().cpu().numpy()[serving.rows, 0], "item_bias")
+    nothing = np.array(0, dtype=np.float32)
+    rating = ops("Where", known, ops("Add", ops("Gather", bias, rows), affinity), nothing)
+    rating = ops("Add", rating, ops.constant(head.mean.detach().cpu().numpy(), "mean_rating"))
+    if head.state_bias is not None:
+        weight = ops.constant(head.state_bias.weight.detach().cpu().numpy().T, "state_bias")  # (D, 1)
+        return ops("Add", rating, ops("MatMul", context.states, weight))
+    assert head.user_bias is not None
+    assert context.users is not None
+    user_bias = ops.constant(head.user_bias.weight.detach().cpu().numpy()[:, 0], "user_bias")
+    own = ops("Where", ops("Less", context.users, 0), nothing, ops("Gather", user_bias, ops("Max", context.users, 0)))
+    return ops("Add", rating, ops("Unsqueeze", own, 1))
+
+
+def _codes(ops: Ops, raw: ir.Value, ids: Vocabulary) -> ir.Value:
+    """Codes of raw ids, -1 for unknown ones and for padding."""
+    keys = ids.ids.tolist()
+    name = "keys_int64s" if ids.kind == "int64" else "keys_strings"
+    options = {name: keys, "values_int64s": list(range(len(keys))), "default_int64": -1}
+    return ops("LabelEncoder", raw, domain="ai.onnx.ml", **options)
+
+
+def _table(ids: np.ndarray, padding: int | str) -> np.ndarray:
+    """Raw ids as a constant, padding behind the last."""
+    if isinstance(padding, int):
+        return np.append(ids.astype(np.int64), padding)
+    return np.append(ids.astype(object), padding)
+
+
+def _id_type(ids: Vocabulary) -> ir.DataType:
+    return ir.DataType.INT64 if ids.kind == "int64" else ir.DataType.STRING
+
+
+def _input(name: str, kind: ir.DataType, shape: Sequence[str | int]) -> ir.Value:
+    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(kind))
+
+
+def _named(ops: Ops, name: str, value: ir.Value) -> ir.Value:
+    """The value under the name of an output."""
+    named = ops("Identity", value)
+    named.name = name
+    return named
+
+
+def _feed(graph: ir.Graph, values: dict[str, ir.Value]) -> None:
+    """Let computed values stand in for inputs of the graph."""
+    for one in list(graph.inputs):
+        assert one.name is not None
+        ir.convenience.replace_all_uses_with(one, values[one.name])
+    graph.inputs.clear()
+
+
+def _close(
+    ops: Ops, model: ir.Model, inputs: list[ir.Value], outputs: list[ir.Value], kinds: list[ir.DataType], width: str
+) -> None:
+    """Set inputs and outputs."""
+    for value, kind in zip(outputs, kinds, strict=True):
+        value.type, value.shape = ir.TensorType(kind), ir.Shape(["batch", width])
+    graph = model.graph
+    graph.inputs.extend(inputs)
+    graph.outputs.clear()
+    graph.outputs.extend(outputs)
+    ops.finish()
+    graph.name = "p5"
+    model.graph.opset_imports["ai.onnx.ml"] = LABELS_OPSET

@@ -1,0 +1,167 @@
+"""An exported model in Python, with onnxruntime and numpy alone.
+
+from p5export.runtime import OnnxRecommender
+
+model = OnnxRecommender("runs/demo/export")
+model.recommend([50, 181], k=10)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from p5core.errors import ExportError
+from p5export.artefact import Artefact
+
+__all__ = ["OnnxRecommender", "Recommended"]
+
+RawId = str | int
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One item of an answer."""
+
+    item: RawId
+    score: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """column → text, for the columns that were exported"""
+
+
+class OnnxRecommender:
+    """Recommends and scores with an export. Any number of threads may share one."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        threads: int | None = None,
+        options: onnxruntime.SessionOptions | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        check: bool = True,
+    ) -> None:
+        """Open an export; raises ExportError when a file is missing or was changed.
+
+        `threads` is how many a single call may use, all cores when None; `options` replaces it by session options of
+        your own. `check=False` skips the hashes, for files that were checked before.
+        """
+        self.artefact = Artefact.load(folder)
+        if check:
+            self.artefact.check()
+        if options is None:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads or 0
+        self._options, self._providers = options, list(providers)
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._opening = threading.Lock()
+
+    @property
+    def uses_history(self) -> bool:
+        """Whether it takes histories, and not users."""
+        return self.artefact.uses_history
+
+    def recommend(self, who: Sequence[RawId] | RawId, k: int = 10) -> list[Recommended]:
+        """The `k` best items for a history of raw ids, oldest first, or for a user of a model without history.
+
+        Fewer than `k` when the catalogue is used up. Unknown ids are skipped; an empty history gets popular items.
+        """
+        return self.recommend_batch([who], k)[0]
+
+    def recommend_batch(self, many: Sequence[Sequence[RawId] | RawId], k: int = 10) -> list[list[Recommended]]:
+        """`recommend` for several histories or users in one call."""
+        if not many:
+            return []
+        if k < 0:
+            raise ExportError(f"k is {k}; ask for 0 items or more.")
+        session = self._session("model.onnx")
+        names = [output.name for output in session.get_outputs()]
+        found = session.run(None, {**self._who(many), "k": np.array([k], dtype=np.int64)})
+        items, scores, *texts = (one.tolist() for one in found)
+        columns = dict(zip(names[2:], texts, strict=True))
+        return [
+            [
+                Recommended(item, score, {name: column[row][place] for name, column in columns.items()})
+                for place, (item, score) in enumerate(zip(items[row], scores[row], strict=True))
+                if item != self.artefact.padding
+            ]
+            for row in range(len(many))
+        ]
+
+    def score(self, who: Sequence[RawId] | RawId, candidates: Sequence[RawId]) -> npt.NDArray[np.float32]:
+        """(n,) scores of candidate items; -inf for unknown ones."""
+        scores: npt.NDArray[np.float32] = self._score([who], candidates)["scores"][0]
+        return scores
+
+    def ratings(self, who: Sequence[RawId] | RawId, candidates: Sequence[RawId]) -> npt.NDArray[np.float32]:
+        """(n,) predicted ratings of candidate items; raises ExportError for a model that predicts none."""
+        found = self._score([who], candidates)
+        if "ratings" not in found:
+            raise ExportError("This model predicts no ratings: it was not trained with the task 'rating'.")
+        ratings: npt.NDArray[np.float32] = found["ratings"][0]
+        return ratings
+
+    def _score(self, many: Sequence[Sequence[RawId] | RawId], candidates: Sequence[RawId]) -> dict[str, Any]:
+        session = self._session("score.onnx")
+        names = [output.name for output in session.get_outputs()]
+        wanted = _ids(candidates, self.artefact.id_kind)[None]
+        return dict(zip(names, session.run(None, {**self._who(many), "candidates": wanted}), strict=True))
+
+    def _who(self, many: Sequence[Sequence[RawId] | RawId]) -> dict[str, npt.NDArray[Any]]:
+        """The input `history`, padded at the right to the longest, or `user`."""
+        if not self.uses_history:
+            return {"user": _ids([_one(user) for user in many], str(self.artefact.about["user_kind"]))}
+        histories = [_several(history) for history in many]
+        kind, padding = self.artefact.id_kind, self.artefact.padding
+        width = max(len(history) for history in histories)
+        flat = [one for history in histories for one in (*history, *[padding] * (width - len(history)))]
+        return {"history": _ids(flat, kind).reshape(len(histories), width)}
+
+    def _session(self, name: str) -> onnxruntime.InferenceSession:
+        """Open a file when it is first used."""
+        with self._opening:
+            if name not in self._sessions:
+                path = self.artefact.folder / name
+                try:
+                    session = onnxruntime.InferenceSession(str(path), self._options, providers=self._providers)
+                except Exception as error:
+                    raise ExportError(f"ONNX Runtime cannot open {path}: {error}") from error
+                self._sessions[name] = session
+            return self._sessions[name]
+
+
+def _one(user: Sequence[RawId] | RawId) -> RawId:
+    if isinstance(user, (str, int, np.integer)):
+        return user
+    raise ExportError("This model knows users by their vectors and reads no history. Give a user instead of a list.")
+
+
+def _several(history: Sequence[RawId] | RawId) -> Sequence[RawId]:
+    if isinstance(history, (str, int, np.integer)):
+        raise ExportError(f"A history is a list of item ids, oldest first; got {history!r}.")
+    return list(history)
+
+
+def _ids(raw: Sequence[RawId], kind: str) -> npt.NDArray[Any]:
+    """Raw ids as the model takes them; raises ExportError for what cannot be one."""
+    if kind == "string":
+        return np.array([str(one) for one in raw], dtype=object)
+    try:
+        return np.array([int(one) for one in raw], dtype=np.int64)
+    except (ValueError, OverflowError):
+        wrong = next(one for one in raw if not _is_whole(one))
+        raise ExportError(f"The ids of this model are 64-bit integers; got {wrong!r}.") from None
+
+
+def _is_whole(raw: RawId) -> bool:
+    try:
+        return -(2**63) <= int(raw) < 2**63
+    except ValueError:
+        return False

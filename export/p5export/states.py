@@ -1,0 +1,120 @@
+"""From a network to the graph of its states, without encoders: item vectors are baked in."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from p5core.errors import ExportError
+from p5core.model.item_table import ItemTable
+from p5core.model.network import Network
+from p5export.serving import Serving
+
+__all__ = ["OPSET", "VECTORS", "export_states"]
+
+OPSET = 20
+VECTORS = "item_vectors"
+"""Name of the (V, D) table in the graph; embedding and head share it."""
+
+DYNAMIC = torch.export.Dim.DYNAMIC
+
+
+class _Baked(nn.Module):
+    """An item table of finished vectors."""
+
+    rows: Tensor
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("rows", rows)
+
+    def vectors(self, codes: Tensor) -> Tensor:
+        return F.embedding(codes, self.rows)
+
+
+class _Histories(nn.Module):
+    """(B, T) item codes and (B,) lengths → (B, D) states."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        return self.network.last_states(torch.full_like(lengths, -1), items, lengths)
+
+
+class _Users(nn.Module):
+    """(B,) user codes → (B, D) states."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, users: Tensor) -> Tensor:
+        return self.network.last_states(users, users.new_zeros(len(users), 1), torch.ones_like(users))
+
+
+def export_states(serving: Serving) -> ir.Model:
+    """Trace the states; inputs are `items` and `lengths`, or `users`; the table is the initializer VECTORS."""
+    network = copy.deepcopy(serving.network).cpu().eval()
+    with torch.no_grad():
+        rows = network.table.vectors(torch.from_numpy(serving.rows)).float().contiguous()
+    network.table = cast("ItemTable", _Baked(rows))
+    model = _trace_histories(network, serving.max_length) if serving.uses_history else _trace_users(network)
+    _share_table(model, rows.numpy())
+    return model
+
+
+def _trace_histories(network: Network, max_length: int) -> ir.Model:
+    length = min(3, max_length)
+    example = (torch.zeros(3, length, dtype=torch.int64), torch.tensor([1, length, 0]))
+    shapes = {"items": {0: DYNAMIC, 1: DYNAMIC}, "lengths": {0: DYNAMIC}}
+    return _traced(_Histories(network), example, shapes)
+
+
+def _trace_users(network: Network) -> ir.Model:
+    return _traced(_Users(network), (torch.tensor([0, 0, -1]),), {"users": {0: DYNAMIC}})
+
+
+def _traced(module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, dict[int, Any]]) -> ir.Model:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(),
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(shapes),
+            output_names=["states"],
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch.onnx.export returned nothing.")
+    return program.model
+
+
+def _share_table(model: ir.Model, rows: npt.NDArray[np.float32]) -> None:
+    """Give the table its name among the initializers; add it where no history is read."""
+    initializers = model.graph.initializers
+    for name, value in list(initializers.items()):
+        tensor = value.const_value
+        if tensor is not None and tuple(tensor.shape) == rows.shape and np.array_equal(tensor.numpy(), rows):
+            del initializers[name]
+            value.name = VECTORS
+            initializers[VECTORS] = value
+            return
+    added = ir.tensor(rows, name=VECTORS)
+    initializers[VECTORS] = ir.Value(
+        name=VECTORS, const_value=added, shape=ir.Shape(rows.shape), type=ir.TensorType(added.dtype)
+    )

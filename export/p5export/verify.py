@@ -1,0 +1,124 @@
+"""Whether an export still gives what it gave when it was made; with onnxruntime and numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from p5core.errors import ExportError
+from p5core.files import read_json
+from p5export.artefact import Artefact
+
+__all__ = ["Verified", "close", "difference", "from_plain", "to_plain", "verify"]
+
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+"""How far apart two scores may be that count as equal."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was compared."""
+
+    n_cases: int
+    worst: float
+    """largest difference of two scores"""
+
+
+def verify(folder: Path) -> Verified:
+    """Check the hashes, then run every golden case; raises ExportError with the first difference."""
+    artefact = Artefact.load(folder)
+    artefact.check()
+    golden = read_json(folder / "golden.json")
+    worst, n_cases = 0.0, 0
+    for name in ("model.onnx", "score.onnx"):
+        session = _open(folder / name)
+        kinds = {one.name: one.type for one in (*session.get_inputs(), *session.get_outputs())}
+        for number, case in enumerate(golden[name]):
+            inputs = {key: from_plain(value, kinds[key]) for key, value in case["inputs"].items()}
+            wanted = {key: from_plain(value, kinds[key]) for key, value in case["outputs"].items()}
+            found = dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
+            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted))
+            n_cases += 1
+    if not n_cases:
+        raise ExportError(f"{folder}/golden.json holds no cases.")
+    return Verified(n_cases, worst)
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(f"ONNX Runtime cannot open {path}: {error}") from error
+
+
+def _compare(where: str, found: dict[str, npt.NDArray[Any]], wanted: dict[str, npt.NDArray[Any]]) -> float:
+    """The largest difference; items may change places only where their scores are equal."""
+    worst = 0.0
+    for name, values in wanted.items():
+        if found[name].shape != values.shape:
+            raise ExportError(f"{where}: {name} has shape {found[name].shape} and had {values.shape}.")
+        if values.dtype == np.float32:
+            same = close(found[name], values)
+            if not same.all():
+                place = tuple(int(one[0]) for one in np.nonzero(~same))
+                raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]} and was {values[place]}.")
+            worst = max(worst, difference(found[name], values))
+    for name, values in wanted.items():
+        if values.dtype != np.float32:
+            moved = (found[name] != values) & ~_tied(wanted["scores"])
+            if moved.any():
+                place = tuple(int(one[0]) for one in np.nonzero(moved))
+                raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]!r} and was {values[place]!r}.")
+    return worst
+
+
+def close(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where two scores count as equal; infinities only equal themselves."""
+    same: npt.NDArray[np.bool_] = np.isclose(found, wanted, rtol=RELATIVE, atol=ABSOLUTE)
+    return same
+
+
+def difference(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    """The largest difference of finite values."""
+    finite = np.isfinite(found) & np.isfinite(wanted)
+    return float(np.abs(found[finite] - wanted[finite]).max(initial=0.0))
+
+
+def _tied(scores: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(B, k) where a neighbour in the list, or what was cut off behind it, may have the same score."""
+    tied = np.zeros(scores.shape, dtype=np.bool_)
+    same = close(scores[:, 1:], scores[:, :-1])
+    tied[:, 1:] |= same
+    tied[:, :-1] |= same
+    tied[:, -1:] = True
+    return tied
+
+
+def to_plain(values: npt.NDArray[Any]) -> list[Any]:
+    """As JSON: 64-bit integers are texts, since many languages read numbers as doubles; -inf is null."""
+    if values.dtype == np.int64:
+        return _nested(values, str)
+    if values.dtype == np.float32:
+        return _nested(values, lambda one: None if one == -np.inf else float(one))
+    return list(values.tolist())
+
+
+def _nested(values: npt.NDArray[Any], convert: Any) -> list[Any]:
+    return [_nested(one, convert) if isinstance(one, np.ndarray) else convert(one) for one in values]
+
+
+def from_plain(values: list[Any], kind: str) -> npt.NDArray[Any]:
+    """The tensor that `to_plain` wrote; `kind` as ONNX Runtime names it."""
+    if kind == "tensor(int64)":
+        shape = np.array(values, dtype=object).shape
+        return np.array(values, dtype=object).astype(np.int64).reshape(shape)
+    if kind == "tensor(float)":
+        filled = np.array(values, dtype=np.float32)  # null becomes NaN, which no output holds
+        filled[np.isnan(filled)] = -np.inf
+        return filled
+    return np.array(values, dtype=object)
