@@ -22,6 +22,7 @@ from typing import Any
 
 from p5core.errors import ExportError
 from p5core.files import read_json, sha256
+from p5export.external import external_files
 
 __all__ = ["FORMAT", "Artefact", "opened", "zip_folder"]
 
@@ -83,7 +84,10 @@ class Artefact:
         return "history" in self.about["inputs"]
 
     def check(self) -> None:
-        """Compare every file with its hash; raises ExportError for one that is missing, changed or foreign."""
+        """Compare every file with its hash; raises ExportError for one that is missing, changed or foreign.
+
+        ONNX Runtime would read whatever file a model names as its weights; one that is not listed is refused here.
+        """
         files = self.about["files"]
         for name in sorted(files):
             if name not in NAMES:
@@ -95,6 +99,10 @@ class Artefact:
                 raise ExportError(f"{path} was changed after the export: its hash differs. Export the run again.")
         if not {"model.onnx", "score.onnx", "golden.json"} <= set(files):
             raise ExportError(f"{self.folder}/p5.json does not list all files of an export.")
+        for name in (name for name in files if name.endswith(".onnx")):
+            for other in external_files(self.folder / name):
+                if other != f"{name}.data" or other not in files:
+                    raise ExportError(f"{self.folder / name} reads {other!r}, which is no file of the export.")
 
 
 def zip_folder(folder: Path, target: Path) -> None:
