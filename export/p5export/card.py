@@ -41,8 +41,21 @@ def _summary(about: About) -> str:
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
         f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
         f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
+        f"{_quantised(about)}"
         f"- Compared with PyTorch on {about['parity']['cases']} random requests: largest difference of a score "
         f"{about['parity']['largest_difference']:.1e}. `p5 verify` on this folder repeats the check from `golden.json`."
+    )
+
+
+def _quantised(about: About) -> str:
+    """What was lost for a smaller file."""
+    cost = about["quantized"]
+    if cost is None:
+        return ""
+    return (
+        f"- Quantised ({cost['quantize']}): {cost['bytes'] / 1e6:.1f} MB instead of {cost['plain_bytes'] / 1e6:.1f}, "
+        f"overlap@10 with the full file {cost['overlap_at_10']:.3f}, NDCG@10 {cost['ndcg_at_10']:.4f} instead of "
+        f"{cost['plain_ndcg_at_10']:.4f} on the users measured; the figures below are those of the full network.\n"
     )
 
 

@@ -66,10 +66,12 @@ def export(
     )
     made = export_run(open_run(run), output or run / "export", registry, options, click.echo)
     parity = made.about["parity"]
-    click.echo(
-        f"Equal to the network on {parity['cases']} requests (largest difference {parity['largest_difference']:.1e}) "
-        f"and in the metrics of {parity['users_measured']:,} test users. Export: {made.folder}"
-    )
+    if quantize == "none":
+        click.echo(
+            f"Equal to the network on {parity['cases']} requests (largest difference "
+            f"{parity['largest_difference']:.1e}) and in the metrics of {parity['users_measured']:,} test users."
+        )
+    click.echo(f"Export: {made.folder}")
     if is_zipped:
         zip_folder(made.folder, made.folder.with_suffix(".zip"))
         click.echo(f"Zip: {made.folder.with_suffix('.zip')}")

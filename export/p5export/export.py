@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
-from p5core.data.split import Holdout
 from p5core.errors import ExportError
+from p5core.evaluation.judge import Judge
 from p5core.files import read_json, sha256, write_json, write_text
 from p5core.materials import Materials
 from p5core.pipeline import load_network, make_judge, materials_of
@@ -24,8 +25,10 @@ from p5export.card import licence_notes, model_card
 from p5export.graph import ranking_graph, scoring_graph
 from p5export.onnxfile import IR_VERSION, write_model
 from p5export.parity import Parity, Proof, check_metrics, check_parity
+from p5export.quantise import Cost, cost_of
 from p5export.serving import ExportOptions, Serving, serving_of
 from p5export.states import OPSET, export_states
+from p5export.verify import EXACT, QUANTIZED
 
 __all__ = ["Exported", "export_run"]
 
@@ -78,15 +81,23 @@ def _fill(
 ) -> Mapping[str, Any]:
     say("Tracing the network …")
     states = export_states(serving)
-    files = [
-        *write_model(ranking_graph(states, serving), folder / "model.onnx"),
-        *write_model(scoring_graph(states, serving), folder / "score.onnx"),
-    ]
+    files = _write(folder, states, serving)
     say("Comparing with the network …")
     parity = check_parity(serving, folder, materials.experiment.seed)
-    proof = _prove_metrics(folder, run, materials, serving, registry)
+    if serving.options.quantize == "none":
+        proof, cost = _prove_metrics(folder, run, materials, serving, registry), None
+    else:
+        exact = replace(serving, options=replace(serving.options, quantize="none"))
+        plain = folder.with_name("plain")
+        plain.mkdir()
+        _write(plain, states, exact)
+        check_parity(exact, plain, materials.experiment.seed)
+        proof = _prove_metrics(plain, run, materials, exact, registry)
+        cost = cost_of(serving, plain, folder, _judge(materials, serving, registry, ["ndcg@10"]))
+        say(str(cost))
+        cost.check(serving.options.force)
     write_json(folder / "golden.json", parity.golden)
-    about = _about(run, materials, serving, registry, parity, proof)
+    about = _about(run, materials, serving, registry, parity, proof, cost)
     write_text(folder / "README.md", model_card(about))
     write_text(folder / "LICENSE.md", licence_notes(about))
     files += [folder / name for name in ("golden.json", "README.md", "LICENSE.md")]
@@ -95,30 +106,44 @@ def _fill(
     return about
 
 
+def _write(folder: Path, states: ir.Model, serving: Serving) -> list[Path]:
+    return [
+        *write_model(ranking_graph(states, serving), folder / "model.onnx"),
+        *write_model(scoring_graph(states, serving), folder / "score.onnx"),
+    ]
+
+
 def _prove_metrics(folder: Path, run: Run, materials: Materials, serving: Serving, registry: Registry) -> Proof:
     """Recompute the run's test metrics; those of all users must be the stored ones."""
-    experiment, target = materials.experiment, materials.target
-    labels = metric_labels(experiment, registry, experiment.stages[-1:])
-    holdout = _sample(target.split.test, len(serving.items), experiment.seed)
-    if not serving.options.popular:
-        holdout = holdout.take(np.flatnonzero(holdout.histories.lengths > 0))
-    quick = experiment.model_copy(update={"evaluate": experiment.evaluate.model_copy(update={"resamples": 0})})
-    judge = make_judge(quick, registry, target, labels, holdout)
-    proof = check_metrics(serving, folder / "score.onnx", judge)
+    labels = metric_labels(materials.experiment, registry, materials.experiment.stages[-1:])
+    proof = check_metrics(serving, folder / "score.onnx", _judge(materials, serving, registry, labels))
     stored = run.metrics()["test"]["model"]
-    is_same_question = len(holdout) == len(target.split.test) and serving.options.max_length is None
+    is_same_question = proof.n_users == len(materials.target.split.test) and serving.options.max_length is None
     for label, value in proof.exported.items() if is_same_question else ():
         if stored.get(label) is not None and abs(stored[label] - value) > 5e-5:
             raise ExportError(f"The run's {label} is {stored[label]:.6f}; through ONNX Runtime it is {value:.6f}.")
     return proof
 
 
-def _sample(holdout: Holdout, n_items: int, seed: int) -> Holdout:
-    return holdout.sample(max(20, SCORES_AT_MOST // n_items), np.random.default_rng(seed))
+def _judge(materials: Materials, serving: Serving, registry: Registry, labels: list[str]) -> Judge:
+    """Who measures `labels` on test users, without intervals."""
+    experiment, target = materials.experiment, materials.target
+    n_users = max(20, SCORES_AT_MOST // len(serving.items))
+    holdout = target.split.test.sample(n_users, np.random.default_rng(experiment.seed))
+    if not serving.options.popular:  # the network would answer an empty history with popular items
+        holdout = holdout.take(np.flatnonzero(holdout.histories.lengths > 0))
+    evaluate = experiment.evaluate.model_copy(update={"resamples": 0})
+    return make_judge(experiment.model_copy(update={"evaluate": evaluate}), registry, target, labels, holdout)
 
 
 def _about(
-    run: Run, materials: Materials, serving: Serving, registry: Registry, parity: Parity, proof: Proof
+    run: Run,
+    materials: Materials,
+    serving: Serving,
+    registry: Registry,
+    parity: Parity,
+    proof: Proof,
+    cost: Cost | None,
 ) -> dict[str, Any]:
     """Everything that p5.json says, the hashes left out."""
     metrics = run.metrics()
@@ -154,6 +179,8 @@ def _about(
         "exclude_seen": serving.options.exclude_seen,
         "popular": serving.options.popular,
         "quantize": serving.options.quantize,
+        "quantized": None if cost is None else cost.to_dict(),
+        "tolerance": EXACT if cost is None else QUANTIZED,
         "examples": [str(one) for one in serving.items.decode(np.argsort(-serving.popularity, kind="stable")[:3])],
         "user_examples": [] if serving.users is None else [str(one) for one in serving.users.ids[:3]],
         "parity": {

@@ -9,14 +9,16 @@ import numpy as np
 import onnx_ir as ir
 
 from p5core.data.vocabulary import PAD_INT, PAD_STRING, Vocabulary
+from p5core.errors import ExportError
 from p5export.ops import Ops
 from p5export.serving import Serving
 from p5export.states import VECTORS
+from p5export.vectors import ItemVectors, item_vectors
 
 __all__ = ["ranking_graph", "scoring_graph"]
 
-LABELS_OPSET = 3
-"""Version of ai.onnx.ml."""
+VERSIONS = {"ai.onnx.ml": 3, "com.microsoft": 1}
+"""Operator sets beside the standard one."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class _Context:
     """(B, L) int64 places of items that the user has, -1 where there is none"""
     users: ir.Value | None
     """(B,) int64 user codes, -1 unknown"""
+    vectors: ItemVectors
 
 
 def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
@@ -40,7 +43,7 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     score -inf.
     """
     model, ops, inputs, context = _opened(states, serving)
-    scores = _catalogue_scores(ops, model.graph, serving, context)  # (B, A)
+    scores = _catalogue_scores(ops, serving, context)  # (B, A)
     if serving.options.exclude_seen:
         scores = _without_seen(ops, serving, context, scores)
     wanted = _input("k", ir.DataType.INT64, [1])
@@ -66,12 +69,11 @@ def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
     item.
     """
     model, ops, inputs, context = _opened(states, serving)
-    graph = model.graph
     candidates = _input("candidates", _id_type(serving.items), ["batch", "n"])
     places = _codes(ops, candidates, serving.items)  # (B, n)
     known = ops("GreaterOrEqual", places, 0)
     rows = ops("Max", places, 0)
-    vectors = ops("Gather", graph.initializers[VECTORS], rows)  # (B, n, D)
+    vectors = context.vectors.look_up(rows)  # (B, n, D)
     column = ops("Unsqueeze", context.states, 2)  # (B, D, 1)
     affinity = ops("Squeeze", ops("MatMul", vectors, column), 2)  # (B, n)
     popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
@@ -89,14 +91,25 @@ def _opened(states: ir.Model, serving: Serving) -> tuple[ir.Model, Ops, list[ir.
     """A copy of the states' graph with raw ids in front."""
     model = states.clone()
     ops = Ops(model.graph)
+    vectors = item_vectors(ops, serving.vectors, serving.options.quantize)
     if serving.users is None:
-        inputs, context = _by_history(ops, model.graph, serving)
+        _use_table(model.graph, vectors)
+        inputs, context = _by_history(ops, model.graph, serving, vectors)
     else:
-        inputs, context = _by_user(ops, model.graph, serving, serving.users)
+        inputs, context = _by_user(ops, model.graph, serving, serving.users, vectors)
     return model, ops, inputs, context
 
 
-def _by_history(ops: Ops, graph: ir.Graph, serving: Serving) -> tuple[list[ir.Value], _Context]:
+def _use_table(graph: ir.Graph, vectors: ItemVectors) -> None:
+    """Let the traced look-ups read the table that the head multiplies with, so that it is stored once."""
+    for node, _ in list(graph.initializers[VECTORS].uses()):
+        if node.op_type != "Gather" or node.inputs[1] is None:
+            raise ExportError(f"The traced network uses the item vectors in {node.op_type}, not in a look-up.")
+        ir.convenience.replace_all_uses_with(node.outputs[0], vectors.look_up(node.inputs[1]))
+        graph.remove(node, safe=True)
+
+
+def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVectors) -> tuple[list[ir.Value], _Context]:
     """Keep the newest known items, in order, at the left of as few columns as they need."""
     history = _input("history", _id_type(serving.items), ["batch", "length"])
     codes = _codes(ops, history, serving.items)  # (B, L)
@@ -114,17 +127,21 @@ def _by_history(ops: Ops, graph: ir.Graph, serving: Serving) -> tuple[list[ir.Va
     filled = ops("ScatterElements", blank, place, ops("Max", codes, 0), axis=1)
     items = ops("Slice", filled, 0, width, 1)  # (B, T)
     _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
-    return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None)
+    return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None, vectors)
 
 
-def _by_user(ops: Ops, graph: ir.Graph, serving: Serving, users: Vocabulary) -> tuple[list[ir.Value], _Context]:
+def _by_user(
+    ops: Ops, graph: ir.Graph, serving: Serving, users: Vocabulary, vectors: ItemVectors
+) -> tuple[list[ir.Value], _Context]:
     """Look up the vector and the items of each user."""
     user = _input("user", _id_type(users), ["batch"])
     codes = _codes(ops, user, users)  # (B,)
     _feed(graph, {"users": codes})
     known = ops("GreaterOrEqual", codes, 0)
     empty = ops("Unsqueeze", ops("Not", known), 1)
-    return [user], _Context(graph.outputs[0], empty, _seen_of(ops, serving, ops("Max", codes, 0), known), codes)
+    return [user], _Context(
+        graph.outputs[0], empty, _seen_of(ops, serving, ops("Max", codes, 0), known), codes, vectors
+    )
 
 
 def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.Value:
@@ -142,16 +159,13 @@ def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.
     return ops("Cast", ops("Gather", places, index), to=ir.DataType.INT64.value)
 
 
-def _catalogue_scores(ops: Ops, graph: ir.Graph, serving: Serving, context: _Context) -> ir.Value:
+def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value:
     """(B, A) scores of the items that may be recommended."""
-    vectors = graph.initializers[VECTORS]
+    vectors = context.vectors
     if len(serving.allowed) < len(serving.items):
-        tensor = vectors.const_value
-        assert tensor is not None
-        vectors = ops.constant(tensor.numpy()[serving.allowed], "allowed_vectors")
-    scores = ops("Gemm", context.states, vectors, transB=1)
+        vectors = item_vectors(ops, serving.vectors[serving.allowed], serving.options.quantize)
     popular = ops.constant(_fallback(serving)[serving.allowed][None], "popularity")
-    return ops("Where", context.empty, popular, scores)
+    return ops("Where", context.empty, popular, vectors.scores(context.states))
 
 
 def _fallback(serving: Serving) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -244,4 +258,5 @@ def _close(
     graph.outputs.extend(outputs)
     ops.finish()
     graph.name = "p5"
-    model.graph.opset_imports["ai.onnx.ml"] = LABELS_OPSET
+    for domain in {node.domain for node in graph} - {""}:
+        graph.opset_imports[domain] = VERSIONS[domain]

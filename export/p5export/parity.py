@@ -21,7 +21,7 @@ from p5core.model.scoring import NetworkScorer
 from p5export.serving import Serving
 from p5export.verify import close, difference, to_plain
 
-__all__ = ["N_CASES", "Parity", "Proof", "check_metrics", "check_parity"]
+__all__ = ["ExportedScorer", "Parity", "Proof", "check_metrics", "check_parity", "request_of"]
 
 N_CASES = 64
 N_GOLDEN = 12
@@ -52,12 +52,12 @@ class Proof:
     notes: tuple[str, ...] = field(default=())
 
 
-def check_parity(serving: Serving, folder: Path, seed: int, tolerance: float | None = None) -> Parity:
+def check_parity(serving: Serving, folder: Path, seed: int) -> Parity:
     """Compare random requests; raises ExportError with the first difference.
 
-    With a `tolerance`, for files that are not meant to be equal, scores may differ by it and order is not compared.
+    Of a quantised file everything is compared but the values of scores: `p5export.quantise` judges those.
     """
-    trial = _Trial.of(serving, folder, tolerance)
+    trial = _Trial.of(serving, folder)
     trial.check_dimensions()
     rng = np.random.default_rng(seed)
     worst = 0.0
@@ -140,13 +140,12 @@ class _Trial:
     network: NetworkScorer
     model: onnxruntime.InferenceSession
     score: onnxruntime.InferenceSession
-    tolerance: float | None
 
     @classmethod
-    def of(cls, serving: Serving, folder: Path, tolerance: float | None) -> _Trial:
+    def of(cls, serving: Serving, folder: Path) -> _Trial:
         network = NetworkScorer(serving.network, serving.max_length)
         model, score = (_open(folder / name) for name in ("model.onnx", "score.onnx"))
-        return cls(serving, network, model, score, tolerance)
+        return cls(serving, network, model, score)
 
     def check_dimensions(self) -> None:
         """A dimension that became a number would refuse every other batch and length."""
@@ -235,10 +234,8 @@ class _Trial:
         return found
 
     def _assert_close(self, what: str, request: _Request, found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
-        if self.tolerance is not None:
-            same = (np.isneginf(found) == np.isneginf(wanted)) & ~(np.abs(found - wanted) > self.tolerance)
-        else:
-            same = close(found, wanted)
+        is_exact = self.serving.options.quantize == "none"
+        same = close(found, wanted) if is_exact else np.isneginf(found) == np.isneginf(wanted)
         if not same.all():
             raise ExportError(
                 f"The export differs from the network: {what} are {found[~same][:3]} and should be "
@@ -261,22 +258,21 @@ def _golden(inputs: Arrays, outputs: Arrays) -> Mapping[str, Any]:
     }
 
 
-class _ExportedScorer:
+class ExportedScorer:
     """`score.onnx` as a scorer of the run's catalogue, so that the run's own metrics can be computed from it."""
 
     def __init__(self, serving: Serving, path: Path) -> None:
         self._serving = serving
         self._session = _open(path)
-        self._raw = np.array(serving.items.decode(np.arange(len(serving.items))), dtype=object)
+        self._everything = _raw(serving.items, np.arange(len(serving.items)))[None]
         self._n_items = serving.network.table.n_items
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, V) scores, -inf for items of other domains."""
         serving = self._serving
         scores = np.full((len(users), self._n_items), -np.inf, dtype=np.float32)
-        everything = _array(self._raw.tolist(), serving.items.kind)[None]
         for row in range(len(users)):
-            inputs = {**self._who(users[row : row + 1], histories[row]), "candidates": everything}
+            inputs = {**request_of(self._serving, users[row : row + 1], histories[row]), "candidates": self._everything}
             scores[row, serving.rows] = _run(self._session, inputs)["scores"][0]
         return torch.from_numpy(scores)
 
@@ -284,30 +280,31 @@ class _ExportedScorer:
         """(n_targets,) predicted ratings."""
         found = []
         for row in range(len(users)):
-            raw = self._raw[self._places(targets[row])].tolist()
-            wanted = _array(raw, self._serving.items.kind)[None]
-            inputs = {**self._who(users[row : row + 1], histories[row]), "candidates": wanted}
+            wanted = _raw(self._serving.items, _places(self._serving, targets[row]))[None]
+            inputs = {**request_of(self._serving, users[row : row + 1], histories[row]), "candidates": wanted}
             found.append(_run(self._session, inputs)["ratings"][0])
         return np.concatenate(found).astype(np.float64)
 
-    def _who(self, users: npt.NDArray[np.int32], history: npt.NDArray[np.int32]) -> Arrays:
-        serving = self._serving
-        if serving.users is not None:
-            return {"user": _raw(serving.users, users)}
-        places = self._places(history)
-        return {"history": _array(self._raw[places[places >= 0]].tolist(), serving.items.kind).reshape(1, -1)}
 
-    def _places(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        places = np.searchsorted(self._serving.rows, codes)
-        inside = places < len(self._serving.rows)
-        matches = np.where(inside, self._serving.rows[np.minimum(places, len(self._serving.rows) - 1)] == codes, False)
-        return np.where(matches, places, -1)
+def request_of(serving: Serving, user: npt.NDArray[np.int32], history: npt.NDArray[np.int32]) -> Arrays:
+    """What one user (1,) with a history of catalogue codes (n,) is asked with."""
+    if serving.users is not None:
+        return {"user": _raw(serving.users, user)}
+    places = _places(serving, history)
+    return {"history": _raw(serving.items, places[places >= 0]).reshape(1, -1)}
+
+
+def _places(serving: Serving, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Places among the V items of catalogue codes, -1 for those of other domains."""
+    places = np.minimum(np.searchsorted(serving.rows, codes), len(serving.rows) - 1)
+    found: npt.NDArray[np.int64] = np.where(serving.rows[places] == codes, places, -1)
+    return found
 
 
 def check_metrics(serving: Serving, path: Path, judge: Judge, tolerance: float = 5e-5) -> Proof:
     """Figures of `judge` by the network and by `score.onnx`; raises ExportError unless they agree to 4 decimals."""
     network = _values(judge, NetworkScorer(serving.network, serving.max_length))
-    exported = _values(judge, _ExportedScorer(serving, path))
+    exported = _values(judge, ExportedScorer(serving, path))
     for label, value in network.items():
         other = exported[label]
         if not (np.isnan(value) and np.isnan(other)) and not abs(value - other) <= tolerance:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from p5core.data.columns import DOMAIN, ITEM
 from p5core.data.dataset import Dataset
@@ -55,6 +56,9 @@ class Serving:
 
     items: Vocabulary
     """V raw ids, in the order of `rows`"""
+
+    vectors: npt.NDArray[np.float32]
+    """(V, D) item vectors, ids and content together"""
 
     allowed: npt.NDArray[np.int64]
     """(A,) places among the V items, ascending"""
@@ -104,6 +108,7 @@ def serving_of(network: Network, dataset: Dataset, max_length: int, options: Exp
         network=network,
         rows=rows,
         items=items,
+        vectors=_vectors(network, rows),
         allowed=_allowed(items, options.allow),
         popularity=network.table.log_frequency.detach().cpu().numpy()[rows].astype(np.float32),
         metadata={name: _texts(frame, name) for name in options.metadata},
@@ -112,6 +117,12 @@ def serving_of(network: Network, dataset: Dataset, max_length: int, options: Exp
         max_length=length,
         options=options,
     )
+
+
+def _vectors(network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    with torch.inference_mode():
+        found: npt.NDArray[np.float32] = network.table.vectors(torch.from_numpy(rows)).float().cpu().numpy()
+    return np.ascontiguousarray(found)
 
 
 def _allowed(items: Vocabulary, allow: Sequence[str] | None) -> npt.NDArray[np.int64]:

@@ -23,7 +23,7 @@ __all__ = ["OPSET", "VECTORS", "export_states"]
 
 OPSET = 20
 VECTORS = "item_vectors"
-"""Name of the (V, D) table in the graph; embedding and head share it."""
+"""Name of the (V, D) table that the traced graph looks items up in."""
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 
@@ -64,13 +64,12 @@ class _Users(nn.Module):
 
 
 def export_states(serving: Serving) -> ir.Model:
-    """Trace the states; inputs are `items` and `lengths`, or `users`; the table is the initializer VECTORS."""
+    """Trace the states; inputs are `items` and `lengths`, with the table as the initializer VECTORS, or `users`."""
     network = copy.deepcopy(serving.network).cpu().eval()
-    with torch.no_grad():
-        rows = network.table.vectors(torch.from_numpy(serving.rows)).float().contiguous()
-    network.table = cast("ItemTable", _Baked(rows))
+    network.table = cast("ItemTable", _Baked(torch.from_numpy(serving.vectors)))
     model = _trace_histories(network, serving.max_length) if serving.uses_history else _trace_users(network)
-    _share_table(model, rows.numpy())
+    if serving.uses_history:
+        _name_table(model, serving.vectors)
     return model
 
 
@@ -104,8 +103,8 @@ def _traced(module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, di
     return program.model
 
 
-def _share_table(model: ir.Model, rows: npt.NDArray[np.float32]) -> None:
-    """Give the table its name among the initializers; add it where no history is read."""
+def _name_table(model: ir.Model, rows: npt.NDArray[np.float32]) -> None:
+    """Give the table its name among the initializers."""
     initializers = model.graph.initializers
     for name, value in list(initializers.items()):
         tensor = value.const_value
@@ -114,7 +113,6 @@ def _share_table(model: ir.Model, rows: npt.NDArray[np.float32]) -> None:
             value.name = VECTORS
             initializers[VECTORS] = value
             return
-    added = ir.tensor(rows, name=VECTORS)
-    initializers[VECTORS] = ir.Value(
-        name=VECTORS, const_value=added, shape=ir.Shape(rows.shape), type=ir.TensorType(added.dtype)
+    raise ExportError(
+        "The traced network does not look item vectors up; its backbone must read the vectors it is given."
     )

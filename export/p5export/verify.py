@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from p5core.errors import ExportError
 from p5core.files import read_json
 from p5export.artefact import Artefact
 
-__all__ = ["Verified", "close", "difference", "from_plain", "to_plain", "verify"]
+__all__ = ["EXACT", "QUANTIZED", "Verified", "close", "difference", "from_plain", "to_plain", "verify"]
 
-RELATIVE, ABSOLUTE = 1e-4, 1e-5
+EXACT = {"relative": 1e-4, "absolute": 1e-5}
 """How far apart two scores may be that count as equal."""
+
+QUANTIZED = {"relative": 0.05, "absolute": 0.05}
+"""The same for scores in 8 bits, which processors round differently."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def verify(folder: Path) -> Verified:
             inputs = {key: from_plain(value, kinds[key]) for key, value in case["inputs"].items()}
             wanted = {key: from_plain(value, kinds[key]) for key, value in case["outputs"].items()}
             found = dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
-            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted))
+            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, artefact.about["tolerance"]))
             n_cases += 1
     if not n_cases:
         raise ExportError(f"{folder}/golden.json holds no cases.")
@@ -56,30 +60,37 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
         raise ExportError(f"ONNX Runtime cannot open {path}: {error}") from error
 
 
-def _compare(where: str, found: dict[str, npt.NDArray[Any]], wanted: dict[str, npt.NDArray[Any]]) -> float:
+def _compare(
+    where: str,
+    found: dict[str, npt.NDArray[Any]],
+    wanted: dict[str, npt.NDArray[Any]],
+    tolerance: Mapping[str, float],
+) -> float:
     """The largest difference; items may change places only where their scores are equal."""
     worst = 0.0
     for name, values in wanted.items():
         if found[name].shape != values.shape:
             raise ExportError(f"{where}: {name} has shape {found[name].shape} and had {values.shape}.")
         if values.dtype == np.float32:
-            same = close(found[name], values)
+            same = close(found[name], values, tolerance)
             if not same.all():
                 place = tuple(int(one[0]) for one in np.nonzero(~same))
                 raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]} and was {values[place]}.")
             worst = max(worst, difference(found[name], values))
     for name, values in wanted.items():
         if values.dtype != np.float32:
-            moved = (found[name] != values) & ~_tied(wanted["scores"])
+            moved = (found[name] != values) & ~_tied(wanted["scores"], tolerance)
             if moved.any():
                 place = tuple(int(one[0]) for one in np.nonzero(moved))
                 raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]!r} and was {values[place]!r}.")
     return worst
 
 
-def close(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def close(
+    found: npt.NDArray[Any], wanted: npt.NDArray[Any], tolerance: Mapping[str, float] = EXACT
+) -> npt.NDArray[np.bool_]:
     """Where two scores count as equal; infinities only equal themselves."""
-    same: npt.NDArray[np.bool_] = np.isclose(found, wanted, rtol=RELATIVE, atol=ABSOLUTE)
+    same: npt.NDArray[np.bool_] = np.isclose(found, wanted, rtol=tolerance["relative"], atol=tolerance["absolute"])
     return same
 
 
@@ -89,10 +100,10 @@ def difference(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
     return float(np.abs(found[finite] - wanted[finite]).max(initial=0.0))
 
 
-def _tied(scores: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _tied(scores: npt.NDArray[Any], tolerance: Mapping[str, float]) -> npt.NDArray[np.bool_]:
     """(B, k) where a neighbour in the list, or what was cut off behind it, may have the same score."""
     tied = np.zeros(scores.shape, dtype=np.bool_)
-    same = close(scores[:, 1:], scores[:, :-1])
+    same = close(scores[:, 1:], scores[:, :-1], tolerance)
     tied[:, 1:] |= same
     tied[:, :-1] |= same
     tied[:, -1:] = True

@@ -1,0 +1,121 @@
+"""The table of item vectors in the graph: looked up for histories, multiplied for scores, stored once.
+
+| name | what is stored | what is computed |
+| --- | --- | --- |
+| none | float32 | float32 |
+| fp16 | float16, half the size | float32: ONNX Runtime widens the table once, when it loads |
+| weight8 | 8 bits an entry, one scale a row, a quarter of the size | float32 states × 8-bit rows (MatMulNBits) |
+| int8 | the same, by columns | states in 8 bits as well (DynamicQuantizeLinear, MatMulInteger) |
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from p5export.ops import Ops
+
+__all__ = ["QUANTIZATIONS", "ItemVectors", "item_vectors"]
+
+FLOAT = ir.DataType.FLOAT.value
+
+
+class ItemVectors(ABC):
+    """V vectors of width D, float32 outside, however they are stored."""
+
+    def __init__(self, ops: Ops, rows: npt.NDArray[np.float32]) -> None:
+        self.ops = ops
+        self.rows = rows
+
+    @abstractmethod
+    def look_up(self, codes: ir.Value) -> ir.Value:
+        """(…, D) the vectors of `codes` (…), none negative."""
+
+    @abstractmethod
+    def scores(self, states: ir.Value) -> ir.Value:
+        """(B, V) state · vector of `states` (B, D)."""
+
+
+class _Float(ItemVectors):
+    def __init__(self, ops: Ops, rows: npt.NDArray[np.float32]) -> None:
+        super().__init__(ops, rows)
+        self.table = self._table()
+
+    def _table(self) -> ir.Value:
+        return self.ops.constant(self.rows)
+
+    def look_up(self, codes: ir.Value) -> ir.Value:
+        return self.ops("Gather", self.table, codes)
+
+    def scores(self, states: ir.Value) -> ir.Value:
+        return self.ops("Gemm", states, self.table, transB=1)
+
+
+class _Half(_Float):
+    def _table(self) -> ir.Value:
+        return self.ops("Cast", self.ops.constant(self.rows.astype(np.float16)), to=FLOAT)
+
+
+class _Weight8(ItemVectors):
+    """Rows in blocks of one scale each: x ≈ scale · (code - 128)."""
+
+    def __init__(self, ops: Ops, rows: npt.NDArray[np.float32]) -> None:
+        super().__init__(ops, rows)
+        self.block = max(16, 1 << (rows.shape[1] - 1).bit_length())
+        codes, scale = _eight_bits(rows)
+        padded = np.pad(codes, ((0, 0), (0, self.block - rows.shape[1]))).astype(np.int16) + 128
+        self.codes = ops.constant(padded.astype(np.uint8)[:, None])  # (V, 1, block)
+        self.scale = ops.constant(scale)  # (V,)
+
+    def look_up(self, codes: ir.Value) -> ir.Value:
+        ops = self.ops
+        found = ops("Squeeze", ops("Gather", self.codes, ops("Unsqueeze", codes, -1)), np.array([-3, -2]))
+        found = ops("Slice", found, 0, self.rows.shape[1], -1)
+        centred = ops("Sub", ops("Cast", found, to=FLOAT), np.array(128, dtype=np.float32))
+        return ops("Mul", centred, ops("Unsqueeze", ops("Gather", self.scale, codes), -1))
+
+    def scores(self, states: ir.Value) -> ir.Value:
+        n_rows, width = self.rows.shape
+        options = {"K": width, "N": n_rows, "bits": 8, "block_size": self.block, "accuracy_level": 4}
+        return self.ops("MatMulNBits", states, self.codes, self.scale, domain="com.microsoft", **options)
+
+
+class _Int8(ItemVectors):
+    """One scale a vector, entries by columns, as MatMulInteger wants them."""
+
+    def __init__(self, ops: Ops, rows: npt.NDArray[np.float32]) -> None:
+        super().__init__(ops, rows)
+        codes, scale = _eight_bits(rows)
+        self.codes = ops.constant(np.ascontiguousarray(codes.T))  # (D, V)
+        self.scale = ops.constant(scale)  # (V,)
+
+    def look_up(self, codes: ir.Value) -> ir.Value:
+        ops = self.ops
+        flat = ops("Reshape", codes, -1)  # (n,)
+        vectors = ops("Cast", ops("Transpose", ops("Gather", self.codes, flat, axis=1), perm=[1, 0]), to=FLOAT)
+        vectors = ops("Mul", vectors, ops("Unsqueeze", ops("Gather", self.scale, flat), 1))  # (n, D)
+        return ops("Reshape", vectors, ops("Concat", ops("Shape", codes), self.rows.shape[1], axis=0))
+
+    def scores(self, states: ir.Value) -> ir.Value:
+        ops = self.ops
+        small, scale, zero = ops.several("DynamicQuantizeLinear", 3, states)
+        product = ops("Cast", ops("MatMulInteger", small, self.codes, zero), to=FLOAT)
+        return ops("Mul", product, ops("Mul", scale, self.scale))
+
+
+def _eight_bits(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Codes from -127 to 127 (V, D) and a scale for each row (V,): the largest entry becomes 127."""
+    scale = np.abs(rows).max(axis=1) / 127
+    codes = np.rint(rows / np.maximum(scale, np.finfo(np.float32).tiny)[:, None])
+    return codes.astype(np.int8), scale.astype(np.float32)
+
+
+QUANTIZATIONS: dict[str, type[ItemVectors]] = {"none": _Float, "fp16": _Half, "weight8": _Weight8, "int8": _Int8}
+
+
+def item_vectors(ops: Ops, rows: npt.NDArray[np.float32], quantize: str) -> ItemVectors:
+    """The table as `quantize` stores it."""
+    return QUANTIZATIONS[quantize](ops, rows)
