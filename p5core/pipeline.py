@@ -157,8 +157,9 @@ def judge_all(network: Network, materials: Materials, registry: Registry, labels
     for part in ("validation", "test"):
         judge = make_judge(experiment, registry, material, labels, getattr(material.split, part))
         figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
-    note = protocol_note(experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
-    return Judgement(figures, list(choose_metrics(registry, labels)), note)
+    metrics = choose_metrics(registry, labels)
+    note = protocol_note(metrics, experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
+    return Judgement(figures, metrics, note)
 
 
 def _scorers(network: Network, config: EvaluateConfig, material: Material, max_length: int) -> dict[str, Scorer]:

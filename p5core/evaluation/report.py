@@ -45,8 +45,10 @@ def _text(figure: Figure) -> str:
     return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
 
 
-def protocol_note(candidates: int, exclude_seen: bool) -> str:
+def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool) -> str:
     """One sentence that says what the figures compare."""
+    if all(metric.needs == "ratings" for metric in metrics):
+        return "Predicted ratings against those of the held-out events."
     if candidates:
         return (
             f"NOT full ranking: each user's targets compete with {candidates} sampled items alone. Such figures are "

@@ -23,6 +23,7 @@ from p5core.hookspecs import hookimpl
 from p5core.parts.metric import AtK, Metric
 from p5core.parts.part import NoOptions
 from p5core.plugins import Registry, load_plugins
+from p5plugins.metrics.ratings import MAE
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -268,6 +269,8 @@ def test_figures_become_plain_values() -> None:
 
 
 def test_the_protocol_is_named() -> None:
-    assert protocol_note(100, True).startswith("NOT full ranking: each user's targets compete with 100 sampled")
-    assert protocol_note(0, True).startswith("Full ranking")
-    assert "compete as well" in protocol_note(0, False)
+    place = [Place(NoOptions())]
+    assert protocol_note(place, 100, True).startswith("NOT full ranking: each user's targets compete with 100 sampled")
+    assert protocol_note(place, 0, True).startswith("Full ranking")
+    assert "compete as well" in protocol_note(place, 0, False)
+    assert protocol_note([MAE(NoOptions())], 0, True) == "Predicted ratings against those of the held-out events."
