@@ -1,0 +1,61 @@
+"""`p5 score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["score"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("events", metavar="EVENTS", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="Items a history.")
+@click.option("--user-column", help="Column of the user; guessed otherwise.")
+@click.option("--item-column", help="Column of the item; guessed otherwise.")
+@click.option("--time-column", help="Column of the time; guessed otherwise, the order of the file where there is none.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the model; all cores otherwise.")
+@click.option("--memory", default="1GB", show_default=True, help="Memory for sorting; the rest goes to disk.")
+def score(
+    folder: Path,
+    events: Path,
+    output: Path,
+    k: int,
+    user_column: str | None,
+    item_column: str | None,
+    time_column: str | None,
+    threads: int | None,
+    memory: str,
+) -> None:
+    """Recommend for every history in EVENTS with the export in FOLDER (or a zip), into the Parquet file OUT.
+
+    EVENTS is Parquet or CSV. One row is an event (user, item, time), or, with a list column 'history', a whole
+    history, oldest item first. OUT gets user, rank, item, score and the exported columns such as title.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from p5export.artefact import opened
+    from p5export.batch import score_file
+    from p5export.batch_histories import Columns
+    from p5export.runtime import OnnxRecommender
+
+    console = Console(stderr=True)
+    with (
+        opened(folder) as where,
+        Progress(
+            TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("left"), console=console, transient=True, disable=not console.is_terminal,
+        ) as bar,
+    ):  # fmt: skip
+        task = bar.add_task("reading", total=None)
+        model = OnnxRecommender(where, threads=threads)
+        counts = score_file(
+            model, events, output, k, Columns(user_column, item_column, time_column),
+            lambda done, total: bar.update(task, description="scoring", completed=done, total=total), memory,
+        )  # fmt: skip
+    left_out = f" {counts.dropped:,} rows without an id or a time were left out." if counts.dropped else ""
+    click.echo(f"{output}: the {k} best items for {counts.histories:,} histories of {counts.rows:,} rows.{left_out}")

@@ -1,0 +1,181 @@
+"""An exported model behind HTTP: /recommend, /score, /health, and a page at /docs that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from p5core.errors import ExportError
+from p5export.artefact import Artefact
+from p5export.runtime import Recommended
+from p5export.service_batching import MicroBatcher
+from p5export.service_guard import BUSY, Guard, Load
+from p5export.service_ids import to_json, to_raw
+from p5export.service_limits import Limits
+from p5export.service_model import Answer, RecommendJob, RequestModel, Scored, ScoreJob
+from p5export.service_schema import (
+    Health,
+    Item,
+    Problem,
+    RecommendAnswer,
+    RecommendRequest,
+    ScoreAnswer,
+    ScoreRequest,
+)
+
+__all__ = ["build_app"]
+
+CELLS = 2**24
+"""Scores that one call may hold: 64 MB."""
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    408: {"model": Problem, "description": "The request did not arrive in time"},
+    413: {"model": Problem, "description": "The request is too large"},
+    422: {"model": Problem, "description": "The request is wrong"},
+    503: {"model": Problem, "description": "Too many requests; try again after the seconds in Retry-After"},
+}
+
+
+class _Service:
+    """The model, and everything that happens to a request on its way there."""
+
+    def __init__(self, model: RequestModel, limits: Limits) -> None:
+        self.model, self.limits, self.load = model, limits, Load()
+        most = max(1, min(limits.batch, CELLS // max(1, int(model.artefact.about["n_items"]))))
+        self.batcher: MicroBatcher[RecommendJob | ScoreJob, Answer] = MicroBatcher(
+            model.answer, model.shape, lambda: self.load.reading, most, limits.wait
+        )
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """The model answers while the application runs."""
+        worker = asyncio.create_task(self.batcher.run())
+        try:
+            yield
+        finally:
+            worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+
+    async def recommend(self, asked: RecommendRequest) -> RecommendAnswer:
+        """The `k` best items of the catalogue, best first."""
+        self._limit("k", asked.k, self.limits.k)
+        found = await self._answer(RecommendJob(self._who(asked), asked.k))
+        assert isinstance(found, list)
+        return RecommendAnswer(items=[_item(one) for one in found])
+
+    async def score(self, asked: ScoreRequest) -> ScoreAnswer:
+        """One score a candidate, and one rating where the model predicts them."""
+        self._limit("candidates", len(asked.candidates), self.limits.candidates, "items")
+        candidates = to_raw(asked.candidates, self.model.artefact.id_kind)
+        found = await self._answer(ScoreJob(self._who(asked), candidates))
+        assert isinstance(found, Scored)
+        scores = [None if score == float("-inf") else score for score in found.scores]
+        return ScoreAnswer(scores=scores, ratings=found.ratings)
+
+    async def health(self) -> Health:
+        """What runs here, and what it has done."""
+        about, counted = self.model.artefact.about, self.batcher.counted
+        return Health(
+            state="ready",
+            model=str(about["run"]),
+            takes=_takes(self.model.artefact),
+            id_kind=self.model.artefact.id_kind,
+            n_items=about["n_items"],
+            sha256=about["files"]["model.onnx"],
+            requests=counted.requests,
+            calls=counted.calls,
+            largest_call=counted.largest_call,
+            open=self.load.open,
+        )
+
+    async def _answer(self, job: RecommendJob | ScoreJob) -> Answer:
+        try:
+            return await self.batcher.submit(job, self.limits.timeout)
+        except TimeoutError:
+            text = f"The model did not come to this request within {self.limits.timeout:g} seconds. Try again."
+            raise HTTPException(503, text, BUSY) from None
+
+    def _who(self, asked: RecommendRequest | ScoreRequest) -> Sequence[str | int] | str | int:
+        """The history or the user as the model knows them; raises ExportError for the one that it does not take."""
+        if not self.model.uses_history:
+            if asked.user is None or asked.history is not None:
+                raise ExportError("This model knows users and reads no history. Give 'user', and no 'history'.")
+            return to_raw([asked.user], str(self.model.artefact.about["user_kind"]))[0]
+        if asked.history is None or asked.user is not None:
+            raise ExportError("This model reads histories and knows no users. Give 'history', and no 'user'.")
+        self._limit("history", len(asked.history), self.limits.history, "items")
+        return to_raw(asked.history, self.model.artefact.id_kind)
+
+    def _limit(self, name: str, found: int, most: int, unit: str = "") -> None:
+        if found > most:
+            raise ExportError(f"{name}: {found:,} {unit}".rstrip() + f" is more than this server allows ({most:,}).")
+
+
+def build_app(model: RequestModel, limits: Limits, hosts: Sequence[str]) -> FastAPI:
+    """The application; `hosts` are the names under which it may be asked, against DNS rebinding."""
+    service = _Service(model, limits)
+    app = FastAPIOffline(
+        redoc_url=None,
+        title=f"P5 recommender '{model.artefact.about['run']}'",
+        version=str(model.artefact.about["p5"]),
+        description=_description(model.artefact, limits),
+        lifespan=service.running,
+        swagger_ui_parameters={"validatorUrl": None},  # the page would ask a validator on the web otherwise
+    )
+    app.post("/recommend", responses=REFUSALS)(service.recommend)
+    app.post("/score", responses=REFUSALS)(service.score)
+    app.get("/health")(service.health)
+    app.add_exception_handler(ExportError, _refuse)
+    app.add_exception_handler(RequestValidationError, _explain)
+    app.add_middleware(Guard, limits=limits, load=service.load)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    return app
+
+
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    return _problem(str(error))
+
+
+async def _explain(_request: Request, error: Exception) -> JSONResponse:
+    """The first fault of a body in a sentence."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in first["loc"][1:]).lstrip(".")
+    fault = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return _problem(f"The body is no JSON: {first['ctx']['error']} at character {first['loc'][1]}.")
+    if not place:
+        return _problem(f"The body is no JSON object with Content-Type: application/json ({fault}).")
+    return _problem(f"{place}: {fault}.")
+
+
+def _problem(text: str) -> JSONResponse:
+    return JSONResponse({"detail": text.encode("utf-8", "backslashreplace").decode()}, 422)
+
+
+def _item(one: Recommended) -> Item:
+    return Item(item=to_json(one.item), score=one.score, metadata=dict(one.metadata))
+
+
+def _takes(artefact: Artefact) -> str:
+    return "history" if artefact.uses_history else "user"
+
+
+def _description(artefact: Artefact, limits: Limits) -> str:
+    ids = "texts" if artefact.id_kind == "string" else "64-bit integers"
+    return (
+        f"This model takes a `{_takes(artefact)}`; its item ids are {ids}. A request may give an id as a number or as "
+        "a text. Answers give integer ids as numbers, those of 2^53 and more (or -2^53 and less), which JavaScript "
+        f"cannot hold exactly, as texts.\n\nA request may ask for {limits.k:,} items, read a history of "
+        f"{limits.history:,} items, score {limits.candidates:,} candidates and be {limits.body:,} bytes large. "
+        f"{limits.requests:,} requests are taken at once; one more gets 503 with Retry-After."
+    )

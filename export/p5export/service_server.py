@@ -1,0 +1,91 @@
+"""Listening, answering and stopping."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from p5core.errors import ExportError
+from p5export.service_limits import Limits
+
+__all__ = ["require", "run"]
+
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+def require() -> None:
+    """Raises ExportError when the packages of the extra `serve` are missing."""
+    try:
+        import fastapi
+        import fastapi_offline
+        import uvicorn
+    except ImportError as error:
+        raise ExportError(
+            f"'p5 serve' needs the package {error.name}, which is not installed. Run: pip install 'p5rec[serve]'"
+        ) from None
+    del fastapi, fastapi_offline, uvicorn
+
+
+def run(
+    folder: Path,
+    host: str,
+    port: int,
+    threads: int | None,
+    names: Sequence[str],
+    limits: Limits,
+    say: Callable[[str], None],
+) -> None:
+    """Serve an export until SIGTERM or Ctrl-C; what was asked before is still answered.
+
+    Raises ExportError for an export that cannot be trusted and for an address that cannot be had.
+    """
+    import uvicorn
+
+    from p5export.service import build_app
+    from p5export.service_model import RecommendJob, RequestModel, ScoreJob
+
+    with _stopped_by_sigterm(), _listening(host, port) as listener:
+        model = RequestModel(folder, threads=threads)
+        nobody: list[str | int] | int = [] if model.uses_history else 0
+        model.answer([RecommendJob(nobody, 1), ScoreJob(nobody, [])])  # the first request shall not wait for loading
+        hosts = list(dict.fromkeys([*LOCAL, *(f"[{one}]" if ":" in one else one for one in (host, *names))]))
+        app = build_app(model, limits, hosts)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30,
+            timeout_graceful_shutdown=max(1, round(limits.timeout)), limit_concurrency=limits.requests * 4,
+            proxy_headers=False, ws="none",
+        )  # fmt: skip
+        at = listener.getsockname()
+        shown = f"[{at[0]}]" if ":" in at[0] else at[0]
+        say(f"Serving '{model.artefact.about['run']}' at http://{shown}:{at[1]} (page: /docs) as {', '.join(hosts)}.")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the program like a return, so that temporary files are removed."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ExportError(f"Cannot listen at {host}, port {port}: {reason}. Choose another --host or --port.") from None
+    with listener:
+        yield listener
