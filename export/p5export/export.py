@@ -14,21 +14,20 @@ import onnx_ir as ir
 
 from p5core.errors import ExportError
 from p5core.evaluation.judge import Judge
-from p5core.files import read_json, sha256, write_json, write_text
+from p5core.files import sha256, write_json, write_text
 from p5core.materials import Materials
 from p5core.pipeline import load_network, make_judge, materials_of
 from p5core.plugins import Registry
 from p5core.runs import Run
 from p5core.training.choose import metric_labels
-from p5export.artefact import FORMAT
+from p5export.about import about_export
 from p5export.card import licence_notes, model_card
 from p5export.graph import ranking_graph, scoring_graph
-from p5export.onnxfile import IR_VERSION, write_model
-from p5export.parity import Parity, Proof, check_metrics, check_parity
-from p5export.quantise import Cost, cost_of
+from p5export.onnxfile import write_model
+from p5export.parity import Proof, check_metrics, check_parity
+from p5export.quantise import cost_of
 from p5export.serving import ExportOptions, Serving, serving_of
-from p5export.states import OPSET, export_states
-from p5export.verify import EXACT, QUANTIZED
+from p5export.states import export_states
 
 __all__ = ["Exported", "export_run"]
 
@@ -97,7 +96,7 @@ def _fill(
         say(str(cost))
         cost.check(serving.options.force)
     write_json(folder / "golden.json", parity.golden)
-    about = _about(run, materials, serving, registry, parity, proof, cost)
+    about = about_export(run, materials, serving, registry, parity, proof, cost)
     write_text(folder / "README.md", model_card(about))
     write_text(folder / "LICENSE.md", licence_notes(about))
     files += [folder / name for name in ("golden.json", "README.md", "LICENSE.md")]
@@ -134,90 +133,3 @@ def _judge(materials: Materials, serving: Serving, registry: Registry, labels: l
         holdout = holdout.take(np.flatnonzero(holdout.histories.lengths > 0))
     evaluate = experiment.evaluate.model_copy(update={"resamples": 0})
     return make_judge(experiment.model_copy(update={"evaluate": evaluate}), registry, target, labels, holdout)
-
-
-def _about(
-    run: Run,
-    materials: Materials,
-    serving: Serving,
-    registry: Registry,
-    parity: Parity,
-    proof: Proof,
-    cost: Cost | None,
-) -> dict[str, Any]:
-    """Everything that p5.json says, the hashes left out."""
-    metrics = run.metrics()
-    experiment = materials.experiment
-    made = read_json(run.path / "run.json")
-    who = {"history": [serving.items.kind, ["batch", "length"]]}
-    if serving.users is not None:
-        who = {"user": [serving.users.kind, ["batch"]]}
-    columns = {name: ["string", ["batch", "k"]] for name in serving.metadata}
-    ratings = {"ratings": ["float32", ["batch", "n"]]} if serving.has_ratings else {}
-    return {
-        "format": FORMAT,
-        "p5": made["p5"],
-        "run": run.name,
-        "trained": made["created"],
-        "opset": OPSET,
-        "ir_version": IR_VERSION,
-        "id_kind": serving.items.kind,
-        **({"user_kind": serving.users.kind} if serving.users is not None else {}),
-        "padding": str(np.iinfo(np.int64).min) if serving.items.kind == "int64" else "",
-        "inputs": {**who, "k": ["int64", [1]]},
-        "outputs": {
-            "items": [serving.items.kind, ["batch", "k"]],
-            "scores": ["float32", ["batch", "k"]],
-            **columns,
-        },
-        "score_inputs": {**who, "candidates": [serving.items.kind, ["batch", "n"]]},
-        "score_outputs": {"scores": ["float32", ["batch", "n"]], **ratings},
-        "max_length": serving.max_length,
-        "n_items": len(serving.items),
-        "n_allowed": len(serving.allowed),
-        "n_users": None if serving.users is None else len(serving.users),
-        "exclude_seen": serving.options.exclude_seen,
-        "popular": serving.options.popular,
-        "quantize": serving.options.quantize,
-        "quantized": None if cost is None else cost.to_dict(),
-        "tolerance": EXACT if cost is None else QUANTIZED,
-        "examples": [str(one) for one in serving.items.decode(np.argsort(-serving.popularity, kind="stable")[:3])],
-        "user_examples": [] if serving.users is None else [str(one) for one in serving.users.ids[:3]],
-        "parity": {
-            "cases": parity.n_cases,
-            "largest_difference": parity.worst,
-            "users_measured": proof.n_users,
-            "network": {label: _number(value) for label, value in proof.network.items()},
-            "exported": {label: _number(value) for label, value in proof.exported.items()},
-        },
-        "metrics": metrics["test"],
-        "intervals": metrics["intervals"]["test"],
-        "protocol": metrics["protocol"],
-        "n_test_users": metrics["n_test_users"],
-        "model": {
-            "backbone": experiment.model.backbone.name,
-            "encoders": [one.name for one in experiment.model.encoders],
-            "width": experiment.model.width,
-            "parameters": metrics["n_parameters"],
-            "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in experiment.stages],
-        },
-        "data": _data(run, materials),
-        "plugins": {one.distribution: one.version for one in registry.plugins if one.fault is None},
-    }
-
-
-def _data(run: Run, materials: Materials) -> dict[str, Any]:
-    """What it was trained on, without a path of this machine."""
-    dataset = materials.target.dataset
-    hashes = {path.name: sha256(path) for path in sorted((run.data / "target").iterdir()) if path.is_file()}
-    return {
-        "loader": materials.experiment.data.name,
-        "users": len(dataset.users),
-        "items": len(dataset.catalogue),
-        "events": len(dataset.events.items),
-        "sha256": hashes,
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value

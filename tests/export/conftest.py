@@ -1,0 +1,118 @@
+"""A small catalogue with odd ids, a run on it, and its export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pandas as pd
+import pytest
+
+import p5core
+from p5core.experiment import Experiment, parse_experiment
+from p5core.pipeline import load_network, materials_of
+from p5core.plugins import Registry, load_plugins
+from p5export import export
+from p5export.export import Exported, export_run
+from p5export.serving import ExportOptions, serving_of
+from p5export.states import export_states
+
+IDS = ["é 1", "日本", "007", "7", "with space", " lead", "quote'\"", "tab\there", "😀", "a|b", "-1", "NULL"]
+MAX_LENGTH = 6
+
+
+def events(as_text: bool) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [(user, int(item)) for user in range(40) for item in rng.choice(12, 8, replace=False)]
+    frame = pd.DataFrame(rows, columns=["user", "item"])
+    frame["rating"] = rng.integers(1, 6, len(frame)).astype(float)
+    if as_text:
+        frame["item"] = [IDS[item] for item in frame["item"]]
+        frame["user"] = [f"user {user}" for user in frame["user"]]
+    else:
+        frame["item"] = frame["item"] * 2**58 - 3  # beyond what a double holds
+    return frame
+
+
+def items(as_text: bool) -> pd.DataFrame:
+    ids = IDS if as_text else [place * 2**58 - 3 for place in range(12)]
+    return pd.DataFrame(
+        {
+            "item": ids,
+            "title": [f"Title {place}" for place in range(12)],
+            "genre": ["a|b", "b", None] * 4,
+            "price": [1.5, None, 3.0] * 4,
+        }
+    )
+
+
+def experiment(
+    backbone: str | dict[str, Any],
+    encoders: list[dict[str, Any]],
+    task: str = "next_item",
+    as_text: bool = True,
+    combine: str = "sum",
+) -> Experiment:
+    chosen = {"name": backbone} if isinstance(backbone, str) else backbone
+    return parse_experiment(
+        {
+            "data": {"name": "dataframe", "interactions": events(as_text), "items": items(as_text)},
+            "prepare": {"min_user_events": 1},
+            "model": {
+                "width": 8,
+                "max_length": MAX_LENGTH,
+                "encoders": encoders,
+                "backbone": chosen,
+                "combine": combine,
+            },
+            "stages": [{"tasks": [{"name": task}], "epochs": 1}],
+            "evaluate": {"resamples": 10},
+        }
+    )
+
+
+ID = [{"name": "id"}]
+ALL = [*ID, {"name": "categories", "columns": ["genre"]}, {"name": "numbers", "columns": ["price"]}]
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    return load_plugins()
+
+
+@pytest.fixture(scope="session")
+def run(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5core.Run:
+    """A run with text ids, content and ratings."""
+    return p5core.run(experiment("gpt", ALL), tmp_path_factory.mktemp("runs"), "text", registry)
+
+
+@pytest.fixture(scope="session")
+def exported(run: p5core.Run, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return export_run(run, tmp_path_factory.mktemp("out") / "export", registry, say=lambda text: None)
+
+
+@pytest.fixture(scope="session")
+def experiment_of() -> Callable[..., Experiment]:
+    """Makes experiments on the small catalogue."""
+    return experiment
+
+
+@pytest.fixture(scope="session")
+def ids() -> list[str]:
+    """Twelve raw ids."""
+    return IDS
+
+
+@pytest.fixture
+def traced_once(monkeypatch: pytest.MonkeyPatch, _states: ir.Model) -> None:
+    """Exports of `run` share one trace of its network: it does not depend on their options, and takes seconds."""
+    monkeypatch.setattr(export, "export_states", lambda serving: _states)
+
+
+@pytest.fixture(scope="session")
+def _states(run: p5core.Run, registry: Registry) -> ir.Model:
+    materials = materials_of(run, registry)
+    network = load_network(run, materials, registry)
+    return export_states(serving_of(network, materials.target.dataset, MAX_LENGTH, ExportOptions()))

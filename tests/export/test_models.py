@@ -1,0 +1,90 @@
+"""Every kind of model becomes a file that answers as its network does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import p5core
+from p5core.experiment import Experiment
+from p5core.plugins import Registry
+from p5export.export import export_run
+from p5export.serving import ExportOptions
+
+Experiments = Callable[..., Experiment]
+
+ID = [{"name": "id"}]
+ALL = [*ID, {"name": "categories", "columns": ["genre"]}, {"name": "numbers", "columns": ["price"]}]
+
+
+def silent(text: str) -> None:
+    assert text
+
+
+BACKBONES = ["bert", "gpt", "gru", "lstm", "mf", "mlp"]
+
+
+def test_all_built_in_backbones_are_exported(registry: Registry) -> None:
+    assert sorted(registry.parts("backbone")) == BACKBONES
+
+
+@pytest.mark.parametrize(
+    ("backbone", "as_text"),
+    [("bert", True), ("gpt", False), ("gru", True), ("lstm", False), ("mf", True), ("mf", False), ("mlp", False)],
+)
+def test_every_backbone_answers_as_its_network(
+    backbone: str, as_text: bool, experiment_of: Experiments, registry: Registry, tmp_path: Path
+) -> None:
+    run = p5core.run(experiment_of(backbone, ALL, as_text=as_text), tmp_path, "one", registry)
+    made = export_run(run, tmp_path / "export", registry, ExportOptions(metadata=["title"]), silent)
+    assert made.about["parity"]["cases"] == 64
+    assert made.about["parity"]["exported"] == pytest.approx(made.about["parity"]["network"], abs=5e-5)
+    assert made.about["id_kind"] == ("string" if as_text else "int64")
+    assert set(made.about["inputs"]) == ({"user", "k"} if backbone == "mf" else {"history", "k"})
+
+
+@pytest.mark.parametrize(
+    ("encoders", "combine"),
+    [
+        (ID, "sum"),
+        ([{"name": "categories", "columns": ["genre"]}], "sum"),
+        ([{"name": "numbers", "columns": ["price"]}], "sum"),
+        (ALL, "gated"),
+    ],
+    ids=["id", "categories", "numbers", "gated"],
+)
+def test_every_combination_of_encoders_is_baked_in(
+    encoders: list[dict[str, Any]], combine: str, experiment_of: Experiments, registry: Registry, tmp_path: Path
+) -> None:
+    run = p5core.run(experiment_of("mlp", encoders, combine=combine), tmp_path, "one", registry)
+    assert export_run(run, tmp_path / "export", registry, say=silent).about["parity"]["largest_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_recurrent_networks_with_attention_keep_a_dynamic_length(
+    name: str, experiment_of: Experiments, registry: Registry, tmp_path: Path
+) -> None:
+    backbone = {"name": name, "attention": True, "n_layers": 2}
+    run = p5core.run(experiment_of(backbone, ID), tmp_path, "one", registry)
+    assert export_run(run, tmp_path / "export", registry, say=silent).about["parity"]["cases"] == 64
+
+
+@pytest.mark.parametrize("backbone", ["bert", "mf"])
+def test_ratings_come_out_in_rating_units(
+    ids: list[str], backbone: str, experiment_of: Experiments, registry: Registry, tmp_path: Path
+) -> None:
+    run = p5core.run(experiment_of(backbone, ALL, "rating"), tmp_path, "one", registry)
+    made = export_run(run, tmp_path / "export", registry, say=silent)
+    session = onnxruntime.InferenceSession(str(tmp_path / "export" / "score.onnx"))
+    who = {"user": ["user 1"]} if backbone == "mf" else {"history": [ids[:2]]}
+    who = {name: np.array(value, dtype=object) for name, value in who.items()}
+    candidates = np.array([[*ids[3:6], "unheard of"]], dtype=object)
+    ratings = session.run(["ratings"], {**who, "candidates": candidates})[0]
+    assert ratings.shape == (1, 4)
+    assert (abs(ratings - 3) < 2).all()
+    assert set(made.about["parity"]["exported"]) == {"mae", "rmse"}
