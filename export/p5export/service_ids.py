@@ -28,7 +28,7 @@ def to_json(raw: RawId) -> RawId:
 
 def shown(value: object) -> str:
     """A value of a request as the client wrote it, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()  # a lone surrogate
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
