@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,9 +62,13 @@ def score_file(
     DuckDB holds. Raises DataError for a file that cannot be used; `output` is replaced only when all went well.
     """
     _refuse_place(events, output)
+    if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", memory):
+        raise DataError(f"memory '{memory}' is no size such as 1GB.")
     try:
         with tempfile.TemporaryDirectory(prefix="p5-") as folder, Workspace.open(Path(folder), memory) as workspace:
             return _score(workspace, model, events, output, k, columns, report)
+    except duckdb.OutOfMemoryException:
+        raise DataError(f"{memory} of memory do not suffice for {events}. Give it more with --memory.") from None
     except duckdb.Error as error:
         raise DataError(f"{events} cannot be scored: {str(error).strip().splitlines()[0]}") from None
 

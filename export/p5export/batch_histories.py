@@ -34,6 +34,9 @@ GUESSES = {
 HISTORY = "history"
 """A list column of this name: one row is one history."""
 
+ROWS = 2048
+"""Rows that are held as Python objects; a row may be a long list."""
+
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst", ".txt.zst")
 PARQUET = (".parquet", ".pq")
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -158,8 +161,8 @@ def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str)
     n_rows = workspace.count("events")
     if not n_rows:
         raise DataError(f"{table.path} has no row with a user and an item. Check the columns '{user}' and '{item}'.")
-    reader = _stream(workspace, 'SELECT "user", "item" FROM events ORDER BY "user", "time", "row"')
-    events = ((one, other) for batch in reader for one, other in zip(*_lists(batch), strict=True))
+    query = 'SELECT "user", "item" FROM events ORDER BY "user", "time", "row"'
+    user_type, events = _stream(workspace, table.path, query)
 
     def histories() -> Iterator[History]:
         for one, group in groupby(events, itemgetter(0)):
@@ -167,7 +170,7 @@ def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str)
             yield History(one, history, len(history))
 
     dropped = sum(one.rows for one in staged.dropped)
-    return Histories(histories(), n_rows, dropped, reader.schema.field(0).type)
+    return Histories(histories(), n_rows, dropped, user_type)
 
 
 def _of_lists(workspace: Workspace, table: _Table, columns: Columns, kind: str) -> Histories:
@@ -182,10 +185,9 @@ def _of_lists(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
     )[0]
     _refuse_empty(table, n_rows)
     query = f'SELECT {who}, CAST("{HISTORY}" AS {target}) FROM {table.relation} {known}'
-    reader = _stream(workspace, query)
-    rows = ((one, items) for batch in reader for one, items in zip(*_lists(batch), strict=True))
+    user_type, rows = _stream(workspace, table.path, query)
     histories = (History(one, [item for item in items or () if item is not None], 1) for one, items in rows)
-    return Histories(histories, n_rows, n_all - n_rows, reader.schema.field(0).type)
+    return Histories(histories, n_rows, n_all - n_rows, user_type)
 
 
 def _of_users(workspace: Workspace, table: _Table, columns: Columns, kind: str) -> Histories:
@@ -196,11 +198,9 @@ def _of_users(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
         workspace, table.path, f"SELECT count(*), count({who}), count(DISTINCT {who}) FROM {table.relation}"
     )[0]
     _refuse_empty(table, n_rows)
-    reader = _stream(
-        workspace, f"SELECT DISTINCT {who} AS one FROM {table.relation} WHERE one IS NOT NULL ORDER BY one"
-    )
-    users = (one for batch in reader for one in batch.column(0).to_pylist())
-    return Histories((History(one, one, 1) for one in users), n_users, n_all - n_rows, reader.schema.field(0).type)
+    query = f"SELECT DISTINCT {who} FROM {table.relation} WHERE {who} IS NOT NULL ORDER BY 1"
+    user_type, users = _stream(workspace, table.path, query)
+    return Histories((History(one, one, 1) for (one,) in users), n_users, n_all - n_rows, user_type)
 
 
 def _refuse_empty(table: _Table, n_rows: int) -> None:
@@ -255,9 +255,15 @@ def _refuse_kind(table: _Table, column: str, found: str, kind: str, what: str = 
         )
 
 
-def _stream(workspace: Workspace, query: str) -> pa.RecordBatchReader:
-    return workspace.connection.sql(query).to_arrow_reader(100_000)
+def _stream(workspace: Workspace, path: Path, query: str) -> tuple[pa.DataType, Iterator[tuple[Any, ...]]]:
+    """Type of the first column, and the rows, to be read once; they raise DataError where the file is damaged."""
+    reader = workspace.connection.sql(query).to_arrow_reader(ROWS)
 
+    def rows() -> Iterator[tuple[Any, ...]]:
+        try:
+            for batch in reader:
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from None
 
-def _lists(batch: pa.RecordBatch) -> list[list[Any]]:
-    return [column.to_pylist() for column in batch.columns]
+    return reader.schema.field(0).type, rows()
