@@ -18,6 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/p5 demo
+	$(BIN)/p5 export runs/demo --column title
+	$(BIN)/p5 verify runs/demo/export
 
 lint: setup
 	$(BIN)/ruff check

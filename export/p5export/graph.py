@@ -49,6 +49,7 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     wanted = _input("k", ir.DataType.INT64, [1])
     k = ops("Min", wanted, len(serving.allowed))
     best, places = ops.several("TopK", 2, scores, k, axis=-1, largest=1, sorted=1)
+    best, places = _or_popular(ops, serving, context, k, best, places)
     places = ops("Where", ops("IsInf", best, detect_positive=0), len(serving.allowed), places)  # A is padding
     ids = serving.items.ids.to_numpy()[serving.allowed]
     padding: int | str = PAD_INT if serving.items.kind == "int64" else PAD_STRING
@@ -110,22 +111,19 @@ def _use_table(graph: ir.Graph, vectors: ItemVectors) -> None:
 
 
 def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVectors) -> tuple[list[ir.Value], _Context]:
-    """Keep the newest known items, in order, at the left of as few columns as they need."""
+    """Keep the newest known items, in order, in as few columns as they need."""
     history = _input("history", _id_type(serving.items), ["batch", "length"])
     codes = _codes(ops, history, serving.items)  # (B, L)
-    known = ops("GreaterOrEqual", codes, 0)
-    ones = ops("Cast", known, to=ir.DataType.INT64.value)
-    total = ops("ReduceSum", ones, 1, keepdims=1)  # (B, 1)
-    age = ops("Sub", total, ops("CumSum", ones, np.array(1)))  # (B, L), 0 for the newest known item
+    known = ops("Cast", ops("GreaterOrEqual", codes, 0), to=ir.DataType.INT64.value)
+    total = ops("ReduceSum", known, 1, keepdims=1)  # (B, 1)
     lengths = ops("Min", total, serving.max_length)  # (B, 1)
-    longest = ops("Concat", ops("Reshape", lengths, -1), 1, axis=0)  # at least one column, even for no history
-    width = ops("ReduceMax", longest, keepdims=1)  # (1,)
-    kept = ops("And", known, ops("Less", age, serving.max_length))
-    place = ops("Where", kept, ops("Sub", ops("Sub", lengths, 1), age), width)  # the last column takes the rest
-    shape = ops("Concat", ops("Shape", history, start=0, end=1), ops("Add", width, 1), axis=0)
-    blank = ops("Expand", np.array(0), shape)  # (B, T + 1)
-    filled = ops("ScatterElements", blank, place, ops("Max", codes, 0), axis=1)
-    items = ops("Slice", filled, 0, width, 1)  # (B, T)
+    width = ops("Max", ops("ReduceMax", lengths, 0, keepdims=0), 1)  # at least one column, even for no history
+    # The n-th known item stands in column n, less the number of old ones that are dropped; column 0 takes the rest.
+    nth = ops("Sub", ops("CumSum", known, np.array(1)), ops("Sub", total, lengths))
+    column = ops("Mul", ops("Max", nth, 0), known)
+    rows = ops("Max", codes, 0)
+    wide = ops("Pad", rows, np.array([0, 1, 0, 1]))  # (B, L + 2); padding may hold any code
+    items = ops("Slice", ops("ScatterElements", wide, column, rows, axis=1), 1, ops("Add", width, 1), 1)  # (B, T)
     _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
     return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None, vectors)
 
@@ -164,8 +162,18 @@ def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value
     vectors = context.vectors
     if len(serving.allowed) < len(serving.items):
         vectors = item_vectors(ops, serving.vectors[serving.allowed], serving.options.quantize)
-    popular = ops.constant(_fallback(serving)[serving.allowed][None], "popularity")
-    return ops("Where", context.empty, popular, vectors.scores(context.states))
+    return vectors.scores(context.states)
+
+
+def _or_popular(
+    ops: Ops, serving: Serving, context: _Context, k: ir.Value, best: ir.Value, places: ir.Value
+) -> tuple[ir.Value, ir.Value]:
+    """The best items, or the same popular ones for every row of which nothing is known."""
+    popular = _fallback(serving)[serving.allowed]
+    order = np.argsort(-popular, kind="stable")
+    scores = ops("Slice", ops.constant(popular[order], "popular_scores"), 0, k)
+    items = ops("Slice", ops.constant(order, "popular_items"), 0, k)
+    return ops("Where", context.empty, scores, best), ops("Where", context.empty, items, places)
 
 
 def _fallback(serving: Serving) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

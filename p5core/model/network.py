@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from p5core.data.batch import Batch
+from p5core.data.batch import NO_TARGET, Batch
 from p5core.model.heads import RatingHead
 from p5core.model.item_table import ItemTable
 from p5core.parts.backbone import Backbone
@@ -55,11 +55,14 @@ class Network(nn.Module):
 
     def states(self, batch: Batch) -> Tensor:
         """(B, T, D) states of a batch."""
-        if self.user_vectors is not None:
-            vectors = self.user_vectors(batch.users)[:, None, :].expand(-1, batch.items.shape[1], -1)  # (B, T, D)
-        else:
-            vectors = self._history_vectors(batch)
-        return cast(Tensor, self.backbone(self.dropout(vectors), batch.real))
+        return cast(Tensor, self.backbone(self.dropout(self._vectors(batch)), batch.real))
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        """(B, T, D) what the backbone reads."""
+        if self.user_vectors is None:
+            return self._history_vectors(batch)
+        vectors: Tensor = self.user_vectors(batch.users)[:, None, :]
+        return vectors.expand(-1, batch.items.shape[1], -1)
 
     def _history_vectors(self, batch: Batch) -> Tensor:
         shape = (*batch.items.shape, -1)
@@ -80,19 +83,16 @@ class Network(nn.Module):
         return self._last(users.clamp_min(0), items, lengths) * known[:, None]
 
     def _last(self, users: Tensor, items: Tensor, lengths: Tensor) -> Tensor:
-        nothing = torch.full_like(items, -1)
         if self.backbone.causal:
-            batch = Batch(users, items, lengths, nothing)
-            return self._at(self.states(batch), (lengths - 1).clamp_min(0))
+            batch = Batch(users, items, lengths, torch.full_like(items, NO_TARGET))
+            return self._state_at(batch, (lengths - 1).clamp_min(0))
         longer = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)  # (B, T + 1)
         masked = torch.arange(longer.shape[1], device=items.device) == lengths[:, None]
-        batch = Batch(users, longer, lengths + 1, torch.full_like(longer, -1), masked=masked)
-        return self._at(self.states(batch), lengths)
+        batch = Batch(users, longer, lengths + 1, torch.full_like(longer, NO_TARGET), masked=masked)
+        return self._state_at(batch, lengths)
 
-    @staticmethod
-    def _at(states: Tensor, places: Tensor) -> Tensor:
-        """(B, D) the states (B, T, D) at `places` (B,)."""
-        return states.gather(1, places[:, None, None].expand(-1, 1, states.shape[-1])).squeeze(1)
+    def _state_at(self, batch: Batch, places: Tensor) -> Tensor:
+        return self.backbone.state_at(self.dropout(self._vectors(batch)), batch.real, places)
 
     def ratings(self, states: Tensor, users: Tensor, items: Tensor) -> Tensor:
         """(N,) predicted ratings of `items` (N,) by `users` (N,) in `states` (N, D)."""

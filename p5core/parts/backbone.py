@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from p5core.parts.part import Part
 
-__all__ = ["Backbone"]
+__all__ = ["Backbone", "pick"]
 
 
 class Backbone(Part, nn.Module, ABC):
@@ -38,3 +38,15 @@ class Backbone(Part, nn.Module, ABC):
 
         States at padding are never read; they must be finite and must not change the states of real positions.
         """
+
+    def state_at(self, vectors: Tensor, real: Tensor, places: Tensor) -> Tensor:
+        """(B, D) the states at `places` (B,) alone, each the last real position of its row; else as `forward`.
+
+        Serving asks for these. Override it where one state costs less than all of them.
+        """
+        return pick(self(vectors, real), places)
+
+
+def pick(states: Tensor, places: Tensor) -> Tensor:
+    """(B, D) the states (B, T, D) at `places` (B,)."""
+    return states.gather(1, places[:, None, None].expand(-1, 1, states.shape[-1])).squeeze(1)

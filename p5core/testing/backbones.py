@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from p5core.parts.backbone import Backbone
+from p5core.parts.backbone import Backbone, pick
 from p5core.testing.tensors import assert_close, assert_finite, assert_gradients, copy_weights, seeded
 from p5core.testing.toys import build_network
 
@@ -56,6 +56,16 @@ def history_is_read(subject: Subject) -> None:
     vectors, real = _histories([4, 4], 4)
     differs = not torch.allclose(backbone(_changed(vectors, 0), real)[:, -1], backbone(vectors, real)[:, -1])
     assert differs, "The last state does not depend on the first item: the history is not read."
+
+
+def one_state_is_that_of_all(subject: Subject) -> None:
+    """`state_at` gives what `forward` gives at the last real position of each row."""
+    backbone = _build(subject)
+    vectors, real = _histories([MAX_LENGTH, 3, 1, 0], MAX_LENGTH)
+    places = (real.sum(dim=1) - 1).clamp_min(0)
+    wanted = pick(backbone(vectors, real), places)[:3]
+    assert_close(backbone.state_at(vectors, real, places)[:3], wanted, "state_at and forward disagree.")
+    assert_finite(backbone.state_at(vectors, real, places), "The state of an empty history")
 
 
 def padding_changes_nothing(subject: Subject) -> None:
@@ -158,6 +168,7 @@ CHECKS = seeded(
     states_have_the_shape_of_the_input,
     the_future_does_not_change_the_past,
     history_is_read,
+    one_state_is_that_of_all,
     padding_changes_nothing,
     each_history_stands_alone,
     every_parameter_gets_a_gradient,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from p5core.parts.backbone import Backbone
-from p5plugins.backbones.blocks import Transformer, TransformerConfig
+from p5plugins.backbones.blocks import Transformer, TransformerConfig, with_first
 
 __all__ = ["BERT"]
 
@@ -26,6 +25,8 @@ class BERT(Backbone):
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Compute states from the real positions."""
-        # The first place is always visible: attention over nothing would be 0 / 0 for an empty history.
-        first = torch.arange(real.shape[1], device=real.device) == 0
-        return cast("Tensor", self.transformer(vectors, real | first))
+        return cast("Tensor", self.transformer(vectors, with_first(real)))
+
+    def state_at(self, vectors: Tensor, real: Tensor, places: Tensor) -> Tensor:
+        """Compute one state a row."""
+        return self.transformer.state_at(vectors, with_first(real), places)

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor
 
 from p5core.parts.backbone import Backbone
-from p5plugins.backbones.blocks import Transformer, TransformerConfig
+from p5plugins.backbones.blocks import Transformer, TransformerConfig, with_first
 
 __all__ = ["GPT"]
 
@@ -26,3 +26,7 @@ class GPT(Backbone):
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Compute states; padding lies behind the real positions, so it needs no mask of its own."""
         return cast("Tensor", self.transformer(vectors))
+
+    def state_at(self, vectors: Tensor, real: Tensor, places: Tensor) -> Tensor:
+        """Compute one state a row."""
+        return self.transformer.state_at(vectors, with_first(real), places)
