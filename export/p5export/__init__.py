@@ -16,5 +16,7 @@ __all__ = ["p5_commands"]
 def p5_commands() -> list[click.Command]:
     """`p5 export` and what is done with what it makes."""
     from p5export.cli import export, verify
+    from p5export.cli_score import score
+    from p5export.cli_serve import serve
 
-    return [export, verify]
+    return [export, score, serve, verify]

@@ -92,7 +92,8 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    lines = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
     homes = packages_distributions()
     for name, path in modules().items():
         if name.startswith("p5core.testing"):

@@ -369,3 +369,25 @@ def test_validation_while_training_may_take_a_sample_of_users(registry: Registry
     assert shares
     assert all((share * 20) % 1 == pytest.approx(0) for share in shares)  # halves come from ties
     assert run.metrics()["n_test_users"] == 60
+
+
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        ("cpu", "bf16-mixed"),
+        pytest.param("cuda", "32-true", marks=pytest.mark.gpu),
+        pytest.param("cuda", "bf16-mixed", marks=pytest.mark.gpu),
+    ],
+)
+def test_other_devices_and_half_precision_learn_as_well(
+    device: str, precision: str, registry: Registry, tmp_path: Path
+) -> None:
+    here = p5core.run(small("stages.0.epochs=6"), tmp_path, "here", registry)
+    options = ["stages.0.epochs=6", f"device='{device}'", f"precision='{precision}'"]
+    there = p5core.run(small(*options), tmp_path, "there", registry)
+    label = "ndcg@10"
+    figures = [one.metrics()["test"]["model"][label] for one in (here, there)]
+    assert figures[0] == pytest.approx(figures[1], abs=0.1)
+    weights = load_file(there.weights)
+    assert all(one.dtype == torch.float32 for one in weights.values() if one.is_floating_point())
+    assert Recommender.load(there.path, registry).recommend([1], k=3)
