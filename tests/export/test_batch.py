@@ -47,12 +47,12 @@ def exported(folder: Path, backbone: str, task: str, id_kind: str) -> OnnxRecomm
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> OnnxRecommender:
-    return exported(tmp_path_factory.mktemp("texts"), "gpt", "next_item", "string")
+    return exported(tmp_path_factory.mktemp("texts"), "gru", "next_item", "string")
 
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> OnnxRecommender:
-    return exported(tmp_path_factory.mktemp("numbers"), "gru", "next_item", "int64")
+    return exported(tmp_path_factory.mktemp("numbers"), "mlp", "next_item", "int64")
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def synthetic(id_kind: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of histories with text ids."""
-    return exported(tmp_path_factory.mktemp("texts"), synthetic("string"), "gpt", "next_item")
+    return exported(tmp_path_factory.mktemp("texts"), synthetic("string"), "gru", "next_item")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
                                       "timestamp": range(300)}),
         "items": pd.DataFrame({"item": ids, "title": [f"Title {one}" for one in ids]}),
     }  # fmt: skip
-    return exported(tmp_path_factory.mktemp("numbers"), data, "gpt", "next_item")
+    return exported(tmp_path_factory.mktemp("numbers"), data, "mlp", "next_item")
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from p5core.errors import ExportError
+from p5export.artefact import Artefact
+from p5export.runtime import Recommended
+from p5export.service import build_app
 from p5export.service_batching import MicroBatcher
 from p5export.service_ids import to_json, to_raw
+from p5export.service_limits import Limits
+from p5export.service_model import RequestModel
 
 
 def batcher(seen: list[list[int]], coming: Sequence[int] = (0,), wait: float = 0.05) -> MicroBatcher[int, int]:
@@ -87,3 +94,46 @@ def test_ids_that_fit_a_double_are_numbers() -> None:
     for wrong in (2**63, "1_0", "١", " 1", "1.0", ""):
         with pytest.raises(ExportError, match="The ids of this model are 64-bit integers; got"):
             to_raw([wrong], "int64")
+
+
+class Moody(RequestModel):
+    """A model that sleeps over an item "slow" and breaks over an item "bad"."""
+
+    def __init__(self) -> None:
+        about = {"run": "moody", "p5": "1", "n_items": 3, "id_kind": "string", "inputs": {"history": []}}
+        self.artefact = Artefact(Path(), about)
+
+    def answer(self, jobs: Sequence[Any]) -> list[Any]:
+        asked = [one for job in jobs for one in job.who]
+        if "slow" in asked:
+            time.sleep(0.4)
+        if "bad" in asked:
+            raise RuntimeError("no such kernel")
+        return [[Recommended("a", 1.0)] for _ in jobs]
+
+
+def ask_moody(*histories: list[str], limits: Limits) -> list[httpx.Response]:
+    """Responses to requests that come at once."""
+
+    async def scenario() -> list[httpx.Response]:
+        app = build_app(Moody(), limits, ["localhost"])
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as client:
+            address = "http://localhost/recommend"
+            return await asyncio.gather(*(client.post(address, json={"history": one}) for one in histories))
+
+    return asyncio.run(scenario())
+
+
+def test_a_model_that_takes_too_long_is_told_to_the_client() -> None:
+    response, *_ = ask_moody(["slow"], limits=Limits(timeout=0.1))
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert response.json()["detail"] == "The model did not come to this request within 0.1 seconds. Try again."
+
+
+def test_a_request_that_breaks_the_model_breaks_no_other_and_tells_nothing() -> None:
+    good, bad, other = ask_moody(["a"], ["bad"], [], limits=Limits())
+    assert (good.status_code, bad.status_code, other.status_code) == (200, 500, 200)
+    assert good.json() == other.json() == {"items": [{"item": "a", "score": 1.0, "metadata": {}}]}
+    assert bad.text == "Internal Server Error"
