@@ -16,10 +16,14 @@ __all__ = ["serve"]
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of one call of the model; all cores otherwise.")
 @click.option("--allow-host", "names", multiple=True, help="Another name under which it is asked; repeatable.")
 @click.option("--max-k", type=click.IntRange(min=1), default=1000, show_default=True, help="Items of an answer.")
-@click.option("--max-history", type=click.IntRange(min=1), default=10_000, show_default=True, help="Its items.")
+@click.option(
+    "--max-history", type=click.IntRange(min=1), default=10_000, show_default=True, help="Items of a history."
+)
 @click.option("--max-candidates", type=click.IntRange(min=1), default=10_000, show_default=True, help="Items scored.")
 @click.option("--max-body", type=click.IntRange(min=1), default=2**20, show_default=True, help="Bytes of a request.")
-@click.option("--max-requests", type=click.IntRange(min=1), default=256, show_default=True, help="Taken at once.")
+@click.option(
+    "--max-requests", type=click.IntRange(min=1), default=256, show_default=True, help="Requests taken at once."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
