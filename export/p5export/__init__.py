@@ -15,8 +15,8 @@ __all__ = ["p5_commands"]
 @hookimpl
 def p5_commands() -> list[click.Command]:
     """`p5 export` and what is done with what it makes."""
-    from p5export.cli import export, verify
-    from p5export.cli_score import score
-    from p5export.cli_serve import serve
+    from p5export.cli.export import export, verify
+    from p5export.cli.score import score
+    from p5export.cli.serve import serve
 
     return [export, score, serve, verify]

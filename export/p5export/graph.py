@@ -53,11 +53,11 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     places = ops("Where", ops("IsInf", best, detect_positive=0), len(serving.allowed), places)  # A is padding
     ids = serving.items.ids.to_numpy()[serving.allowed]
     padding: int | str = PAD_INT if serving.items.kind == "int64" else PAD_STRING
-    outputs = [_named(ops, "items", ops("Gather", ops.constant(_table(ids, padding), "item_ids"), places))]
-    outputs.append(_named(ops, "scores", best))
+    outputs = [_named("items", ops("Gather", ops.constant(_table(ids, padding), "item_ids"), places))]
+    outputs.append(_named("scores", best))
     for column, texts in serving.metadata.items():
         table = _table(np.array(texts, dtype=object)[serving.allowed], "")
-        outputs.append(_named(ops, column, ops("Gather", ops.constant(table, f"item_{column}"), places)))
+        outputs.append(_named(column, ops("Gather", ops.constant(table, f"item_{column}"), places)))
     kinds = [_id_type(serving.items), ir.DataType.FLOAT, *[ir.DataType.STRING] * len(serving.metadata)]
     _close(ops, model, [*inputs, wanted], outputs, kinds, "k")
     return model
@@ -80,9 +80,9 @@ def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
     popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
     scores = ops("Where", context.empty, popular, affinity)
     scores = ops("Where", known, scores, np.array(-np.inf, dtype=np.float32))
-    outputs, kinds = [_named(ops, "scores", scores)], [ir.DataType.FLOAT]
+    outputs, kinds = [_named("scores", scores)], [ir.DataType.FLOAT]
     if serving.has_ratings:
-        outputs.append(_named(ops, "ratings", _ratings(ops, serving, context, affinity, rows, known)))
+        outputs.append(_named("ratings", _ratings(ops, serving, context, affinity, rows, known)))
         kinds.append(ir.DataType.FLOAT)
     _close(ops, model, [*inputs, candidates], outputs, kinds, "n")
     return model
@@ -239,11 +239,10 @@ def _input(name: str, kind: ir.DataType, shape: Sequence[str | int]) -> ir.Value
     return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(kind))
 
 
-def _named(ops: Ops, name: str, value: ir.Value) -> ir.Value:
+def _named(name: str, value: ir.Value) -> ir.Value:
     """The value under the name of an output."""
-    named = ops("Identity", value)
-    named.name = name
-    return named
+    value.name = name
+    return value
 
 
 def _feed(graph: ir.Graph, values: dict[str, ir.Value]) -> None:

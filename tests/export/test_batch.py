@@ -19,11 +19,11 @@ from p5core.cli import build
 from p5core.errors import DataError
 from p5core.experiment import parse_experiment
 from p5core.plugins import load_plugins
-from p5export import batch
 from p5export.artefact import zip_folder
-from p5export.batch import Counts, score_file
-from p5export.batch_histories import Columns
-from p5export.cli_score import score
+from p5export.batch import recommend as batch
+from p5export.batch.histories import Columns
+from p5export.batch.recommend import Counts, score_file
+from p5export.cli.score import score
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
 from p5export.serving import ExportOptions
@@ -359,7 +359,7 @@ def test_the_command_says_what_it_wrote(texts: OnnxRecommender, tmp_path: Path) 
     assert "Error: " in wrong.output
 
 
-@pytest.mark.parametrize("module", ["cli_score", "cli_serve"])
+@pytest.mark.parametrize("module", ["cli.score", "cli.serve"])
 def test_commands_are_light(module: str) -> None:
     code = f"import sys, p5export.{module}; print({{'onnxruntime', 'duckdb', 'fastapi', 'pandas', 'rich', 'numpy'}} & "
     done = subprocess.run(

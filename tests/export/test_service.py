@@ -26,14 +26,14 @@ from p5core.errors import ExportError
 from p5core.experiment import parse_experiment
 from p5core.plugins import load_plugins
 from p5export.artefact import zip_folder
-from p5export.cli_serve import serve
+from p5export.cli.serve import serve
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
 from p5export.serving import ExportOptions
 
 REGISTRY = load_plugins()
 P5 = "from p5core.cli import build; from p5core.plugins import Registry, load_plugins\n" \
-    "from p5export.cli_serve import serve\n" \
+    "from p5export.cli.serve import serve\n" \
     "group = build(load_plugins()); group.add_command(serve); group(prog_name='p5')"  # fmt: skip
 LARGE = [2**53 - 1, 2**53, 2**60 + 1, -(2**60) - 1]
 SMALL = list(range(1, 21))

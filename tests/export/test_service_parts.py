@@ -14,11 +14,11 @@ import pytest
 from p5core.errors import ExportError
 from p5export.artefact import Artefact
 from p5export.runtime import Recommended
-from p5export.service import build_app
-from p5export.service_batching import MicroBatcher
-from p5export.service_ids import to_json, to_raw
-from p5export.service_limits import Limits
-from p5export.service_model import RequestModel
+from p5export.service.app import build_app
+from p5export.service.batching import MicroBatcher
+from p5export.service.ids import to_json, to_raw
+from p5export.service.limits import Limits
+from p5export.service.model import RequestModel
 
 
 def batcher(seen: list[list[int]], coming: Sequence[int] = (0,), wait: float = 0.05) -> MicroBatcher[int, int]:

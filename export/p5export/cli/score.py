@@ -39,8 +39,8 @@ def score(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from p5export.artefact import opened
-    from p5export.batch import score_file
-    from p5export.batch_histories import Columns
+    from p5export.batch.histories import Columns
+    from p5export.batch.recommend import score_file
     from p5export.runtime import OnnxRecommender
 
     console = Console(stderr=True)

@@ -16,12 +16,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from p5core.errors import ExportError
 from p5export.artefact import Artefact
 from p5export.runtime import Recommended
-from p5export.service_batching import MicroBatcher
-from p5export.service_guard import BUSY, Guard, Load
-from p5export.service_ids import to_json, to_raw
-from p5export.service_limits import Limits
-from p5export.service_model import Answer, RecommendJob, RequestModel, Scored, ScoreJob
-from p5export.service_schema import (
+from p5export.service.batching import MicroBatcher
+from p5export.service.guard import BUSY, Guard, Load
+from p5export.service.ids import to_json, to_raw
+from p5export.service.limits import Limits
+from p5export.service.model import Answer, RecommendJob, RequestModel, Scored, ScoreJob
+from p5export.service.schema import (
     Health,
     Item,
     Problem,

@@ -50,8 +50,8 @@ def serve(
     password and no encryption: put a proxy that has both in front before others can reach it.
     """
     from p5export.artefact import opened
-    from p5export.service_limits import Limits
-    from p5export.service_server import require, run
+    from p5export.service.limits import Limits
+    from p5export.service.server import require, run
 
     require()
     limits = Limits(max_k, max_history, max_candidates, max_body, max_requests, timeout)

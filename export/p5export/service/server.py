@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from p5core.errors import ExportError
-from p5export.service_limits import Limits
+from p5export.service.limits import Limits
 
 __all__ = ["require", "run"]
 
@@ -45,8 +45,8 @@ def run(
     """
     import uvicorn
 
-    from p5export.service import build_app
-    from p5export.service_model import RecommendJob, RequestModel, ScoreJob
+    from p5export.service.app import build_app
+    from p5export.service.model import RecommendJob, RequestModel, ScoreJob
 
     with _stopped_by_sigterm(), _listening(host, port) as listener:
         model = RequestModel(folder, threads=threads)

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from p5export.service_limits import Limits
+from p5export.service.limits import Limits
 
 __all__ = ["BUSY", "Guard", "Load"]
 

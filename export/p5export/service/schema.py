@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from p5export.service_ids import shown
+from p5export.service.ids import shown
 
 __all__ = ["Health", "Item", "Problem", "RecommendAnswer", "RecommendRequest", "ScoreAnswer", "ScoreRequest"]
 

@@ -1,0 +1,3 @@
+"""Recommendations for files of histories."""
+
+__all__: list[str] = []

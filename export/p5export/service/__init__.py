@@ -1,0 +1,3 @@
+"""An export behind HTTP."""
+
+__all__: list[str] = []
