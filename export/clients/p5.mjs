@@ -1,0 +1,138 @@
+/**
+ * An exported P5 model in JavaScript, the same with onnxruntime-node and onnxruntime-web.
+ *
+ * Ids are text, or BigInt where the catalogue has integer ids (numbers are taken as well, as far as they are exact).
+ */
+
+const PAD_INT = -(2n ** 63n);
+
+/** What fills unused places of a history and of an answer. */
+const paddingOf = (kind) => (kind === "int64" ? PAD_INT : "");
+
+/** A tensor of raw ids. */
+function idTensor(ort, kind, ids, shape) {
+  const data = kind === "int64" ? BigInt64Array.from(ids, BigInt) : ids.map(String);
+  return new ort.Tensor(kind, data, shape);
+}
+
+export class Recommender {
+  #ort;
+  #open;
+  #sessions = new Map();
+
+  /**
+   * @param ort the module onnxruntime-node or onnxruntime-web
+   * @param about the content of p5.json
+   * @param open (file name) => Promise of an InferenceSession
+   */
+  constructor(ort, about, open) {
+    this.#ort = ort;
+    this.#open = open;
+    this.about = about;
+  }
+
+  /** The k best items for a history of ids, oldest first (or a user): [{item, score, ...columns}]. */
+  async recommend(who, k = 10) {
+    return (await this.recommendBatch([who], k))[0];
+  }
+
+  /** `recommend` for several histories or users in one call. */
+  async recommendBatch(many, k = 10) {
+    if (many.length === 0) return [];
+    const session = await this.session("model.onnx");
+    const wanted = new this.#ort.Tensor("int64", BigInt64Array.from([BigInt(k)]), [1]);
+    const found = await session.run({ ...this.#who(many), k: wanted });
+    const columns = Object.keys(this.about.outputs).filter((name) => !["items", "scores"].includes(name));
+    const width = found.items.dims[1];
+    const padding = paddingOf(this.about.id_kind);
+    return many.map((_, row) =>
+      Array.from({ length: width }, (_, place) => row * width + place)
+        .filter((place) => found.items.data[place] !== padding)
+        .map((place) => ({
+          item: found.items.data[place],
+          score: found.scores.data[place],
+          ...Object.fromEntries(columns.map((name) => [name, found[name].data[place]])),
+        })),
+    );
+  }
+
+  /** Scores of candidate items, -Infinity for unknown ones, and `ratings` where the model predicts any. */
+  async score(who, candidates) {
+    const session = await this.session("score.onnx");
+    const wanted = idTensor(this.#ort, this.about.id_kind, candidates, [1, candidates.length]);
+    const found = await session.run({ ...this.#who([who]), candidates: wanted });
+    return Object.fromEntries(Object.keys(found).map((name) => [name, Array.from(found[name].data)]));
+  }
+
+  /** A session, opened when it is first used. */
+  session(name) {
+    if (!this.#sessions.has(name)) this.#sessions.set(name, this.#open(name));
+    return this.#sessions.get(name);
+  }
+
+  /** The input `history`, padded to the longest, or `user`. */
+  #who(many) {
+    if (this.about.inputs.user) return { user: idTensor(this.#ort, this.about.user_kind, many, [many.length]) };
+    const kind = this.about.id_kind;
+    const length = Math.max(...many.map((history) => history.length));
+    const padded = many.flatMap((history) => [...history, ...Array(length - history.length).fill(paddingOf(kind))]);
+    return { history: idTensor(this.#ort, kind, padded, [many.length, length]) };
+  }
+}
+
+/** Run every case of golden.json; returns {cases, worst} or throws with the first difference. */
+export async function verify(ort, recommender, golden) {
+  let cases = 0;
+  let worst = 0;
+  for (const [file, listed] of Object.entries(golden)) {
+    const session = await recommender.session(file);
+    for (const [number, one] of listed.entries()) {
+      const found = await session.run(tensorsOf(ort, one.inputs, recommender.about, file));
+      worst = Math.max(worst, compare(`${file}, case ${number}`, found, one.outputs, recommender.about.tolerance));
+      cases += 1;
+    }
+  }
+  if (cases === 0) throw new Error("golden.json holds no cases.");
+  return { cases, worst };
+}
+
+function tensorsOf(ort, inputs, about, file) {
+  const signature = file === "model.onnx" ? about.inputs : about.score_inputs;
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => [
+      name,
+      idTensor(ort, signature[name][0], value.flat(), name === "user" || name === "k" ? [value.length] : shapeOf(value)),
+    ]),
+  );
+}
+
+const shapeOf = (rows) => [rows.length, rows[0].length];
+
+const isClose = (one, other, { relative, absolute }) =>
+  one === other || Math.abs(one - other) <= absolute + relative * Math.abs(other);
+
+/** Largest difference of two scores; items may change places only where scores are equal. */
+function compare(where, found, wanted, tolerance) {
+  const [, width] = shapeOf(wanted.scores);
+  const scores = wanted.scores.flat().map((one) => one ?? -Infinity);
+  const isTied = (place) =>
+    place % width === width - 1 ||
+    isClose(scores[place], scores[place + 1], tolerance) ||
+    (place % width > 0 && isClose(scores[place], scores[place - 1], tolerance));
+  let worst = 0;
+  for (const [name, rows] of Object.entries(wanted)) {
+    const data = found[name].data;
+    if (data.length !== rows.flat().length) throw new Error(`${where}: ${name} has ${data.length} values.`);
+    rows.flat().forEach((value, place) => {
+      const given = data[place];
+      if (name === "scores" || name === "ratings") {
+        const other = value ?? -Infinity;
+        if (!isClose(given, other, tolerance)) throw new Error(`${where}: ${name}[${place}] is ${given}, was ${other}.`);
+        if (Number.isFinite(other)) worst = Math.max(worst, Math.abs(given - other));
+      } else if (String(given) !== value && !isTied(place)) {
+        throw new Error(`${where}: ${name}[${place}] is ${given}, was ${value}.`);
+      }
+    });
+  }
+  return worst;
+}
