@@ -1,7 +1,8 @@
 /**
  * An exported P5 model in JavaScript, the same with onnxruntime-node and onnxruntime-web.
  *
- * Ids are text, or BigInt where the catalogue has integer ids (numbers are taken as well, as far as they are exact).
+ * Ids are text, or BigInt where the catalogue has integer ids; numbers and decimal text are taken as well. What cannot be
+ * such an id is a TypeError, as is a list where the model takes a user.
  */
 
 const PAD_INT = -(2n ** 63n);
@@ -11,8 +12,18 @@ const paddingOf = (kind) => (kind === "int64" ? PAD_INT : "");
 
 /** A tensor of raw ids. */
 function idTensor(ort, kind, ids, shape) {
-  const data = kind === "int64" ? BigInt64Array.from(ids, BigInt) : ids.map(String);
+  const data = kind === "int64" ? BigInt64Array.from(ids, whole) : ids.map(String);
   return new ort.Tensor(kind, data, shape);
+}
+
+/** An id as BigInt: a BigInt64Array would wrap a larger one into the id of another item. */
+function whole(id) {
+  const isWhole = typeof id === "bigint" || Number.isSafeInteger(id) || (typeof id === "string" && /^-?\d+$/.test(id));
+  const value = isWhole ? BigInt(id) : null;
+  if (value === null || BigInt.asIntN(64, value) !== value) {
+    throw new TypeError(`The ids of this model are 64-bit integers; got ${String(id)}.`);
+  }
+  return value;
 }
 
 export class Recommender {
@@ -39,6 +50,7 @@ export class Recommender {
   /** `recommend` for several histories or users in one call. */
   async recommendBatch(many, k = 10) {
     if (many.length === 0) return [];
+    if (!Number.isSafeInteger(k) || k < 0) throw new RangeError(`k is ${k}; ask for 0 items or more.`);
     const session = await this.session("model.onnx");
     const wanted = new this.#ort.Tensor("int64", BigInt64Array.from([BigInt(k)]), [1]);
     const found = await session.run({ ...this.#who(many), k: wanted });
@@ -49,9 +61,9 @@ export class Recommender {
       Array.from({ length: width }, (_, place) => row * width + place)
         .filter((place) => found.items.data[place] !== padding)
         .map((place) => ({
+          ...Object.fromEntries(columns.map((name) => [name, found[name].data[place]])),
           item: found.items.data[place],
           score: found.scores.data[place],
-          ...Object.fromEntries(columns.map((name) => [name, found[name].data[place]])),
         })),
     );
   }
@@ -72,7 +84,12 @@ export class Recommender {
 
   /** The input `history`, padded to the longest, or `user`. */
   #who(many) {
-    if (this.about.inputs.user) return { user: idTensor(this.#ort, this.about.user_kind, many, [many.length]) };
+    if (this.about.inputs.user) {
+      if (many.some(Array.isArray)) throw new TypeError("This model reads no history. Give a user instead of a list.");
+      return { user: idTensor(this.#ort, this.about.user_kind, many, [many.length]) };
+    }
+    const wrong = many.find((history) => !Array.isArray(history));
+    if (wrong !== undefined) throw new TypeError(`A history is a list of item ids, oldest first; got ${wrong}.`);
     const kind = this.about.id_kind;
     const length = Math.max(...many.map((history) => history.length));
     const padded = many.flatMap((history) => [...history, ...Array(length - history.length).fill(paddingOf(kind))]);
@@ -108,8 +125,9 @@ function tensorsOf(ort, inputs, about, file) {
 
 const shapeOf = (rows) => [rows.length, rows[0].length];
 
+/** Infinities are close to themselves alone. */
 const isClose = (one, other, { relative, absolute }) =>
-  one === other || Math.abs(one - other) <= absolute + relative * Math.abs(other);
+  one === other || (Number.isFinite(other) && Math.abs(one - other) <= absolute + relative * Math.abs(other));
 
 /** Largest difference of two scores; items may change places only where scores are equal. */
 function compare(where, found, wanted, tolerance) {
@@ -121,8 +139,8 @@ function compare(where, found, wanted, tolerance) {
     (place % width > 0 && isClose(scores[place], scores[place - 1], tolerance));
   let worst = 0;
   for (const [name, rows] of Object.entries(wanted)) {
-    const data = found[name].data;
-    if (data.length !== rows.flat().length) throw new Error(`${where}: ${name} has ${data.length} values.`);
+    const { data, dims } = found[name];
+    if (`${dims}` !== `${shapeOf(rows)}`) throw new Error(`${where}: ${name} has shape ${dims}, had ${shapeOf(rows)}.`);
     rows.flat().forEach((value, place) => {
       const given = data[place];
       if (name === "scores" || name === "ratings") {

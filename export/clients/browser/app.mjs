@@ -29,7 +29,9 @@ function element(kind, text, attributes = {}) {
 
 function button(text, label, act) {
   const made = element("button", text, { type: "button", "aria-label": label });
-  made.addEventListener("click", act);
+  made.addEventListener("click", (event) => {
+    if (event.detail < 2) act(); // the second of a double click would hit what has taken its place
+  });
   return made;
 }
 
@@ -40,6 +42,7 @@ function search() {
   const fits = state.items.filter((one) => !liked.has(one.item) && one.plain.includes(wanted));
   state.matches = wanted ? fits.slice(0, N_MATCHES) : [];
   state.active = state.matches.length ? 0 : -1;
+  at("note").textContent = wanted && !fits.length ? "Nothing else has such a title." : "";
   showMatches();
 }
 
@@ -69,33 +72,45 @@ function closeMatches() {
 }
 
 function press(event) {
+  if (event.isComposing) return; // Enter and arrows belong to an input method
   const n = state.matches.length;
   if (event.key === "Escape") closeMatches();
   else if (event.key === "Enter" && state.active >= 0) like(state.matches[state.active]);
   else if (event.key === "ArrowDown" && n) state.active = (state.active + 1) % n;
+  else if (event.key === "ArrowDown") search(); // opens the list again
   else if (event.key === "ArrowUp" && n) state.active = (state.active + n - 1) % n;
   else return;
   event.preventDefault();
   showMatches();
 }
 
-async function like(one) {
+function like(one) {
+  if (state.liked.some((other) => other.item === one.item)) return; // a second click before the answer
   state.liked = [...state.liked, one];
   at("search").value = "";
-  closeMatches();
-  await show();
+  search();
+  show().catch(fail);
 }
 
-async function unlike(one) {
+function unlike(one) {
   state.liked = state.liked.filter((other) => other !== one);
-  await show();
-  at("search").focus();
+  show().catch(fail);
+}
+
+/** Replace the rows of a list; a focus on one of its buttons goes to the button that takes its place. */
+function fill(list, rows) {
+  const place = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+  list.replaceChildren(...rows);
+  if (place < 0) return;
+  const buttons = list.querySelectorAll("button");
+  (buttons[Math.min(place, buttons.length - 1)] ?? at("search")).focus();
 }
 
 /** Show what is liked and what the model makes of it. */
 async function show() {
-  at("liked").replaceChildren(
-    ...state.liked.map((one) => {
+  fill(
+    at("liked"),
+    state.liked.map((one) => {
       const row = document.createElement("li");
       row.append(button(titleOf(one), `Remove ${titleOf(one)}`, () => unlike(one)));
       return row;
@@ -107,28 +122,40 @@ async function show() {
   const found = await state.model.recommend(asked.map((one) => one.item), N_FOUND);
   if (asked !== state.liked) return; // there is a newer question
   const took = Math.max(1, Math.round(performance.now() - began));
-  at("found").replaceChildren(
-    ...found.map((one) => {
+  fill(
+    at("found"),
+    found.map((one) => {
       const row = element("li", "");
       row.append(element("span", titleOf(one)), button("I like it", `I like ${titleOf(one)}`, () => like(one)));
       return row;
     }),
   );
-  const what = asked.length ? `From ${asked.length} item${asked.length > 1 ? "s" : ""} you like` : "Popular items";
-  at("status").textContent = `${what}, in ${took} ms on this device.`;
+  at("status").textContent = found.length ? `${sourceOf(asked)}, in ${took} ms on this device.` : emptyOf(asked);
+}
+
+const sourceOf = (asked) =>
+  asked.length ? `From ${asked.length} item${asked.length > 1 ? "s" : ""} you like` : "Popular items";
+const emptyOf = (asked) => (asked.length ? "There is nothing left to recommend." : "Pick something you like first.");
+
+/** Every item that may be recommended: popular first, or in alphabetical order where the model has no such answer. */
+async function catalogue({ n_items: n, popular, examples }) {
+  if (popular) return state.model.recommend([], n);
+  const lists = await state.model.recommendBatch(examples.map((id) => [id]), n); // each list lacks its own history
+  const items = new Map(lists.flat().map((one) => [one.item, one]));
+  return [...items.values()].sort((one, other) => titleOf(one).localeCompare(titleOf(other)));
 }
 
 async function start() {
   const about = await read("p5.json");
+  if (about.inputs.user) throw new Error("it knows users and reads no history; export a model that does.");
   state.model = new Recommender(ort, about, (name) => ort.InferenceSession.create(`model/${name}`));
-  const everything = await state.model.recommend([], about.n_items); // popular first, which is the order of matches
-  state.items = everything.map((one) => ({ ...one, plain: plain(titleOf(one)) }));
+  state.items = (await catalogue(about)).map((one) => ({ ...one, plain: plain(titleOf(one)) }));
   at("about").textContent = `${about.run}: ${state.items.length.toLocaleString()} items, P5 ${about.p5}.`;
   at("search").addEventListener("input", search);
   at("search").addEventListener("keydown", press);
   at("search").addEventListener("blur", closeMatches);
-  at("search").disabled = false;
   await show();
+  at("search").disabled = false;
   if (new URLSearchParams(location.search).has("verify")) await report(state.model);
 }
 
@@ -139,7 +166,9 @@ async function report(model) {
   at("about").textContent += ` ${cases} golden cases agree (largest difference ${worst.toExponential(1)}).`;
 }
 
-start().catch((error) => {
+function fail(error) {
   document.body.dataset.failed = error.message;
   at("status").textContent = `The model cannot be used: ${error.message}`;
-});
+}
+
+start().catch(fail);

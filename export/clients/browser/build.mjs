@@ -6,7 +6,7 @@
  *     python3 -m http.server --bind 127.0.0.1 --directory site
  */
 
-import { cp, mkdir, rm } from "node:fs/promises";
+import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -19,6 +19,14 @@ const [source, site] = process.argv.slice(2);
 if (!source || !site) {
   console.error("Usage: node build.mjs EXPORT SITE");
   process.exit(2);
+}
+const { inputs, files } = JSON.parse(await readFile(join(source, "p5.json"), "utf8"));
+const obstacle =
+  (inputs.user && "the model knows users and reads no history") ||
+  (files["model.onnx.data"] && "the model is too large for a browser");
+if (obstacle) {
+  console.error(`${source} cannot be a page: ${obstacle}.`);
+  process.exit(1);
 }
 await rm(join(site, "model"), { recursive: true, force: true });
 for (const folder of ["model", "ort"]) await mkdir(join(site, folder), { recursive: true });

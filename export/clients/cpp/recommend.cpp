@@ -10,7 +10,10 @@
 
 #include <onnxruntime_cxx_api.h>
 
+#include <cstdint>
 #include <iostream>
+#include <string>
+#include <utility>
 #include <vector>
 
 int main(int argc, char** argv) {
