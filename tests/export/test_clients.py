@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,6 +38,16 @@ def tool(*names: str) -> str:
         reason = f"{' or '.join(names)} is not installed"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     return str(found)
+
+
+def test_a_missing_tool_skips_and_fails_where_nothing_may_be_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "no-such-tool or no-other is not installed"
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=reason):
+        tool("no-such-tool", "no-other")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=reason):
+        tool("no-such-tool", "no-other")
 
 
 def run(*command: object, cwd: Path) -> str:
@@ -74,25 +85,69 @@ def numbers(experiment_of: Any, registry: Registry, tmp_path_factory: pytest.Tem
     return export_run(made, folder / "export", registry, say=lambda text: None).folder
 
 
+@pytest.fixture(scope="module")
+def whole(experiment_of: Any, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of a model of histories with such item ids and titles, that answers an empty history with nothing."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = p5core.run(experiment_of("gpt", [{"name": "id"}], as_text=False), folder, "run", registry)
+    options = ExportOptions(metadata=["title"], popular=False)
+    return export_run(made, folder / "export", registry, options, lambda text: None).folder
+
+
+def node_says(node: Path, folder: Path, expression: str) -> Any:
+    """What an expression of the client `model` gives, or the message of its error."""
+    code = f"""
+        import {{ open }} from "./open.mjs";
+        const model = await open({json.dumps(str(folder))});
+        const found = await (async () => {expression})().catch((error) => error.message);
+        const plain = (_, value) => typeof value === "bigint" || value === -Infinity ? String(value) : value;
+        console.log(JSON.stringify(found, plain));
+    """
+    return json.loads(run(tool("node"), "--input-type=module", "-e", code, cwd=node))
+
+
 def node_answers(node: Path, folder: Path, *arguments: str) -> list[dict[str, Any]]:
     return list(json.loads(run(tool("node"), "recommend.mjs", folder, *arguments, cwd=node)))
 
 
-def test_node_gives_the_golden_answers(node: Path, texts: Path, numbers: Path) -> None:
-    for folder in (texts, numbers):
+def test_node_gives_the_golden_answers(node: Path, texts: Path, numbers: Path, whole: Path) -> None:
+    for folder in (texts, numbers, whole):
         assert "24 golden cases give the same answers" in run(tool("node"), "verify.mjs", folder, cwd=node)
 
 
-def test_node_notices_a_wrong_answer(node: Path, texts: Path, tmp_path: Path) -> None:
+def wrong_score(case: dict[str, Any]) -> str:
+    case["outputs"]["scores"][0][0] += 0.01
+    return r"scores\[0\] is"
+
+
+def wrong_infinity(case: dict[str, Any]) -> str:
+    case["outputs"]["scores"][0][0] = None
+    return r"scores\[0\] is .*, was -Infinity"
+
+
+def wrong_item(case: dict[str, Any]) -> str:
+    case["outputs"]["items"][0][0] = "another"
+    return r"items\[0\] is .*, was another"
+
+
+def wrong_shape(case: dict[str, Any]) -> str:
+    case["outputs"]["scores"][0].pop()
+    return "scores has shape"
+
+
+@pytest.mark.parametrize("change", [wrong_score, wrong_infinity, wrong_item, wrong_shape])
+def test_node_notices_a_wrong_answer(
+    node: Path, texts: Path, tmp_path: Path, change: Callable[[dict[str, Any]], str]
+) -> None:
     folder = shutil.copytree(texts, tmp_path / "copy")
     golden = json.loads((folder / "golden.json").read_text())
-    golden["model.onnx"][2]["outputs"]["scores"][0][0] += 0.01
+    message = change(golden["model.onnx"][2])
     (folder / "golden.json").write_text(json.dumps(golden))
     done = subprocess.run(
         [tool("node"), "verify.mjs", str(folder)], cwd=node, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "model.onnx, case 2: scores[0] is" in done.stderr
+    assert re.search(f"model.onnx, case 2: {message}", done.stderr)
 
 
 def test_node_answers_as_python(node: Path, texts: Path, numbers: Path, ids: list[str]) -> None:
@@ -107,6 +162,51 @@ def test_node_answers_as_python(node: Path, texts: Path, numbers: Path, ids: lis
     assert [int(one["item"]) for one in node_answers(node, numbers, "7", "--k", "4")] == [one.item for one in wanted]
 
 
+def test_node_scores_as_python(node: Path, texts: Path, numbers: Path, ids: list[str]) -> None:
+    candidates = [ids[1], ids[8], "unheard of"]
+    found = node_says(node, texts, f"model.score({json.dumps(ids[:2])}, {json.dumps(candidates)})")["scores"]
+    wanted = OnnxRecommender(texts).score(ids[:2], candidates)
+    assert [float(one) for one in found] == pytest.approx(wanted.tolist(), rel=1e-4, abs=1e-5)
+    assert found[2] == "-Infinity"
+    item = 5 * 2**58 - 3
+    found = node_says(node, numbers, f"model.score(7, [{item}n, 1])")
+    python = OnnxRecommender(numbers)
+    assert float(found["scores"][0]) == pytest.approx(float(python.score(7, [item])[0]), rel=1e-4, abs=1e-5)
+    assert found["ratings"] == pytest.approx(python.ratings(7, [item, 1]).tolist(), rel=1e-4, abs=1e-5)
+
+
+def test_node_recommends_for_several_as_python(node: Path, whole: Path) -> None:
+    many = [[5 * 2**58 - 3, 2**58 - 3], [], [1, 2**58 - 3]]
+    histories = json.dumps([[str(one) for one in history] for history in many])
+    found = node_says(node, whole, f"model.recommendBatch({histories}, 3)")
+    wanted = OnnxRecommender(whole).recommend_batch(many, 3)
+    assert [len(one) for one in found] == [3, 0, 3]
+    assert [[int(one["item"]) for one in row] for row in found] == [[one.item for one in row] for row in wanted]
+    assert node_says(node, whole, "model.recommendBatch([], 3)") == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("model.recommend([2n ** 64n + 5n])", "The ids of this model are 64-bit integers; got 18446744073709551621."),
+        ("model.recommend([2 ** 53])", "The ids of this model are 64-bit integers; got 9007199254740992."),
+        ("model.recommend([1.5])", "The ids of this model are 64-bit integers; got 1.5."),
+        ("model.recommend([''])", "The ids of this model are 64-bit integers; got ."),
+        ("model.score([], ['x'])", "The ids of this model are 64-bit integers; got x."),
+        ("model.recommend('50')", "A history is a list of item ids, oldest first; got 50."),
+        ("model.recommend([], -1)", "k is -1; ask for 0 items or more."),
+    ],
+)
+def test_node_refuses_what_the_model_would_misread(node: Path, whole: Path, expression: str, message: str) -> None:
+    assert node_says(node, whole, expression) == message
+
+
+def test_node_refuses_a_history_for_a_model_of_users(node: Path, numbers: Path) -> None:
+    assert node_says(node, numbers, "model.recommend([1])") == (
+        "This model reads no history. Give a user instead of a list."
+    )
+
+
 def test_the_three_lines_for_node_work_as_they_are_printed(node: Path, texts: Path, numbers: Path) -> None:
     for folder in (texts, numbers):
         call = node_call(json.loads((folder / "p5.json").read_text()), str(folder / "model.onnx"))
@@ -116,16 +216,21 @@ def test_the_three_lines_for_node_work_as_they_are_printed(node: Path, texts: Pa
 
 
 @pytest.fixture(scope="module")
-def site(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the page, served as files."""
-    browser = installed("browser", tmp_path_factory)
-    run(tool("node"), "build.mjs", texts, browser / "site", cwd=browser)
+def browser_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return installed("browser", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def site(browser_client: Path, texts: Path, whole: Path) -> Iterator[str]:
+    """Address of two pages, `texts/` and `whole/`, served as files."""
+    for name, folder in (("texts", texts), ("whole", whole)):
+        run(tool("node"), "build.mjs", folder, browser_client / "site" / name, cwd=browser_client)
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(browser / "site")))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(browser_client / "site")))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -133,7 +238,7 @@ def site(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 class Visit:
-    """The page in a browser, with everything it says and asks for."""
+    """A page in a browser, with everything it says and asks for."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -143,34 +248,53 @@ class Visit:
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url))
 
+    def open(self, address: str) -> None:
+        """Wait for what `?verify` gives."""
+        self.page.goto(f"{address}?verify")
+        self.page.wait_for_selector("body[data-verified], body[data-failed]", timeout=60_000)
+
     def titles(self, place: str) -> list[str]:
         return [one.split("\n")[0].removesuffix(" ×") for one in self.page.locator(f"#{place} li").all_inner_texts()]
 
+    def named(self, role: str, name: str) -> Any:
+        """The one element that assistive technology knows by this role and name."""
+        return self.page.get_by_role(role, name=name, exact=True)
+
+    def focused(self) -> str:
+        return str(self.page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.id"))
+
 
 @pytest.fixture(scope="module")
-def visit() -> Iterator[Visit]:
+def browser() -> Iterator[Any]:
     path = tool(*CHROMIUM)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield Visit(browser.new_page(viewport={"width": 390, "height": 800}))
-        browser.close()
+        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """A narrow page, as on a phone."""
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    yield Visit(context.new_page())
+    context.close()
 
 
 def test_the_page_gives_the_golden_answers_and_recommends_without_sending_anything(
     visit: Visit, site: str, texts: Path, ids: list[str]
 ) -> None:
     page, python = visit.page, OnnxRecommender(texts)
-    page.goto(f"{site}?verify")
-    page.wait_for_selector("body[data-verified], body[data-failed]", timeout=60_000)
+    visit.open(f"{site}texts/")
     assert page.get_attribute("body", "data-failed") is None
     assert page.get_attribute("body", "data-verified") == "24"
     assert visit.titles("found") == [one.metadata["title"] for one in python.recommend([], 10)]
     loaded = len(visit.asked)
 
-    page.fill("#search", "title 1")  # Title 1, Title 10, Title 11, in order of popularity
-    matches = page.locator("#matches li").all_inner_texts()
+    visit.named("combobox", "Find something you like").fill("tïtle 1")  # Title 1, Title 10, Title 11 by popularity
+    matches = page.get_by_role("option").all_inner_texts()
     assert sorted(matches) == ["Title 1", "Title 10", "Title 11"]
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
@@ -179,13 +303,13 @@ def test_the_page_gives_the_golden_answers_and_recommends_without_sending_anythi
     assert visit.titles("found") == [one.metadata["title"] for one in python.recommend([first], 10)]
 
     second = visit.titles("found")[0]
-    page.click("#found button >> nth=0")
+    visit.named("button", f"I like {second}").dblclick()  # the second click would hit the next item
     page.wait_for_selector("text=From 2 items you like")
     history = [first, ids[int(second.split()[1])]]
     assert visit.titles("liked") == [matches[1], second]
     assert visit.titles("found") == [one.metadata["title"] for one in python.recommend(history, 10)]
 
-    page.click(f"button[aria-label='Remove {second}']")
+    visit.named("button", f"Remove {second}").click()
     page.wait_for_selector("text=From 1 item you like")
     assert visit.titles("liked") == [matches[1]]
 
@@ -193,3 +317,72 @@ def test_the_page_gives_the_golden_answers_and_recommends_without_sending_anythi
     assert all(url.startswith(site) for url in visit.asked)
     assert visit.said == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_page_works_from_the_keyboard_with_whole_ids_and_without_popular_items(
+    visit: Visit, site: str, whole: Path
+) -> None:
+    page, python = visit.page, OnnxRecommender(whole)
+    visit.open(f"{site}whole/")
+    assert page.get_attribute("body", "data-verified") == "24"
+    assert page.inner_text("#status") == "Pick something you like first."
+    field = visit.named("combobox", "Find something you like")
+    field.focus()
+    page.keyboard.type("nothing like that")
+    assert page.inner_text("#note") == "Nothing else has such a title."
+    field.fill("title")
+    assert page.get_by_role("option").count() == 8
+    page.keyboard.press("Escape")
+    assert page.get_by_role("option").count() == 0
+    field.fill("title 11")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=From 1 item you like")
+    assert visit.focused() == "search"
+    history = [11 * 2**58 - 3]
+    wanted = [one.metadata["title"] for one in python.recommend(history, 10)]
+    assert visit.titles("found") == wanted
+
+    visit.named("button", f"I like {wanted[2]}").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=From 2 items you like")
+    assert visit.focused() == f"I like {visit.titles('found')[2]}"
+    visit.named("button", "Remove Title 11").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=From 1 item you like")
+    assert visit.focused() == f"Remove {wanted[2]}"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Pick something you like first.")
+    assert visit.focused() == "search"
+    assert visit.said == []
+
+
+def test_the_page_reports_a_wrong_answer(visit: Visit, site: str, texts: Path) -> None:
+    golden = json.loads((texts / "golden.json").read_text())
+    wrong_score(golden["score.onnx"][1])
+    visit.page.route("**/golden.json", lambda route: route.fulfill(json=golden))
+    visit.open(f"{site}texts/")
+    assert "score.onnx, case 1: scores[0] is" in visit.page.get_attribute("body", "data-failed")
+    assert visit.page.inner_text("#status").startswith("The model cannot be used: score.onnx, case 1")
+
+
+def test_the_page_is_held_to_its_own_host(visit: Visit, site: str) -> None:
+    visit.open(f"{site}texts/")
+    elsewhere = site.replace("127.0.0.1", "localhost")
+    assert visit.page.evaluate(f"fetch('{elsewhere}').then(() => 'sent', () => 'refused')") == "refused"
+    assert any("Content Security Policy" in one for one in visit.said)
+
+
+def test_what_a_browser_cannot_use_is_no_page(browser_client: Path, texts: Path, numbers: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.mkdir()
+    about = json.loads((texts / "p5.json").read_text())
+    (large / "p5.json").write_text(json.dumps({**about, "files": {"model.onnx.data": ""}}))
+    reasons = {numbers: "the model knows users and reads no history.", large: "the model is too large for a browser."}
+    for folder, reason in reasons.items():
+        done = subprocess.run(
+            [tool("node"), "build.mjs", str(folder), str(tmp_path / "site")],
+            cwd=browser_client, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert f"{folder} cannot be a page: {reason}" in done.stderr
+    assert not (tmp_path / "site").exists()
