@@ -23,7 +23,7 @@ if (!source || !site) {
 const { inputs, files } = JSON.parse(await readFile(join(source, "p5.json"), "utf8"));
 const obstacle =
   (inputs.user && "the model knows users and reads no history") ||
-  (files["model.onnx.data"] && "the model is too large for a browser");
+  ("model.onnx.data" in files && "the model is too large for a browser");
 if (obstacle) {
   console.error(`${source} cannot be a page: ${obstacle}.`);
   process.exit(1);
