@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -65,7 +64,7 @@ def export_run(
         made.mkdir()
         about = _fill(made, run, materials, serving, registry, say)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(Path(name) / "old")
         made.rename(folder)
     return Exported(folder, about)
 

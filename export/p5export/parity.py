@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,6 @@ class Proof:
     n_users: int
     network: Mapping[str, float]
     exported: Mapping[str, float]
-    notes: tuple[str, ...] = field(default=())
 
 
 def check_parity(serving: Serving, folder: Path, seed: int) -> Parity:
@@ -92,7 +91,7 @@ def _request(serving: Serving, rng: np.random.Generator, number: int) -> _Reques
     if serving.users is not None:
         users = rng.integers(-1, len(serving.users), n_rows).astype(np.int32)
         return _Request({"user": _raw(serving.users, users)}, [[] for _ in users], users)
-    length = number % (serving.max_length + LONGEST_BEYOND + 1)
+    length = _length(number, serving.max_length)
     places = rng.integers(0, len(serving.items), (n_rows, length))
     if number % 3 == 0:
         places = rng.choice(min(3, len(serving.items)), (n_rows, length))  # the same items again and again
@@ -104,6 +103,13 @@ def _request(serving: Serving, rng: np.random.Generator, number: int) -> _Reques
     history = _array(raw, serving.items.kind).reshape(n_rows, length)
     codes = [[place for place in row if place >= 0] for row in places.tolist()]
     return _Request({"history": history}, codes, np.full(n_rows, -1, dtype=np.int32))
+
+
+def _length(number: int, max_length: int) -> int:
+    """The special lengths first, then all of them evenly (the golden ratio's multiples fill an interval so)."""
+    longest = max_length + LONGEST_BEYOND
+    special = (0, longest, 1, max_length)
+    return special[number] if number < len(special) else int(number * 0.6180339887 % 1 * (longest + 1))
 
 
 def _unknown(kind: str) -> int | str:
@@ -122,7 +128,7 @@ def _array(raw: list[Any], kind: str) -> npt.NDArray[Any]:
 def _wanted(serving: Serving, rng: np.random.Generator, number: int) -> int:
     """Mostly ten; now and then one, everything, or more than there is."""
     n = len(serving.allowed)
-    special = {5: 1, 11: min(n, 2_000), 17: n + 2 if n < 2_000 else 100}
+    special = {5: 1, N_GOLDEN: min(n, 2_000), N_GOLDEN + 1: n + 2 if n < 2_000 else 100}
     return special.get(number, int(rng.integers(5, 15)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -85,9 +87,7 @@ def _trace_users(network: Network) -> ir.Model:
 
 
 def _traced(module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, dict[int, Any]]) -> ir.Model:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
             example,
@@ -101,6 +101,20 @@ def _traced(module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, di
     if program is None:
         raise ExportError("torch.onnx.export returned nothing.")
     return program.model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch tells its own developers while tracing from people."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _name_table(model: ir.Model, rows: npt.NDArray[np.float32]) -> None:
