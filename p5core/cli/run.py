@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.option("--name", help="Name of the run; the file's name otherwise.")
 @click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
+@click.option("--device", help='Where to train: "auto" takes CUDA when there is one; else cpu, cuda, cuda:1, mps.')
+@click.option("--precision", help="Arithmetic of training: 32-true or bf16-mixed.")
 @click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
 @click.pass_obj
 def run(
@@ -36,6 +39,8 @@ def run(
     name: str | None,
     is_resumed: bool,
     folds: int | None,
+    device: str | None,
+    precision: str | None,
     source: str | None,
 ) -> None:
     """Train and evaluate the experiment FILE."""
@@ -45,8 +50,8 @@ def run(
     from p5core.runs import free_name
 
     console = Console()
-    if source is not None:
-        assignments = (*assignments, f"stages.0.from={source}")
+    named = {"device": device, "precision": precision, "stages.0.from": source}
+    assignments = (*assignments, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None))
     experiment = load_experiment(file, assignments)
     if is_resumed:
         _resume(experiment, registry, runs / (name or file.stem), console)

@@ -200,6 +200,17 @@ def test_training_goes_on_from_a_run_with_more_items(finished: Path, file: Path,
     assert new.labels[: len(old)] == old.labels
 
 
+def test_device_and_precision_are_options(file: Path, tmp_path: Path) -> None:
+    short = ("--set", "stages.0.epochs=1", "--set", "stages.1.epochs=1")
+    good("run", file, "--runs", tmp_path, "--name", "half", "--device", "cpu", "--precision", "bf16-mixed", *short)
+    ran = (tmp_path / "half" / "experiment.toml").read_text()
+    assert 'device = "cpu"' in ran
+    assert 'precision = "bf16-mixed"' in ran
+    assert "device = 'tpu9' cannot be used" in p5("run", file, "--runs", tmp_path, "--device", "tpu9").output
+    assert "precision" in p5("run", file, "--runs", tmp_path, "--precision", "16").output
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["half"]
+
+
 def test_a_stage_may_bring_its_own_data(file: Path, tmp_path: Path) -> None:
     own = '{ name = "synthetic", n_users = 100, n_items = 40, n_events = 1500, domain = "films", seed = 5 }'
     short = ("--set", "stages.0.epochs=1", "--set", "stages.1.epochs=1")
