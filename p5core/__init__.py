@@ -3,7 +3,7 @@
     import p5core
 
     run = p5core.run(p5core.load_experiment(Path("experiment.toml")))
-    p5core.Recommender.load(run.path).recommend(["a", "b"], k=10)
+    p5core.Recommender.load(run).recommend(["a", "b"], k=10)
 
 Names are imported when they are first used, so that `import p5core` itself is quick.
 """

@@ -16,7 +16,7 @@ from p5core.evaluation.judge import domain_items
 from p5core.model.scoring import NetworkScorer
 from p5core.pipeline import load_network, materials_of
 from p5core.plugins import Registry, load_plugins
-from p5core.runs import open_run
+from p5core.runs import Run, open_run
 
 __all__ = ["Reason", "Recommendation", "Recommender"]
 
@@ -54,10 +54,10 @@ class Recommender:
         self._uses_history = uses_history
 
     @classmethod
-    def load(cls, run: Path | str, registry: Registry | None = None) -> Recommender:
-        """Read a run folder; raises RunError when it is not finished or was changed."""
+    def load(cls, run: Run | Path | str, registry: Registry | None = None) -> Recommender:
+        """Read a run, or its folder; raises RunError when it is not finished or was changed."""
         registry = registry or load_plugins()
-        folder = open_run(Path(run))
+        folder = run if isinstance(run, Run) else open_run(Path(run))
         folder.verify()
         materials = materials_of(folder, registry)
         network = load_network(folder, materials, registry)

@@ -298,6 +298,13 @@ def test_recommendations_from_python(finished: p5core.Run, registry: Registry) -
         recommender.recommend(items[:1], domain="films")
 
 
+def test_a_run_its_path_and_its_name_load_the_same(finished: p5core.Run, registry: Registry) -> None:
+    asked = [
+        Recommender.load(run, registry).recommend([1], k=3) for run in (finished, finished.path, str(finished.path))
+    ]
+    assert asked[0] == asked[1] == asked[2]
+
+
 def test_a_reason_is_what_the_score_loses_without_the_item(finished: p5core.Run, registry: Registry) -> None:
     recommender = Recommender.load(finished.path, registry)
     history = [item for item, _ in recommender.history(1)]
