@@ -87,6 +87,10 @@ def _trace_users(network: Network) -> ir.Model:
 
 
 def _traced(module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, dict[int, Any]]) -> ir.Model:
+    # While it traces, torch.onnx swaps the kernels of recurrent layers for loops of any length; torch 2.13 remembers
+    # the kernel it found in an earlier trace of the process, and would freeze the length in this one.
+    for layer in (torch.ops.aten.gru.input, torch.ops.aten.lstm.input):
+        layer._dispatch_cache.clear()
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
