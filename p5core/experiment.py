@@ -15,6 +15,7 @@ from p5core.config import Config, PartSpec, parse_config
 from p5core.data.prepare import PrepareConfig
 from p5core.data.split import LeaveOneOut, SplitConfig
 from p5core.errors import ConfigError
+from p5core.model.options import NeighboursConfig
 
 __all__ = [
     "EvaluateConfig",
@@ -54,6 +55,10 @@ class ModelConfig(Config):
 
     backbone: PartSpec = PartSpec(name="gpt")
     """What reads the history."""
+
+    memory: NeighboursConfig | None = None
+    """An item memory beside the network, such as { n_neighbours = 100 }; how both are mixed is chosen on validation
+    events. None leaves it out."""
 
 
 class OptimiserConfig(Config):

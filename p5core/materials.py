@@ -121,6 +121,10 @@ def rebuild(
             f"Backbone '{backbone.name}' knows users by their vectors alone, so it cannot serve the unseen users of "
             "split.name = 'by_user'. Choose a backbone that reads histories."
         )
+    if not backbone.uses_history and experiment.model.memory is not None:
+        raise ConfigError(
+            f"model.memory reads histories, and backbone '{backbone.name}' knows users alone. Leave it out."
+        )
     return Materials(resolved, material[id(target)], [material[id(one)] for one in datasets], fold, {}, sentences)
 
 

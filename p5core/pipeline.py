@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from p5core.data.split import Holdout
 from p5core.data.store import read_dataset, write_dataset
@@ -24,7 +26,8 @@ from p5core.files import write_json, write_tensors
 from p5core.follow import Display, RunLog, catch_signals
 from p5core.materials import Materials, gather, rebuild
 from p5core.model.build import build_network
-from p5core.model.neighbours import Neighbours, NeighboursConfig
+from p5core.model.memory import MIXTURES
+from p5core.model.neighbours import Neighbours
 from p5core.model.network import Network
 from p5core.model.scoring import NetworkScorer
 from p5core.model.transfer import start_from
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Judgement", "evaluate_run", "judge_all", "load_network", "make_judge", "materials_of", "resume", "run"]
+
+
+MIXING_USERS = 5_000
+"""Validation users at most by whom the mixture of network and memory is chosen."""
 
 
 def run(
@@ -112,7 +119,32 @@ def _fit(folder: Run, materials: Materials, network: Network, registry: Registry
         labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
         holdout = _validation_sample(material.split.validation, experiment)
         judges.append((make_judge(experiment, registry, material, labels, holdout), watch))
-    return fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
+    seconds = fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
+    return seconds + _mix_memory(network, materials, registry, log)
+
+
+def _mix_memory(network: Network, materials: Materials, registry: Registry, log: RunLog) -> float:
+    """Choose on validation events how the memory counts beside the network; returns the seconds it took."""
+    if network.memory is None:
+        return 0.0
+    began = time.perf_counter()
+    experiment, target = materials.experiment, materials.target
+    network.memory.fill(target.split.train)
+    watch = watched_metric(experiment.stages[-1], registry)
+    users = _validation_sample(target.split.validation, experiment)
+    holdout = users.sample(MIXING_USERS, np.random.default_rng(experiment.seed))
+    judge = make_judge(experiment, registry, target, [watch.label], holdout)
+    found = []
+    for mixture in MIXTURES:
+        network.memory.mixture.copy_(torch.tensor(mixture))
+        found.append(judge.validate(network)[watch.label])
+    sign = 1 if watch.higher_is_better else -1
+    taken = int(np.argmax(sign * np.array(found)))
+    network.memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
+    names = [f"{learnt:g} network + {remembered:g} memory" for learnt, remembered in MIXTURES]
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, found, strict=True))
+    log.say(f"{watch.label} on validation events: {figures}; taken: {names[taken]}")
+    return time.perf_counter() - began
 
 
 def _validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
@@ -168,7 +200,7 @@ def _scorers(network: Network, config: EvaluateConfig, material: Material, max_l
     if "popularity" in config.baselines:
         scorers["popularity"] = Popularity.fit(train, n_items)
     if "neighbours" in config.baselines:
-        scorers["neighbours"] = Neighbours.fit(train, n_items, NeighboursConfig())
+        scorers["neighbours"] = Neighbours.fit(train, n_items)
     return scorers
 
 

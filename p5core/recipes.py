@@ -100,6 +100,7 @@ encoders = [                   # what item vectors are made of
     {encoders},
 ]
 backbone = {{ name = "gpt", n_layers = 2, n_heads = 2 }}
+memory = {{ n_neighbours = 100 }}  # counts of what was had next to what, mixed in as validation events say
 
 [[stages]]
 name = "train"

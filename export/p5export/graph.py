@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from p5core.data.vocabulary import PAD_INT, PAD_STRING, Vocabulary
 from p5core.errors import ExportError
+from p5export.memory import mixed, remembered
 from p5export.ops import Ops
 from p5export.serving import Serving
 from p5export.states import VECTORS
@@ -34,6 +35,8 @@ class _Context:
     users: ir.Value | None
     """(B,) int64 user codes, -1 unknown"""
     vectors: ItemVectors
+    memory: ir.Value | None = None
+    """(B, V) scores of the item memory"""
 
 
 def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
@@ -77,8 +80,11 @@ def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
     vectors = context.vectors.look_up(rows)  # (B, n, D)
     column = ops("Unsqueeze", context.states, 2)  # (B, D, 1)
     affinity = ops("Squeeze", ops("MatMul", vectors, column), 2)  # (B, n)
+    scores = affinity
+    if context.memory is not None:
+        scores = ops("GatherElements", _mixed(ops, serving, context, context.memory), rows, axis=1)
     popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
-    scores = ops("Where", context.empty, popular, affinity)
+    scores = ops("Where", context.empty, popular, scores)
     scores = ops("Where", known, scores, np.array(-np.inf, dtype=np.float32))
     outputs, kinds = [_named("scores", scores)], [ir.DataType.FLOAT]
     if serving.has_ratings:
@@ -125,7 +131,8 @@ def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVector
     wide = ops("Pad", rows, np.array([0, 1, 0, 1]))  # (B, L + 2); padding may hold any code
     items = ops("Slice", ops("ScatterElements", wide, column, rows, axis=1), 1, ops("Add", width, 1), 1)  # (B, T)
     _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
-    return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None, vectors)
+    memory = None if serving.memory is None else remembered(ops, serving.memory, items, lengths, serving.max_length)
+    return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None, vectors, memory)
 
 
 def _by_user(
@@ -159,10 +166,20 @@ def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.
 
 def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value:
     """(B, A) scores of the items that may be recommended."""
+    if context.memory is not None:
+        scores = _mixed(ops, serving, context, context.memory)
+        is_whole = len(serving.allowed) == len(serving.items)
+        return scores if is_whole else ops("Gather", scores, ops.constant(serving.allowed, "allowed_items"), axis=1)
     vectors = context.vectors
     if len(serving.allowed) < len(serving.items):
         vectors = item_vectors(ops, serving.vectors[serving.allowed], serving.options.quantize)
     return vectors.scores(context.states)
+
+
+def _mixed(ops: Ops, serving: Serving, context: _Context, memory: ir.Value) -> ir.Value:
+    """(B, V) scores of network and memory as one."""
+    assert serving.memory is not None
+    return mixed(ops, serving.memory, context.vectors.scores(context.states), memory)
 
 
 def _or_popular(

@@ -15,6 +15,7 @@ from p5core.data.dataset import Dataset
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError, did_you_mean
 from p5core.evaluation.judge import domain_items
+from p5core.model.memory import Memory
 from p5core.model.network import Network
 
 __all__ = ["ExportOptions", "Serving", "serving_of"]
@@ -84,6 +85,12 @@ class Serving:
         return self.users is None
 
     @property
+    def memory(self) -> Memory | None:
+        """The item memory, if it has a say."""
+        memory = self.network.memory
+        return memory if memory is not None and memory.is_used else None
+
+    @property
     def has_ratings(self) -> bool:
         """Whether it predicts ratings."""
         return self.network.rating_head is not None
@@ -99,6 +106,8 @@ def serving_of(network: Network, dataset: Dataset, max_length: int, options: Exp
         raise ExportError(
             f"The domains {domains} share raw ids, so a raw id names no item. Export a run of one domain."
         )
+    if network.memory is not None and network.memory.is_used and len(rows) < len(dataset.catalogue):
+        raise ExportError("A model with an item memory is exported from a run of one domain; this one has several.")
     items = Vocabulary.of(frame[ITEM].to_numpy())
     history = network.backbone.uses_history
     length = options.max_length or max_length

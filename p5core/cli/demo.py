@@ -31,6 +31,7 @@ max_length = 100
 dropout = 0.2
 encoders = [{ name = "id" }, { name = "categories", columns = ["genres"] }]
 backbone = { name = "bert", n_layers = 2, n_heads = 2 }
+memory = { n_neighbours = 100 }
 
 [[stages]]
 name = "pretrain"

@@ -8,6 +8,7 @@ import torch
 from p5core.data.dataset import Dataset, Events
 from p5core.experiment import ModelConfig
 from p5core.model.item_table import ItemTable
+from p5core.model.memory import Memory
 from p5core.model.network import Labels, Network
 from p5core.plugins import Registry
 
@@ -29,7 +30,8 @@ def build_network(
         length = config.max_length + (0 if chosen.part.causal else 1)
         labels = Labels([str(one) for one in dataset.users.ids], dataset.catalogue.labels)
         table = ItemTable(encoders, config.combine)
-        return Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean)
+        memory = None if config.memory is None else Memory(len(dataset.catalogue), config.memory)
+        return Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean, memory)
 
 
 def count_items(network: Network, events: Events) -> None:

@@ -8,48 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from p5core.config import Config
 from p5core.data.dataset import Events, Ragged
+from p5core.model.options import NeighboursConfig
 
-__all__ = ["Neighbours", "NeighboursConfig"]
+__all__ = ["Neighbours"]
 
 POPULARITY_SHARE = 1e-9
 """What the most popular item scores for its popularity alone; far below any neighbour, so it only orders the rest."""
 
 PAIRS_AT_ONCE = 8_000_000
 """How many pairs of events are held in memory while counting."""
-
-
-class NeighboursConfig(Config):
-    """Options of the item memory; the defaults were chosen on validation events of Beauty, ML-100K and Last.FM."""
-
-    window: int = Field(30, ge=1)
-    """How many places apart two events of a history may be to count as a pair."""
-
-    distance_decay: float = Field(0.4, ge=0)
-    """A pair d places apart counts d to the power of minus this."""
-
-    backward: float = Field(0.3, ge=0)
-    """What a pair counts for the item that came first, when it counts 1 for the one that came later."""
-
-    damping: float = Field(0.15, ge=0)
-    """Similarities are divided by the popularity of the recommended item to this power."""
-
-    source_damping: float = Field(0.3, ge=0)
-    """Similarities are divided by the popularity of the history item to this power."""
-
-    n_neighbours: int = Field(200, ge=1)
-    """How many neighbours of each item are kept."""
-
-    recency: float = Field(0.7, gt=0, le=1)
-    """What an item of the history counts beside the one after it."""
-
-    n_recent: int = Field(50, ge=1)
-    """How many of the newest history items are read."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from p5core.data.batch import NO_TARGET, Batch
 from p5core.model.heads import RatingHead
 from p5core.model.item_table import ItemTable
+from p5core.model.memory import Memory
 from p5core.parts.backbone import Backbone
 
 __all__ = ["Labels", "Network"]
@@ -38,6 +39,7 @@ class Network(nn.Module):
         labels: Labels,
         dropout: float,
         rating_mean: float | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """Put the pieces together; `rating_mean` asks for a rating head."""
         super().__init__()
@@ -51,6 +53,7 @@ class Network(nn.Module):
         n_users = None if self.user_vectors is None else len(labels.users)
         head = None if rating_mean is None else RatingHead(n_users, table.n_items, backbone.width, rating_mean)
         self.rating_head = head
+        self.memory = memory
         self._labels = labels
 
     def states(self, batch: Batch) -> Tensor:

@@ -29,6 +29,7 @@ class NetworkScorer:
         """Freeze the network's present weights."""
         self._network = network.eval()
         self._max_length = max_length
+        self._memory = network.memory if network.memory is not None and network.memory.is_used else None
         with torch.inference_mode():
             self._vectors = network.table.vectors()  # (V, D)
             self._popular = network.table.log_frequency  # (V,)
@@ -37,6 +38,10 @@ class NetworkScorer:
         """(B, V) scores; an empty history, or an unknown user (-1) where users have vectors, gets popular items."""
         with torch.inference_mode():
             scores = self._states(users, histories) @ self._vectors.T
+            if self._memory is not None:
+                items, lengths = newest(histories, min(self._max_length, self._memory.config.n_recent))
+                remembered = self._memory.scores(self._tensor(items), self._tensor(lengths))
+                scores = self._memory.mix(scores, remembered)
             unknown = histories.lengths == 0 if self._network.backbone.uses_history else users < 0
             if unknown.any():
                 scores[torch.from_numpy(unknown).to(scores.device)] = self._popular

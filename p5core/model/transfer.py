@@ -14,13 +14,16 @@ from p5core.model.network import Network
 
 __all__ = ["start_from"]
 
+OWN = ("table.counts", "memory.")
+"""What is counted from a network's own training events."""
+
 
 def start_from(network: Network, weights: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> None:
     """Copy `weights`, whose growing tables have the row `labels`, into a network.
 
     Rows of equal label keep their values, new rows start from the mean of the old ones (so a new item stands where its
-    content puts it). The counts stay those of the network's own data; a head that only one of the two has is left out.
-    Raises ConfigError when the two networks are of different shape.
+    content puts it). The counts and the memory stay those of the network's own data; a head that only one of the two
+    has is left out. Raises ConfigError when the two networks are of different shape.
     """
     current = network.state_dict()
     wanted = network.row_labels()
@@ -31,7 +34,7 @@ def start_from(network: Network, weights: Mapping[str, Tensor], labels: Mapping[
             "Use the same encoders and backbone."
         )
     for name, new in current.items():
-        if name in weights and name != "table.counts":
+        if name in weights and not name.startswith(OWN):
             grown = _grown(name, new, weights[name], labels, wanted)
             if grown.shape != new.shape:
                 raise ConfigError(
@@ -42,7 +45,7 @@ def start_from(network: Network, weights: Mapping[str, Tensor], labels: Mapping[
 
 
 def _optional(name: str) -> bool:
-    return name == "table.counts" or name.startswith("rating_head.")
+    return name.startswith((*OWN, "rating_head."))
 
 
 def _grown(

@@ -54,6 +54,7 @@ def experiment(
     task: str = "next_item",
     as_text: bool = True,
     combine: str = "sum",
+    memory: dict[str, Any] | None = None,
 ) -> Experiment:
     chosen = {"name": backbone} if isinstance(backbone, str) else backbone
     return parse_experiment(
@@ -66,6 +67,7 @@ def experiment(
                 "encoders": encoders,
                 "backbone": chosen,
                 "combine": combine,
+                "memory": memory,
             },
             "stages": [{"tasks": [{"name": task}], "epochs": 1}],
             "evaluate": {"resamples": 10},

@@ -17,7 +17,8 @@ from p5core.data.split import Holdout
 from p5core.evaluation.outcome import CatalogueFacts
 from p5core.evaluation.ranking import rank
 from p5core.model import neighbours
-from p5core.model.neighbours import Neighbours, NeighboursConfig
+from p5core.model.neighbours import Neighbours
+from p5core.model.options import NeighboursConfig
 
 BEAUTY = Path(os.environ.get("P5_DATA", "")) / "s3rec" / "Beauty.txt"
 N_ITEMS = 7

@@ -1,0 +1,75 @@
+"""The item memory inside a network: what was had next to what, beside what was learnt."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from p5core.data.dataset import Events
+from p5core.model.neighbours import Neighbours
+from p5core.model.options import NeighboursConfig
+
+__all__ = ["FLOOR", "MIXTURES", "Memory"]
+
+FLOOR = 1e-4
+"""Added to shares of the memory before their logarithm: what no history item reaches is rare, not impossible."""
+
+MIXTURES = ((1.0, 0.0), (1.0, 0.5), (1.0, 0.9), (1.0, 1.3), (1.0, 1.8), (1.0, 2.5), (1.0, 3.5), (0.0, 1.0))
+"""(weight of the network, weight of the memory) to choose from on validation events; each alone is among them."""
+
+
+class Memory(nn.Module):
+    """The best M neighbours of each item, read for the newest history items and mixed with the network's scores.
+
+    score(j) = w_n log p_network(j) + w_m log(p_memory(j) + floor): both as shares over the catalogue, the memory's from
+    the recency-weighted similarities of `Neighbours`. It is filled from training events, never by gradients.
+    """
+
+    neighbours: Tensor
+    """(V, M) int32 item codes; where an item has fewer, any code with similarity 0"""
+    similarity: Tensor
+    """(V, M) float32"""
+    mixture: Tensor
+    """(2,) weights of network and memory"""
+
+    def __init__(self, n_items: int, config: NeighboursConfig) -> None:
+        """An empty memory: the network's scores stay as they are."""
+        super().__init__()
+        self.config = config
+        self.register_buffer("neighbours", torch.zeros(n_items, config.n_neighbours, dtype=torch.int32))
+        self.register_buffer("similarity", torch.zeros(n_items, config.n_neighbours))
+        self.register_buffer("mixture", torch.tensor(MIXTURES[0]))
+
+    def fill(self, events: Events) -> None:
+        """Count the pairs of training events."""
+        n_items, n_neighbours = self.neighbours.shape
+        found = Neighbours.fit(events, n_items, self.config).similarity
+        rows = np.repeat(np.arange(n_items), np.diff(found.indptr))
+        places = np.arange(len(rows)) - found.indptr[rows]
+        codes = np.zeros((n_items, n_neighbours), dtype=np.int32)
+        values = np.zeros((n_items, n_neighbours), dtype=np.float32)
+        codes[rows, places], values[rows, places] = found.indices, found.data
+        self.neighbours.copy_(torch.from_numpy(codes))
+        self.similarity.copy_(torch.from_numpy(values))
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it has a say in the mixture."""
+        return bool(self.mixture[1] > 0)
+
+    def scores(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """(B, V) summed similarities for histories `items` (B, T), right-padded, of `lengths` (B,)."""
+        places = torch.arange(items.shape[1], device=items.device)
+        ages = lengths[:, None] - 1 - places  # (B, T)
+        weights = self.config.recency ** ages.clamp_min(0) * ((ages >= 0) & (ages < self.config.n_recent))
+        items = torch.where(ages >= 0, items, 0)
+        values = self.similarity[items] * weights[..., None]  # (B, T, M)
+        codes = self.neighbours[items].long().flatten(1)  # (B, T · M)
+        blank = values.new_zeros(items.shape[0], self.neighbours.shape[0])
+        return blank.scatter_add(1, codes, values.flatten(1))
+
+    def mix(self, network: Tensor, memory: Tensor) -> Tensor:
+        """(B, V) both scores as one."""
+        share = memory / memory.sum(dim=1, keepdim=True).clamp_min(torch.finfo(memory.dtype).tiny)
+        return self.mixture[0] * network.log_softmax(dim=1) + self.mixture[1] * torch.log(share + FLOOR)

@@ -1,0 +1,63 @@
+"""An item memory in a run: filled from its own data, mixed as its validation events say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import p5core
+from p5core import pipeline
+from p5core.errors import ConfigError
+from p5core.experiment import Experiment, parse_experiment
+from p5core.model.memory import MIXTURES
+from p5core.plugins import Registry, load_plugins
+from p5core.recommender import Recommender
+
+DATA = {"name": "synthetic", "n_users": 60, "n_items": 40, "n_events": 900, "n_clusters": 8, "seed": 0}
+
+
+def with_memory(backbone: str = "gpt", source: str = "", **data: int) -> Experiment:
+    return parse_experiment(
+        {
+            "data": {**DATA, **data},
+            "model": {"width": 8, "max_length": 12, "backbone": {"name": backbone}, "memory": {"n_neighbours": 20}},
+            "stages": [{"epochs": 1, "from": source}],
+            "evaluate": {"resamples": 10},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_plugins()
+
+
+def test_the_memory_is_mixed_in_as_validation_events_say(registry: Registry, tmp_path: Path) -> None:
+    run = p5core.run(with_memory(), tmp_path, "memory", registry)
+    said = next(line for line in (run.path / "log.txt").read_text().splitlines() if "; taken: " in line)
+    figures = [float(one) for one in re.findall(r"memory (0\.\d+)", said)]
+    assert len(figures) == len(MIXTURES)
+    mixture = load_file(run.weights)["memory.mixture"]
+    taken = int(np.argmax(figures))
+    assert mixture.tolist() == pytest.approx(MIXTURES[taken])
+    assert run.metrics()["validation"]["model"]["ndcg@10"] == pytest.approx(max(figures), abs=5e-5)
+    recommender = Recommender.load(run, registry)
+    assert recommender.recommend([1, 2], k=3, n_reasons=1)
+    assert pipeline.evaluate_run(run, registry, {}).figures["test"]["model"]["ndcg@10"].value == pytest.approx(
+        run.metrics()["test"]["model"]["ndcg@10"]
+    )
+
+
+def test_a_memory_belongs_to_its_own_data(registry: Registry, tmp_path: Path) -> None:
+    first = p5core.run(with_memory(), tmp_path, "first", registry)
+    second = p5core.run(with_memory(source=str(first.path), seed=3, n_items=50), tmp_path, "second", registry)
+    tables = [load_file(run.weights)["memory.similarity"] for run in (first, second)]
+    assert len(tables[1]) > len(tables[0])
+    assert not torch.equal(tables[0], tables[1][: len(tables[0])])
+    with pytest.raises(ConfigError, match=r"model\.memory reads histories"):
+        p5core.run(with_memory("mf"), tmp_path, "mf", registry)
