@@ -49,7 +49,7 @@ def about_export(
         "intervals": metrics["intervals"]["test"],
         "protocol": metrics["protocol"],
         "n_test_users": metrics["n_test_users"],
-        "model": _model(materials, metrics),
+        "model": {**_model(materials, metrics), "memory": _memory(serving)},
         "data": _data(run, materials),
         "plugins": {one.distribution: one.version for one in registry.plugins if one.fault is None},
     }
@@ -112,6 +112,18 @@ def _model(materials: Materials, metrics: dict[str, Any]) -> dict[str, Any]:
         "width": experiment.model.width,
         "parameters": metrics["n_parameters"],
         "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in experiment.stages],
+    }
+
+
+def _memory(serving: Serving) -> dict[str, Any] | None:
+    """How the item memory counts, if it does."""
+    if serving.memory is None:
+        return None
+    network, memory = serving.memory.mixture.tolist()
+    return {
+        "n_neighbours": serving.memory.config.n_neighbours,
+        "of_network": round(network, 6),
+        "of_memory": round(memory, 6),
     }
 
 

@@ -41,9 +41,20 @@ def _summary(about: About) -> str:
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
         f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
         f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
-        f"{_quantised(about)}"
+        f"{_memory(model)}{_quantised(about)}"
         f"- Compared with PyTorch on {about['parity']['cases']} random requests: largest difference of a score "
         f"{about['parity']['largest_difference']:.1e}. `p5 verify` on this folder repeats the check from `golden.json`."
+    )
+
+
+def _memory(model: Mapping[str, Any]) -> str:
+    """What stands beside the network."""
+    memory = model["memory"]
+    if memory is None:
+        return ""
+    return (
+        f"- Score: {memory['of_network']:g} log p of the network + {memory['of_memory']:g} log p of co-occurrence "
+        f"counts ({memory['n_neighbours']} neighbours an item), as validation events said.\n"
     )
 
 

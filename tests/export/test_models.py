@@ -107,3 +107,5 @@ def test_the_memory_is_in_the_file(
     allowed = ExportOptions(allow=ids[:5], max_length=4)
     made = export_run(run, tmp_path / "export", registry, allowed, silent)
     assert made.about["parity"]["largest_difference"] < 1e-4
+    assert made.about["model"]["memory"] == {"n_neighbours": n_neighbours, "of_network": 1.0, "of_memory": 1.3}
+    assert "1 log p of the network + 1.3 log p of co-occurrence counts" in (made.folder / "README.md").read_text()
