@@ -1,3 +1,20 @@
 """The web interface: from a log to a recommender without writing code."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p5core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["p5_commands"]
+
+
+@hookimpl
+def p5_commands() -> list[click.Command]:
+    """The command `p5 ui`."""
+    from p5ui.cli import ui
+
+    return [ui]

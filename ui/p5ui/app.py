@@ -1,0 +1,22 @@
+"""The application: all pages in one."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from p5ui.pages import compare, data, export, home, plugins, recommend, runs, train
+from p5ui.studio import Studio
+
+__all__ = ["build_app"]
+
+PAGES = (data, train, runs, compare, recommend, export, plugins)
+
+
+def build_app(studio: Studio) -> gr.Blocks:
+    """Draw the pages for a working folder."""
+    with gr.Blocks(title="P5", analytics_enabled=False) as app:
+        home.build(studio)
+    for page in PAGES:
+        with app.route(page.TITLE, page.PATH):
+            page.build(studio)
+    return app

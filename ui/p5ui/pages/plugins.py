@@ -1,0 +1,18 @@
+"""The page Plugins."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from p5ui.studio import Studio
+from p5ui.words import t
+
+__all__ = ["PATH", "TITLE", "build"]
+
+TITLE = "Plugins"
+PATH = "plugins"
+
+
+def build(studio: Studio) -> None:
+    """Draw the page."""
+    gr.Markdown(t("plugins.heading"))

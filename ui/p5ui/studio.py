@@ -1,0 +1,48 @@
+"""Where the web interface works and with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from p5core.errors import ConfigError
+from p5core.plugins import Registry
+from p5core.runs import Run, open_run
+
+__all__ = ["Studio"]
+
+
+@dataclass(frozen=True, eq=False)
+class Studio:
+    """The working folder, the only place that pages read and write, and the installed parts."""
+
+    folder: Path
+    """absolute"""
+
+    registry: Registry
+
+    @property
+    def runs(self) -> Path:
+        """Where runs lie."""
+        return self.folder / "runs"
+
+    @property
+    def uploads(self) -> Path:
+        """Where uploaded files lie."""
+        return self.folder / "uploads"
+
+    @property
+    def experiments(self) -> Path:
+        """Where experiments lie that were saved from the form."""
+        return self.folder / "experiments"
+
+    def inside(self, name: str) -> Path:
+        """The path `name`, relative to the folder; raises ConfigError for one outside, by `..`, link or absolute."""
+        path = (self.folder / name).resolve()
+        if not name or Path(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
+            raise ConfigError(f"'{name}' is not below the working folder. Name a file or folder inside of it.")
+        return path
+
+    def run(self, name: str) -> Run:
+        """The run of a name; raises RunError when there is none, ConfigError for a name that leads elsewhere."""
+        return open_run(self.inside(f"runs/{name}"))
