@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
 from p5core.data.dataset import Dataset, Events
 from p5core.experiment import ModelConfig
@@ -13,6 +14,9 @@ from p5core.model.network import Labels, Network
 from p5core.plugins import Registry
 
 __all__ = ["build_network", "count_items"]
+
+SPARSE_FROM = 50_000
+"""Rows of an embedding from which on its gradients hold the rows of the batch alone."""
 
 
 def build_network(
@@ -31,7 +35,11 @@ def build_network(
         labels = Labels([str(one) for one in dataset.users.ids], dataset.catalogue.labels)
         table = ItemTable(encoders, config.combine)
         memory = None if config.memory is None else Memory(len(dataset.catalogue), config.memory)
-        return Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean, memory)
+        network = Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean, memory)
+    for module in network.modules():
+        if isinstance(module, nn.Embedding):
+            module.sparse = module.num_embeddings >= SPARSE_FROM
+    return network
 
 
 def count_items(network: Network, events: Events) -> None:

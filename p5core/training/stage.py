@@ -21,7 +21,7 @@ from p5core.files import write_tensors
 from p5core.model.network import Network
 from p5core.parts.task import Task, TrainingData
 from p5core.training.checkpoint import Progress, save_checkpoint
-from p5core.training.schedule import build_optimiser, build_schedule
+from p5core.training.schedule import build_optimiser, build_schedule, clip_norm
 
 __all__ = ["Follower", "Moments", "Stage", "StopRequestedError", "Validation", "train_stage"]
 
@@ -187,9 +187,7 @@ class _Loop:
                 loss = self.module([_tensors(batch) for batch in batches], shares[nth])
                 self.fabric.backward(loss)
             total += loss.detach()
-        self.fabric.clip_gradients(
-            self.module, self.optimiser, max_norm=self.stage.config.optimiser.clip_norm, error_if_nonfinite=False
-        )
+        clip_norm(self.module.parameters(), self.stage.config.optimiser.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.schedule.step()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from p5core.experiment import OptimiserConfig
-from p5core.training.schedule import build_optimiser, build_schedule, step_share
+from p5core.training.schedule import build_optimiser, build_schedule, clip_norm, step_share
 
 CONFIG = OptimiserConfig(learning_rate=0.5, warmup=0.2, final_share=0.1, weight_decay=0.3)
 
@@ -69,3 +69,39 @@ def test_a_module_of_embeddings_alone_has_one_group() -> None:
     optimiser = build_optimiser(nn.Embedding(3, 2), CONFIG)
     assert [group["weight_decay"] for group in optimiser.param_groups] == [0.0]
     assert isinstance(optimiser, torch.optim.AdamW)
+
+
+def trained(sparse: bool, batches: list[list[int]]) -> torch.Tensor:
+    """An embedding after some steps that each pull the rows of a batch towards one."""
+    torch.manual_seed(0)
+    table = nn.Embedding(6, 3, sparse=sparse)
+    optimiser = build_optimiser(table, CONFIG)
+    for rows in batches:
+        (table(torch.tensor(rows)) - 1).square().sum().backward()
+        clip_norm(table.parameters(), 0.7)
+        optimiser.step()
+        optimiser.zero_grad()
+    return table.weight.detach()
+
+
+def test_steps_of_rows_are_those_of_adam_while_all_rows_occur() -> None:
+    batches = [[0, 1, 2, 3, 4, 5, 5], [5, 4, 3, 2, 1, 0, 0]]
+    torch.testing.assert_close(trained(True, batches), trained(False, batches))
+
+
+def test_rows_that_do_not_occur_stay_as_they_are() -> None:
+    before = trained(True, [])
+    after = trained(True, [[1, 1, 4], [1]])
+    assert (after != before).any(dim=1).tolist() == [False, True, False, False, True, False]
+    assert torch.equal(after[4], trained(True, [[1, 1, 4]])[4])
+
+
+def test_a_clipped_gradient_keeps_its_direction() -> None:
+    layer = nn.Linear(3, 2)
+    layer.weight.grad, layer.bias.grad = torch.full((2, 3), 3.0), torch.full((2,), -4.0)
+    length = math.sqrt(6 * 9 + 2 * 16)
+    clip_norm(layer.parameters(), 1.0)
+    torch.testing.assert_close(layer.weight.grad, torch.full((2, 3), 3 / length))
+    torch.testing.assert_close(layer.bias.grad, torch.full((2,), -4 / length))
+    clip_norm(layer.parameters(), 5.0)
+    torch.testing.assert_close(layer.bias.grad, torch.full((2,), -4 / length))
