@@ -72,6 +72,13 @@ class PartInfo:
     part: type[Part]
     plugin: PluginStatus
 
+    @property
+    def about(self) -> str:
+        """The first sentence of its docstring."""
+        paragraph = " ".join((self.part.__doc__ or "").strip().split("\n\n")[0].split())
+        sentence, dot, _ = paragraph.partition(". ")
+        return sentence + "." if dot else sentence
+
 
 @dataclass(frozen=True)
 class Chosen:

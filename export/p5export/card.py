@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from string import Template
 from typing import Any
 
-__all__ = ["licence_notes", "model_card", "node_call"]
+__all__ = ["calls", "licence_notes", "model_card", "node_call"]
 
 About = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ def model_card(about: About) -> str:
                 "## Inputs and outputs",
                 _signature(about),
                 "## How to call it",
-                *_calls(about),
+                *calls(about).values(),
             ]
         )
         + "\n"
@@ -145,8 +145,8 @@ def _input(about: About, ids: list[str]) -> tuple[str, str]:
     return ("history", f"1, {len(ids)}") if "history" in about["inputs"] else ("user", "1")
 
 
-def _calls(about: About) -> list[str]:
-    """One paragraph a language."""
+def calls(about: About) -> dict[str, str]:
+    """Language → a paragraph of Markdown that calls `model.onnx` with the names and ids of an export."""
     kind, ids = _example(about)
     name, shape = _input(about, ids)
     is_int = kind == "int64"
@@ -167,7 +167,8 @@ def _calls(about: About) -> list[str]:
         "end": "}}" if name == "history" else "}",
         "node": node_call(about, "model.onnx"),
     }
-    return [Template(text).substitute(words) for text in (PYTHON, NODE, BROWSER, JAVA, CSHARP, CPP)]
+    texts = {"Python": PYTHON, "Node": NODE, "Browser": BROWSER, "Java": JAVA, "C#": CSHARP, "C++": CPP}
+    return {language: Template(text).substitute(words) for language, text in texts.items()}
 
 
 PYTHON = """Python, with `pip install onnxruntime numpy`:

@@ -50,7 +50,7 @@ def _part_rows(registry: Registry) -> list[dict[str, str]]:
             "distribution": info.plugin.distribution,
             "version": info.plugin.version,
             "state": "ok",
-            "about": _about(info),
+            "about": info.about,
         }
         for info in _parts(registry)
     ]
@@ -67,13 +67,6 @@ def _plugin_rows(statuses: list[PluginStatus]) -> list[dict[str, str | None]]:
         }
         for one in statuses
     ]
-
-
-def _about(info: PartInfo) -> str:
-    """The first sentence of the docstring."""
-    paragraph = " ".join((info.part.__doc__ or "").strip().split("\n\n")[0].split())
-    sentence, dot, _ = paragraph.partition(". ")
-    return sentence + "." if dot else sentence
 
 
 def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
@@ -106,4 +99,4 @@ def markdown_table(parts: Iterable[PartInfo]) -> str:
 
 
 def _cell(info: PartInfo) -> str:
-    return _about(info).replace("|", r"\|")
+    return info.about.replace("|", r"\|")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from p5core.evaluation.compare import UserValues
     from p5core.plugins import Registry
     from p5core.runs import Run
 
@@ -90,37 +89,16 @@ def compare(registry: Registry, first: Path, second: Path, resamples: int, seed:
     from rich.console import Console
     from rich.table import Table
 
-    from p5core.errors import RunError
-    from p5core.evaluation.compare import compare as compare_values
-    from p5core.evaluation.measure import choose_metrics
+    from p5core.evaluation.stored import compare_sides, stored_side
     from p5core.runs import open_run
 
-    values = [_user_values(open_run(path)) for path in (first, second)]
-    shared = [label for label in values[0] if label in values[1]]
-    if not shared:
-        raise RunError(f"{first} and {second} have no metric in common. Measure both with the same [evaluate] metrics.")
-    table = Table(title=f"{first.name} less {second.name}")
-    for column in ("metric", first.name, second.name, "difference", "95 % interval", "p"):
+    one, other = (stored_side(open_run(path)) for path in (first, second))
+    table = Table(title=f"{one.name} less {other.name}")
+    for column in ("metric", one.name, other.name, "difference", "95 % interval", "p"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for metric in choose_metrics(registry, shared):
-        one, other = (found[metric.label] for found in values)
-        result = compare_values(metric, one, other, resamples, seed)
-        means = (f"{metric.reduce(side.values, side.weights):.4f}" for side in (one, other))
+    for found in compare_sides(registry, one, other, resamples, seed):
+        result = found.result
         interval = f"{result.low:+.4f} to {result.high:+.4f}"
-        table.add_row(metric.label, *means, f"{result.difference:+.4f}", interval, f"{result.p_value:.4f}")
+        means = (f"{found.first:.4f}", f"{found.second:.4f}")
+        table.add_row(found.label, *means, f"{result.difference:+.4f}", interval, f"{result.p_value:.4f}")
     Console().print(table)
-
-
-def _user_values(run: Run) -> dict[str, UserValues]:
-    """Metric label → what the model of a finished run found for each test user."""
-    import pandas as pd
-    from safetensors.numpy import load_file
-
-    from p5core.data.columns import USER
-    from p5core.evaluation.compare import UserValues
-
-    run.verify()
-    stored = load_file(run.path / "per_user.safetensors")
-    ids = pd.read_parquet(run.data / "target" / "users.parquet")[USER].to_numpy()[stored["users"]]
-    labels = [name.split("/", 1)[1] for name in stored if name.startswith("model/") and not name.endswith("/weights")]
-    return {label: UserValues(ids, stored[f"model/{label}"], stored.get(f"model/{label}/weights")) for label in labels}
