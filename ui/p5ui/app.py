@@ -14,7 +14,8 @@ PAGES = (data, train, runs, compare, recommend, export, plugins)
 
 def build_app(studio: Studio) -> gr.Blocks:
     """Draw the pages for a working folder."""
-    with gr.Blocks(title="P5", analytics_enabled=False) as app:
+    app = gr.Blocks(title="P5", analytics_enabled=False)
+    with app:
         home.build(studio)
     for page in PAGES:
         with app.route(page.TITLE, page.PATH):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
+from p5core.errors import ConfigError
 from p5core.plugins import Registry
 
 __all__ = ["ui"]
@@ -13,13 +15,50 @@ __all__ = ["ui"]
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Working folder; this one otherwise.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need --auth.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--auth", metavar="USER", help="Let in only USER, by the password in the variable P5_UI_PASSWORD or asked for now."
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Jobs that run at once.")
+@click.option("--mcp", is_flag=True, help="Serve the named endpoints to MCP clients too.")
+@click.option("--demo", is_flag=True, help="Open with the run that 'p5 demo' made.")
 @click.pass_obj
-def ui(registry: Registry, folder: Path, port: int) -> None:
+def ui(
+    registry: Registry, folder: Path, host: str, port: int, auth: str | None, jobs: int, mcp: bool, demo: bool
+) -> None:
     """Open the web interface for a working folder."""
-    from p5ui.app import build_app
+    _check(host, auth)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it while it is imported
+    from p5ui.launch import Place, launch
     from p5ui.studio import Studio
-    from p5ui.words import I18N
 
-    app = build_app(Studio(folder.resolve(), registry))
-    app.launch(server_name="127.0.0.1", server_port=port or None, ssr_mode=False, i18n=I18N)
+    studio = Studio(folder.resolve(), registry, jobs)
+    place = Place(host, port, (auth, _password()) if auth else None)
+    launch(studio, place, mcp, click.echo, "runs?run=demo" if demo and _has_demo(studio.runs) else "")
+
+
+def _check(host: str, auth: str | None) -> None:
+    """Refuse to start without the packages of the extra `ui`, and openly for others without a password."""
+    try:
+        import gradio
+    except ImportError as error:
+        raise ConfigError(
+            f"'p5 ui' needs the package {error.name}, which is not installed. Run: pip install 'p5rec[ui]'"
+        ) from None
+    del gradio
+    from p5ui.guard import is_local
+
+    if auth is None and not is_local(host):
+        raise ConfigError(f"--host {host} lets other machines in. Add --auth USER, or listen at 127.0.0.1.")
+
+
+def _password() -> str:
+    return os.environ.get("P5_UI_PASSWORD") or str(click.prompt("Password", hide_input=True))
+
+
+def _has_demo(runs: Path) -> bool:
+    if (runs / "demo" / "run.json").is_file():
+        return True
+    click.echo(f"There is no run {runs / 'demo'} yet: press 'Start the demo' on the first page, or run 'p5 demo'.")
+    return False

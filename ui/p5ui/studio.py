@@ -7,7 +7,7 @@ from pathlib import Path
 
 from p5core.errors import ConfigError
 from p5core.plugins import Registry
-from p5core.runs import Run, open_run
+from p5core.runs import Run, list_runs, open_run
 
 __all__ = ["Studio"]
 
@@ -20,6 +20,9 @@ class Studio:
     """absolute"""
 
     registry: Registry
+
+    jobs_at_once: int = 1
+    """jobs that train at the same time; the others wait"""
 
     @property
     def runs(self) -> Path:
@@ -42,6 +45,10 @@ class Studio:
         if not name or Path(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
             raise ConfigError(f"'{name}' is not below the working folder. Name a file or folder inside of it.")
         return path
+
+    def run_names(self) -> list[str]:
+        """Names of all runs, newest first; that of a fold is NAME/fold-1."""
+        return [run.path.relative_to(self.runs).as_posix() for run in list_runs(self.runs)]
 
     def run(self, name: str) -> Run:
         """The run of a name; raises RunError when there is none, ConfigError for a name that leads elsewhere."""

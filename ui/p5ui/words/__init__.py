@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 import gradio as gr
+from gradio.i18n import I18nData
 
 __all__ = ["I18N", "LANGUAGES", "t", "words"]
 
@@ -33,7 +34,7 @@ def words() -> Mapping[str, Mapping[str, str]]:
 I18N = gr.I18n(**{language: {key: texts[language] for key, texts in words().items()} for language in LANGUAGES})
 
 
-def t(key: str) -> str:
+def t(key: str) -> I18nData:
     """What a component shows for a key, in the language of the browser; raises KeyError for one that is not there."""
     words()[key]
     return I18N(key)

@@ -1,0 +1,26 @@
+"""All pages open, in both languages, and nothing is wrong in the console."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from p5ui.app import PAGES
+from p5ui.words import LANGUAGES, words
+
+
+@pytest.mark.parametrize("path", [page.PATH for page in PAGES])
+def test_pages_open(ui, page: Page, path: str) -> None:
+    page.goto(f"{ui.address}/{path}")
+    expect(page.locator("h1").first).to_be_visible()
+
+
+def test_every_text_is_there_in_every_language() -> None:
+    assert all(texts.keys() == set(LANGUAGES) and all(texts.values()) for texts in words().values())
+
+
+def test_the_browser_chooses_the_language(ui, browser: Browser) -> None:
+    with browser.new_context(locale="zh-CN") as context:
+        tab = context.new_page()
+        tab.goto(f"{ui.address}/runs")
+        expect(tab.get_by_text(words()["runs.heading"]["zh"].lstrip("# ")).first).to_be_visible()

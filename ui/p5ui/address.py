@@ -1,0 +1,27 @@
+"""Which run a page shows: `?run=NAME` in its address, so that a reload or a second person sees the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+__all__ = ["follow_in_address", "run_in_address"]
+
+WRITE = """(name) => {
+    const address = new URL(window.location);
+    if (name) { address.searchParams.set("run", name); } else { address.searchParams.delete("run"); }
+    window.history.replaceState(window.history.state, "", address);
+}"""
+"""JavaScript that puts the value of a component into the address, without loading anything."""
+
+
+def run_in_address(request: gr.Request, names: Sequence[str]) -> str | None:
+    """The run that the address names when it is one of `names`, else the first of them; None without any."""
+    wanted = str(request.query_params.get("run", ""))
+    return wanted if wanted in names else next(iter(names), None)
+
+
+def follow_in_address(component: gr.Dropdown) -> None:
+    """Keep `?run=` equal to the value of a component that chooses a run."""
+    component.change(None, component, None, js=WRITE, queue=False, show_progress="hidden", api_visibility="private")

@@ -1,0 +1,49 @@
+"""Who may talk to the interface: pages that it served itself, under the names it was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["LOCAL", "SameOrigin", "app_options", "is_local"]
+
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+def is_local(host: str) -> bool:
+    """Whether an address to listen at can be reached from this machine alone."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class SameOrigin:
+    """Answers 403 to whatever a browser sends on behalf of another site's page, uploads included.
+
+    Browsers name the page in `Origin`; programs send none and pass. TrustedHost checks the `Host` that it must equal.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else Headers()
+        origin = headers.get("origin")
+        if origin is None or urlsplit(origin).netloc == headers.get("host"):
+            await self.app(scope, receive, send)
+        else:
+            refused = PlainTextResponse("This request came from a page of another site and was refused.", 403)
+            await refused(scope, receive, send)
+
+
+def app_options(hosts: Sequence[str]) -> dict[str, Any]:
+    """Options of the web application: the checks of Host and Origin come first, and it does not describe itself."""
+    names = list(dict.fromkeys([*LOCAL, *(f"[{one}]" if ":" in one else one for one in hosts)]))
+    checks = [Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False), Middleware(SameOrigin)]
+    return {"middleware": checks, "openapi_url": None, "docs_url": None, "redoc_url": None}

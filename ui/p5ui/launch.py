@@ -1,0 +1,60 @@
+"""Starting the interface with everything off that it does not need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from p5core.errors import ConfigError
+from p5ui.app import build_app
+from p5ui.guard import app_options
+from p5ui.studio import Studio
+from p5ui.words import I18N
+
+__all__ = ["MAX_UPLOAD", "Place", "launch"]
+
+MAX_UPLOAD = "2gb"
+
+
+class Place(NamedTuple):
+    """Where the interface is to be found, and by whom."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    """0 takes a free one"""
+
+    auth: tuple[str, str] | None = None
+    """user and password; nobody is asked without"""
+
+
+def launch(studio: Studio, place: Place, mcp: bool, say: Callable[[str], None], page: str = "") -> None:
+    """Serve the interface until Ctrl-C; says where, with the page to open.
+
+    Raises ConfigError for an address that cannot be had.
+    """
+    app = build_app(studio)
+    try:
+        _, address, _ = app.launch(
+            server_name=place.host,
+            server_port=place.port or None,
+            auth=place.auth,
+            app_kwargs=app_options([place.host]),
+            max_file_size=MAX_UPLOAD,
+            prevent_thread_lock=True,
+            quiet=True,
+            mcp_server=mcp,
+            i18n=I18N,
+            allowed_paths=[],
+            footer_links=[],
+            share=False,
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+        )
+    except OSError:
+        raise ConfigError(
+            f"Cannot listen at {place.host}, port {place.port}. Choose another --host or --port."
+        ) from None
+    say(f"P5 works in {studio.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
+    app.block_thread()
