@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from p5core.files import write_json
 from p5core.parts.tracker import Tracker
+from p5core.processes import born
 from p5core.runs import Run
 
 __all__ = ["Display", "RunLog", "catch_signals"]
@@ -41,7 +42,7 @@ class RunLog:
         self._n_stages = n_stages
         self._stages_done = 0
         self._stop = False
-        self._status: dict[str, Any] = {"state": "starting", "pid": os.getpid()}
+        self._status: dict[str, Any] = {"state": "starting", "pid": os.getpid(), "born": born(os.getpid())}
         self._wrote_status = 0.0
 
     def event(self, kind: str, **figures: Any) -> None:

@@ -5,7 +5,7 @@ runs/NAME/
   experiment.toml       what runs, every option spelt out
   report.json           what preparation and split did
   data/                 the prepared data set
-  status.json           state, pid, heartbeat, share done, time left
+  status.json           state, pid and its beginning, heartbeat, share done, time left
   events.jsonl, log.txt losses and metrics as they come; the same for people
   checkpoints/          last and best weights while training
   weights.safetensors   the trained network
@@ -16,7 +16,6 @@ runs/NAME/
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from typing import Any
 from p5core.errors import RunError
 from p5core.experiment import Experiment, dump_experiment, load_experiment
 from p5core.files import read_json, sha256, write_json, write_text
+from p5core.processes import lives
 
 __all__ = ["FORMAT", "Run", "create_run", "free_name", "list_runs", "open_run", "replace_run"]
 
@@ -133,13 +133,7 @@ def _read(path: Path, key: str) -> dict[str, Any]:
 
 def _is_alive(status: Mapping[str, Any]) -> bool:
     """Whether the process that wrote a status still lives on this machine."""
-    try:
-        os.kill(int(status["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, and belongs to somebody else
-        return True
-    return True
+    return lives(int(status["pid"]), status.get("born"))
 
 
 def create_run(path: Path, experiment: Experiment, report: Mapping[str, Any], fold: tuple[int, int] | None) -> Run:

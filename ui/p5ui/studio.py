@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p5core.errors import ConfigError
+from p5core.jobs import Jobs
 from p5core.plugins import Registry
 from p5core.runs import Run, list_runs, open_run
 
@@ -28,6 +29,11 @@ class Studio:
     def runs(self) -> Path:
         """Where runs lie."""
         return self.folder / "runs"
+
+    @property
+    def jobs(self) -> Jobs:
+        """What trains, exports and waits."""
+        return Jobs(self.folder, self.jobs_at_once)
 
     @property
     def uploads(self) -> Path:
