@@ -1,9 +1,21 @@
-"""The page Compare."""
+"""The page Compare: figures beside baselines, paired tests, and for whom a model works."""
 
 from __future__ import annotations
 
-import gradio as gr
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import gradio as gr
+import pandas as pd
+
+from p5core.evaluation.controls import controls, is_pretrained, without_pretraining
+from p5core.evaluation.stored import Compared
+from p5core.experiment import dump_experiment
+from p5core.files import write_text
+from p5core.runs import Run
+from p5ui.comparison import Curves, curves, figures_frame, finished_runs, legend, paired, palette, protocols, sides_of
+from p5ui.events import shown
+from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
 
@@ -12,7 +24,197 @@ __all__ = ["PATH", "TITLE", "build"]
 TITLE = "Compare"
 PATH = "compare"
 
+WRITE = """(names) => {
+    const address = new URL(window.location);
+    if (names.length) { address.searchParams.set("run", names.join(",")); } else { address.searchParams.delete("run"); }
+    window.history.replaceState(window.history.state, "", address);
+}"""
+"""Puts all chosen runs into the address."""
+
+QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+SLOW: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+
 
 def build(studio: Studio) -> None:
     """Draw the page."""
     gr.Markdown(t("compare.heading"))
+    gr.Markdown(t("compare.intro"))
+    with gr.Row(equal_height=True):
+        names = gr.Dropdown(
+            [], multiselect=True, label=t("compare.runs"), info=t("compare.runs_help"), scale=4, elem_id="compare-runs"
+        )
+        control = gr.Button(t("compare.control"), scale=1, min_width=220, elem_id="compare-control")
+    note = gr.Markdown(elem_id="compare-note")
+    figures = gr.Dataframe(label=t("compare.figures"), interactive=False, wrap=True, elem_id="compare-figures")
+    gr.Markdown(t("compare.tests"))
+    reference = gr.Dropdown(
+        [], label=t("compare.reference"), info=t("compare.reference_help"), elem_id="compare-reference"
+    )
+    tests = gr.Dataframe(label=t("compare.paired"), interactive=False, wrap=True, elem_id="compare-tests")
+    refusals = gr.Markdown()
+    gr.Markdown(t("compare.curves"))
+    metric = gr.Dropdown([], label=t("compare.metric"), elem_id="compare-metric")
+    colours = gr.HTML(elem_id="compare-legend")
+    with gr.Row():
+        lines = [_lines(name) for name in ("history", "popularity")]
+    bars = gr.BarPlot(
+        x="bar", y="value", color="side", label=t("compare.by_warmth"), height=300, x_label_angle=-35,
+        colors_in_legend=[], elem_id="compare-warmth",
+    )  # fmt: skip
+    with gr.Accordion(t("compare.table"), open=False):
+        table = gr.Dataframe(label=t("compare.table"), interactive=False, wrap=True, elem_id="compare-slices")
+
+    drawings = [colours, *lines, bars, table]
+    events = _Events(studio)
+    gr.on(None, events.start, None, [names, note], **QUICK)
+    names.change(None, names, None, js=WRITE, **QUICK)
+    names.change(events.show, names, [note, figures, reference, metric], **QUICK).then(
+        events.test, [names, reference], [tests, refusals], **SLOW
+    ).then(events.draw, [names, metric], drawings, **SLOW)
+    reference.input(events.test, [names, reference], [tests, refusals], **SLOW)
+    metric.input(events.draw, [names, metric], drawings, **SLOW)
+    control.click(events.add_control, names, names, **QUICK)
+
+
+def _lines(name: str) -> gr.LinePlot:
+    return gr.LinePlot(
+        x="group", y="value", color="side", label=t(f"compare.by_{name}"), height=300, min_width=320, tooltip="all",
+        x_label_angle=-35, colors_in_legend=[], elem_id=f"compare-{name}",
+    )  # fmt: skip
+
+
+class _Events:
+    """What the components of the page call."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.show, self.test, self.draw = shown(self._show), shown(self._test), shown(self._draw)
+        self.add_control = shown(self._add_control)
+
+    def start(self, request: gr.Request) -> tuple[Any, str]:
+        """Choose the runs that the address names."""
+        known = finished_runs(self._studio)
+        wanted = [name for name in str(request.query_params.get("run", "")).split(",") if name in known] or known[:1]
+        return gr.Dropdown(known, value=wanted), "" if known else said(request.headers, "compare.none")
+
+    def _show(self, names: list[str], request: gr.Request) -> tuple[str, pd.DataFrame, Any, Any]:
+        sides = sides_of(self._studio, names)
+        notes = protocols(self._studio, names)
+        text = "\n\n".join(said(request.headers, "compare.protocol", note=note) for note in notes)
+        if len(notes) > 1:
+            text += "\n\n" + said(request.headers, "compare.protocols_differ")
+        labels = list(self._studio.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []
+        references = [name for name in sides if name != names[-1]] if len(names) == 1 else list(sides)
+        first = next(iter(references), None)
+        return (
+            text,
+            figures_frame(sides),
+            gr.Dropdown(references, value=first),
+            gr.Dropdown(labels, value=_main(labels)),
+        )
+
+    def _test(self, names: list[str], reference: str | None, request: gr.Request) -> tuple[pd.DataFrame, str]:
+        sides = sides_of(self._studio, names)
+        if reference not in sides:
+            return pd.DataFrame(), ""
+        found = paired(self._studio, sides, reference)
+        words = [said(request.headers, f"compare.column_{one}") for one in ("run", "metric", "difference", "interval")]
+        columns = [*words[:2], words[2], words[3], "p", said(request.headers, "compare.column_verdict")]
+        rows = [
+            [side.name, one.label, f"{one.result.difference:+.4f}", _interval(one.result.low, one.result.high, "+.4f"),
+             f"{one.result.p_value:.4f}", said(request.headers, f"compare.{_verdict(one)}")]
+            for side, one in found.rows
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=columns), "\n\n".join(found.refusals)
+
+    def _draw(self, names: list[str], label: str | None, request: gr.Request) -> tuple[Any, ...]:
+        if not names or not label:
+            return ("", None, None, None, pd.DataFrame())
+        sides = {
+            name: (run, scorer)
+            for name, (run, scorer) in sides_of(self._studio, names).items()
+            if scorer == "model" or name.startswith(f"{names[0]}: ")
+        }
+        found = curves(self._studio, sides, label)
+        bars = found.warmth.assign(bar=found.warmth["side"] + " · " + found.warmth["group"])
+        colours = palette(list(sides))
+        return (
+            legend(colours),
+            *(
+                gr.LinePlot(
+                    frame, color_map=colours, x_title=" ", y_title=label, sort=_order(frame), y_lim=_limits(frame)
+                )
+                for frame in (found.history, found.popularity)
+            ),
+            gr.BarPlot(
+                bars, color_map=colours, x_title=" ", y_title=label, sort=bars["bar"].tolist(), y_lim=_limits(bars)
+            ),
+            _table(found, request.headers),
+        )
+
+    def _add_control(self, names: list[str], request: gr.Request) -> Any:
+        others = [self._studio.run(name) for name in finished_runs(self._studio)]
+        tuned = [run for run in map(self._studio.run, names) if is_pretrained(run.experiment())]
+        if not tuned:
+            gr.Info(said(request.headers, "compare.control_plain"))
+            return gr.skip()
+        found = controls(tuned[0], others)
+        if not found:
+            gr.Warning(said(request.headers, "compare.control_missing", file=self._save_control(tuned[0])))
+            return gr.skip()
+        name = found[0].path.relative_to(self._studio.runs).as_posix()
+        text = said(request.headers, "compare.control_found", names=name)
+        if found[0].experiment().model != tuned[0].experiment().model:
+            text += " " + said(request.headers, "compare.control_other_model")
+        gr.Info(text)
+        return [*names, *([] if name in names else [name])]
+
+    def _save_control(self, run: Run) -> str:
+        """Write the experiment of the control where the page Train finds it."""
+        name = f"experiments/{run.name}-from-scratch.toml"
+        path = self._studio.inside(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, dump_experiment(without_pretraining(run.experiment())))
+        return name
+
+
+def _main(labels: Sequence[str]) -> str | None:
+    """NDCG where there is one: what most papers report."""
+    return next((one for one in labels if one.startswith("ndcg")), next(iter(labels), None))
+
+
+def _verdict(one: Compared) -> str:
+    if one.result.p_value >= 0.05:
+        return "unclear"
+    return "better" if (one.result.difference > 0) == one.higher_is_better else "worse"
+
+
+def _interval(low: float, high: float, form: str) -> str:
+    return f"{low:{form}} – {high:{form}}"
+
+
+def _order(frame: pd.DataFrame) -> list[str]:
+    """Groups along the axis: by the mean of what they were made by."""
+    return list(dict.fromkeys(frame.sort_values("place")["group"]))
+
+
+def _limits(frame: pd.DataFrame) -> list[float | None]:
+    """From zero to a little above the largest value, so that a line is not drawn on the frame."""
+    top = frame["value"].max()
+    return [min(0.0, float(frame["value"].min())), float(top) * 1.05 if top > 0 else None]
+
+
+def _table(found: Curves, headers: Mapping[str, str]) -> pd.DataFrame:
+    """All groups in one table."""
+    kinds = {"history": found.history, "popularity": found.popularity, "warmth": found.warmth}
+    words = [said(headers, f"compare.column_{one}") for one in ("trait", "group", "run", "users", "value", "interval")]
+    rows = [
+        [
+            said(headers, f"compare.short_{kind}"),
+            *(one["group"], one["side"], one["users"], f"{one['value']:.4f}"),
+            _interval(one["low"], one["high"], ".4f"),
+        ]
+        for kind, frame in kinds.items()
+        for one in frame.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=words)
