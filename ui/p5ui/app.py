@@ -11,10 +11,13 @@ __all__ = ["build_app"]
 
 PAGES = (data, train, runs, compare, recommend, export, plugins)
 
+CACHE_SECONDS = (3_600, 86_400)
+"""How often files that were passed to the browser are looked through, and the age at which they are deleted."""
+
 
 def build_app(studio: Studio) -> gr.Blocks:
     """Draw the pages for a working folder."""
-    app = gr.Blocks(title="P5", analytics_enabled=False)
+    app = gr.Blocks(title="P5", analytics_enabled=False, delete_cache=CACHE_SECONDS)
     with app:
         home.build(studio)
     for page in PAGES:

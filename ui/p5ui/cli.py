@@ -10,13 +10,14 @@ import click
 from p5core.errors import ConfigError
 from p5core.plugins import Registry
 
-__all__ = ["ui"]
+__all__ = ["is_local", "ui"]
 
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Working folder; this one otherwise.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need --auth.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
+@click.option("--allow-host", "names", multiple=True, help="Another name under which it is opened; repeatable.")
 @click.option(
     "--auth", metavar="USER", help="Let in only USER, by the password in the variable P5_UI_PASSWORD or asked for now."
 )
@@ -25,21 +26,35 @@ __all__ = ["ui"]
 @click.option("--demo", is_flag=True, help="Open with the run that 'p5 demo' made.")
 @click.pass_obj
 def ui(
-    registry: Registry, folder: Path, host: str, port: int, auth: str | None, jobs: int, mcp: bool, demo: bool
+    registry: Registry,
+    folder: Path,
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    auth: str | None,
+    jobs: int,
+    mcp: bool,
+    demo: bool,
 ) -> None:
     """Open the web interface for a working folder."""
-    _check(host, auth)
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it while it is imported
+    folder = folder.resolve()
+    _check(folder, host, auth)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # both are read while gradio is imported
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / ".gradio")
     from p5ui.launch import Place, launch
     from p5ui.studio import Studio
 
-    studio = Studio(folder.resolve(), registry, jobs)
-    place = Place(host, port, (auth, _password()) if auth else None)
+    studio = Studio(folder, registry, jobs)
+    place = Place(host, port, names, (auth, _password()) if auth else None)
     launch(studio, place, mcp, click.echo, "runs?run=demo" if demo and _has_demo(studio.runs) else "")
 
 
-def _check(host: str, auth: str | None) -> None:
-    """Refuse to start without the packages of the extra `ui`, and openly for others without a password."""
+def _check(folder: Path, host: str, auth: str | None) -> None:
+    """Refuse to start without a folder, the packages of the extra `ui`, or a password where others can look in."""
+    if not folder.is_dir():
+        raise ConfigError(f"There is no folder {folder}. Make it first, or name another --folder.")
+    if auth is None and not is_local(host):
+        raise ConfigError(f"--host {host} lets other machines in. Add --auth USER, or listen at 127.0.0.1.")
     try:
         import gradio
     except ImportError as error:
@@ -47,10 +62,11 @@ def _check(host: str, auth: str | None) -> None:
             f"'p5 ui' needs the package {error.name}, which is not installed. Run: pip install 'p5rec[ui]'"
         ) from None
     del gradio
-    from p5ui.guard import is_local
 
-    if auth is None and not is_local(host):
-        raise ConfigError(f"--host {host} lets other machines in. Add --auth USER, or listen at 127.0.0.1.")
+
+def is_local(host: str) -> bool:
+    """Whether an address to listen at can be reached from this machine alone."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _password() -> str:

@@ -12,14 +12,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["LOCAL", "SameOrigin", "app_options", "is_local"]
+__all__ = ["LOCAL", "SameOrigin", "app_options"]
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
-
-
-def is_local(host: str) -> bool:
-    """Whether an address to listen at can be reached from this machine alone."""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class SameOrigin:

@@ -23,6 +23,9 @@ class Place(NamedTuple):
     port: int = 7860
     """0 takes a free one"""
 
+    names: tuple[str, ...] = ()
+    """other names under which it is opened"""
+
     auth: tuple[str, str] | None = None
     """user and password; nobody is asked without"""
 
@@ -38,7 +41,7 @@ def launch(studio: Studio, place: Place, mcp: bool, say: Callable[[str], None], 
             server_name=place.host,
             server_port=place.port or None,
             auth=place.auth,
-            app_kwargs=app_options([place.host]),
+            app_kwargs=app_options([place.host, *place.names]),
             max_file_size=MAX_UPLOAD,
             prevent_thread_lock=True,
             quiet=True,
