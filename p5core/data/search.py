@@ -1,0 +1,62 @@
+"""Items by words of their titles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from p5core.data.columns import ITEM, TITLE
+from p5core.data.dataset import Dataset
+
+__all__ = ["ItemSearch"]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemSearch:
+    """Finds items of the domain that a data set has events of."""
+
+    dataset: Dataset
+
+    @property
+    def domain(self) -> str:
+        """The domain of the events."""
+        catalogue = self.dataset.catalogue
+        return catalogue.domains[int(self.dataset.event_domains[0])]
+
+    @cached_property
+    def _codes(self) -> npt.NDArray[np.int32]:
+        """(n,) codes of the items of the domain, most events first."""
+        members = self.dataset.catalogue.members(self.domain)
+        counts = np.bincount(self.dataset.events.items, minlength=self.dataset.n_items)[members]
+        return members[np.argsort(-counts, kind="stable")]
+
+    @cached_property
+    def _texts(self) -> pd.Series[str]:
+        """(n,) title, or id, of each of them, to be searched."""
+        frame = self.dataset.catalogue.frame.iloc[self._codes]
+        ids = frame[ITEM].astype("str")
+        texts = frame[TITLE].where(frame[TITLE].notna(), ids).astype("str") if TITLE in frame else ids
+        return texts.str.casefold().reset_index(drop=True)
+
+    def find(self, text: str, n: int) -> list[Any]:
+        """Raw ids of at most `n` items whose titles hold all words of a text, most popular first.
+
+        The item whose id is the text comes before them; an empty text finds the most popular items.
+        """
+        keep = np.ones(len(self._codes), dtype=np.bool_)
+        for word in text.casefold().split():
+            keep &= self._texts.str.contains(word, regex=False).to_numpy(dtype=np.bool_)
+        own = self.dataset.catalogue.encode([text.strip()], self.domain)
+        found = [*own[own >= 0].tolist(), *self._codes[keep][: n + 1].tolist()]
+        return self.dataset.catalogue.decode(np.array(list(dict.fromkeys(found))[:n], dtype=np.int32))
+
+    def titles(self, raw: list[Any]) -> list[str]:
+        """Titles of raw ids; an unknown id, or one without a title, is its own."""
+        codes = self.dataset.catalogue.encode(raw, self.domain)
+        known = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(one) for one in raw]
+        return [title if code >= 0 else str(one) for title, code, one in zip(known, codes.tolist(), raw, strict=True)]
