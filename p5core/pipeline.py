@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from p5core.evaluation.report import plain_intervals, plain_values, protocol_not
 from p5core.evaluation.scorer import Scorer
 from p5core.experiment import EvaluateConfig, Experiment
 from p5core.files import write_json, write_tensors
-from p5core.follow import Display, RunLog, catch_signals
+from p5core.follow import Display, Log, RunLog, catch_signals
 from p5core.materials import Materials, gather, rebuild
 from p5core.model.build import build_network
 from p5core.model.memory import MIXTURES
@@ -31,16 +31,30 @@ from p5core.model.neighbours import Neighbours
 from p5core.model.network import Network
 from p5core.model.scoring import NetworkScorer
 from p5core.model.transfer import start_from
+from p5core.parts.metric import Metric
 from p5core.plugins import Registry, load_plugins
 from p5core.runs import Run, create_run, free_name, open_run
 from p5core.training.choose import check_metrics, metric_labels, watched_metric
+from p5core.training.estimate import Estimate, estimate
 from p5core.training.fit import Material, fit
 from p5core.training.stage import StopRequestedError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Judgement", "evaluate_run", "judge_all", "load_network", "make_judge", "materials_of", "resume", "run"]
+__all__ = [
+    "Judgement",
+    "evaluate_run",
+    "foresee",
+    "judge_all",
+    "load_network",
+    "make_judge",
+    "materials_of",
+    "open_source",
+    "resume",
+    "run",
+    "try_out",
+]
 
 
 MIXING_USERS = 5_000
@@ -62,15 +76,26 @@ def run(
     """
     registry = registry or load_plugins()
     source = experiment.stages[0].from_run
-    known = _open_source(source, Path(runs)) if source else None
+    known = open_source(source, Path(runs)) if source else None
     materials = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
     network = _new_network(materials, registry)
     if known:
         _start_from_run(network, known, registry)
+    expected = estimate(network, materials.experiment, registry, materials.stages, _judges(materials, registry))
+    materials = replace(materials, sentences=[*materials.sentences, expected.sentence])
     path = Path(runs) / (name or free_name(Path(runs), "run"))
     folder = create_run(path, materials.experiment, materials.report, fold)
     _write_data(folder, materials)
     return _train_and_judge(folder, materials, network, registry, display)
+
+
+def foresee(experiment: Experiment, registry: Registry | None = None) -> tuple[Materials, Estimate]:
+    """Load and prepare an experiment and estimate its run, without running it; what `run` would refuse is refused."""
+    registry = registry or load_plugins()
+    materials = gather(experiment, registry)
+    network = _new_network(materials, registry)
+    judges = _judges(materials, registry)
+    return materials, estimate(network, materials.experiment, registry, materials.stages, judges)
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -82,7 +107,7 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
     network = _new_network(materials, registry)
     source = materials.experiment.stages[0].from_run
     if source and not folder.last_checkpoint.exists():
-        _start_from_run(network, _open_source(source, folder.path.parent), registry)
+        _start_from_run(network, open_source(source, folder.path.parent), registry)
     return _train_and_judge(folder, materials, network, registry, display)
 
 
@@ -111,19 +136,41 @@ def _train_and_judge(
     return folder
 
 
-def _fit(folder: Run, materials: Materials, network: Network, registry: Registry, log: RunLog) -> float:
+def try_out(materials: Materials, registry: Registry, folder: Run, log: Log, known: Run | None = None) -> float:
+    """Train as the experiment says; returns the last stage's watched metric on validation events.
+
+    `folder` need not be a run: only its checkpoints are written, and test events are not looked at. `known` is the
+    run to start from.
+    """
     experiment = materials.experiment
-    judges = []
+    network = _new_network(materials, registry)
+    if known:
+        _start_from_run(network, known, registry)
+    _fit(folder, materials, network, registry, log)
+    watch = watched_metric(experiment.stages[-1], registry)
+    users = _validation_sample(materials.target.split.validation, experiment)
+    return make_judge(experiment, registry, materials.target, [watch.label], users).validate(network)[watch.label]
+
+
+def _fit(folder: Run, materials: Materials, network: Network, registry: Registry, log: Log) -> float:
+    judges = _judges(materials, registry)
+    seconds = fit(network, materials.experiment, registry, materials.stages, judges, folder.checkpoints, log)
+    return seconds + _mix_memory(network, materials, registry, log)
+
+
+def _judges(materials: Materials, registry: Registry) -> list[tuple[Judge, Metric]]:
+    """Who validates each stage, and the metric to watch."""
+    experiment = materials.experiment
+    found = []
     for stage, material in zip(experiment.stages, materials.stages, strict=True):
         watch = watched_metric(stage, registry)
         labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
         holdout = _validation_sample(material.split.validation, experiment)
-        judges.append((make_judge(experiment, registry, material, labels, holdout), watch))
-    seconds = fit(network, experiment, registry, materials.stages, judges, folder.checkpoints, log)
-    return seconds + _mix_memory(network, materials, registry, log)
+        found.append((make_judge(experiment, registry, material, labels, holdout), watch))
+    return found
 
 
-def _mix_memory(network: Network, materials: Materials, registry: Registry, log: RunLog) -> float:
+def _mix_memory(network: Network, materials: Materials, registry: Registry, log: Log) -> float:
     """Choose on validation events how the memory counts beside the network; returns the seconds it took."""
     if network.memory is None:
         return 0.0
@@ -279,8 +326,8 @@ def _new_network(materials: Materials, registry: Registry) -> Network:
     return build_network(experiment.model, registry, materials.target.dataset, mean, experiment.seed)
 
 
-def _open_source(name: str, runs: Path) -> Run:
-    """The run to start from: a path, or a name among the runs."""
+def open_source(name: str, runs: Path) -> Run:
+    """The finished run to start from: a path, or a name among the runs; raises RunError."""
     found = open_run(runs / name if (runs / name).exists() else Path(name))
     found.verify()
     return found

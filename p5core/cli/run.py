@@ -27,6 +27,7 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.option("--name", help="Name of the run; the file's name otherwise.")
 @click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
+@click.option("--dry-run", is_flag=True, help="Load, prepare and estimate time and memory; train nothing.")
 @click.option("--device", help='Where to train: "auto" takes CUDA when there is one; else cpu, cuda, cuda:1, mps.')
 @click.option("--precision", help="Arithmetic of training: 32-true or bf16-mixed.")
 @click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
@@ -39,6 +40,7 @@ def run(
     name: str | None,
     is_resumed: bool,
     folds: int | None,
+    dry_run: bool,
     device: str | None,
     precision: str | None,
     source: str | None,
@@ -53,12 +55,22 @@ def run(
     named = {"device": device, "precision": precision, "stages.0.from": source}
     assignments = (*assignments, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None))
     experiment = load_experiment(file, assignments)
-    if is_resumed:
+    if dry_run:
+        _foresee(experiment, registry, console)
+    elif is_resumed:
         _resume(experiment, registry, runs / (name or file.stem), console)
     elif folds is not None:
         _cross_validate(experiment, registry, runs, name or free_name(runs, file.stem), folds, console)
     else:
         _run_once(experiment, registry, runs, name or free_name(runs, file.stem), None, console)
+
+
+def _foresee(experiment: Experiment, registry: Registry, console: Console) -> None:
+    from p5core.pipeline import foresee
+
+    materials, expected = foresee(experiment, registry)
+    for sentence in (*materials.sentences, expected.sentence):
+        console.print(sentence, highlight=False)
 
 
 def _run_once(

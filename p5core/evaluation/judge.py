@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,10 @@ class Judge:
 
     max_length: int
     seed: int
+
+    def of(self, holdout: Holdout) -> Judge:
+        """The same for other users."""
+        return replace(self, holdout=holdout)
 
     def outcome(self, scorer: Scorer) -> Outcome:
         """Rank everything that the metrics need."""

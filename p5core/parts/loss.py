@@ -33,6 +33,13 @@ class Loss(Part):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
 
+    def score_bytes(self, n_states: int, n_items: int) -> int:
+        """Bytes that grow with states × items, held at once; 0 for a loss that scores a sample.
+
+        A run that has less free memory is refused before it starts.
+        """
+        return 0
+
 
 class RankingLoss(Loss, ABC):
     """Judges how high the right item stands."""

@@ -26,7 +26,7 @@ from p5core.plugins import Registry
 from p5core.training.checkpoint import Progress, load_checkpoint
 from p5core.training.stage import Follower, Moments, Stage, train_stage
 
-__all__ = ["Material", "fit", "make_fabric", "make_tasks"]
+__all__ = ["Material", "fit", "make_fabric", "make_stage", "make_tasks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def fit(
         if index > 0 and progress.epoch == progress.batch == 0 and material is not materials[index - 1]:
             _start_new_items(network, materials, index)
         count_items(network, material.split.train)
-        stage = _stage(experiment, registry, material, judges[index], folder, index)
+        stage = make_stage(experiment, registry, material, judges[index], folder, index)
         progress = train_stage(network, stage, fabric, follower, progress, moments)
         moments = None
         follower.event("stage", stage=stage.config.name, finished=index + 1, train_seconds=progress.seconds)
@@ -99,7 +99,7 @@ def _start(network: Network, folder: Path) -> tuple[Progress, Moments | None]:
     return progress, moments
 
 
-def _stage(
+def make_stage(
     experiment: Experiment,
     registry: Registry,
     material: Material,
@@ -107,6 +107,7 @@ def _stage(
     folder: Path,
     index: int,
 ) -> Stage:
+    """One stage with its tasks, data and who validates; checkpoints go to `folder`."""
     config = experiment.stages[index]
     backbone = registry.get("backbone", experiment.model.backbone.name)
     return Stage(

@@ -23,7 +23,7 @@ from p5core.parts.task import Task, TrainingData
 from p5core.training.checkpoint import Progress, save_checkpoint
 from p5core.training.schedule import build_optimiser, build_schedule, clip_norm
 
-__all__ = ["Follower", "Moments", "Stage", "StopRequestedError", "Validation", "train_stage"]
+__all__ = ["Follower", "Moments", "Stage", "StopRequestedError", "Validation", "step_seconds", "train_stage"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_EVENTS = 0.5
@@ -102,6 +102,30 @@ def train_stage(
         follower.event("early_stop", stage=stage.config.name, epoch=loop.progress.epoch)
     network.load_state_dict(load_file(stage.best))
     return loop.timed().next_stage()
+
+
+def step_seconds(network: Network, stage: Stage, fabric: Fabric, n: int) -> tuple[float, int]:
+    """Seconds of one optimiser step, measured on `n` that change the network, and how many steps the stage takes."""
+    loop = _Loop(network, stage, fabric, _Nobody(), Progress(), None)
+    loop.module.train()
+    plans, seconds = loop.plans(0), []
+    for nth in range(n + 1):
+        began = time.perf_counter()
+        loop.train_step([loop.batches(plans, nth % loop.n_batches)])
+        seconds.append(time.perf_counter() - began)
+    accumulated = stage.config.optimiser.accumulate
+    n_steps = -(-loop.n_batches // accumulated) * stage.config.epochs
+    return float(np.mean(seconds[1:])) * accumulated, n_steps  # the first one allocates what the others use again
+
+
+class _Nobody:
+    """Follows nothing and never asks to stop."""
+
+    def event(self, kind: str, **figures: Any) -> None:
+        """Nothing is kept."""
+
+    def stop_requested(self) -> bool:
+        return False
 
 
 class _Objective(nn.Module):

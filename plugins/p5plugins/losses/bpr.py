@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config import Config
+from p5core.config import Config, Tunable
 from p5core.parts.loss import ItemScorer, RankingLoss
 
 __all__ = ["BPR", "BPRConfig"]
@@ -16,7 +18,7 @@ __all__ = ["BPR", "BPRConfig"]
 class BPRConfig(Config):
     """Options of Bayesian personalised ranking."""
 
-    n_negatives: int = Field(1, ge=1)
+    n_negatives: Annotated[int, Tunable(1, 64, log=True)] = Field(1, ge=1)
     """Wrong items drawn for each state."""
 
 

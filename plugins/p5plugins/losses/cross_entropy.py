@@ -28,6 +28,10 @@ class CrossEntropy(RankingLoss):
         """Score all items for all states at once."""
         return F.cross_entropy(states / self.config.temperature @ items.vectors().T, targets)
 
+    def score_bytes(self, n_states: int, n_items: int) -> int:
+        """Scores, their log-softmax and the gradient of either, in float32."""
+        return 3 * 4 * n_states * n_items
+
 
 class ChunkedCrossEntropyConfig(SoftmaxConfig):
     """Options of the softmax in chunks."""
@@ -48,6 +52,11 @@ class ChunkedCrossEntropy(RankingLoss):
         summed: Callable[..., Tensor] = _SummedCrossEntropy.apply
         with torch.autocast(states.device.type, enabled=False):
             return summed(scaled, vectors, targets, self.config.chunk_rows) / len(targets)
+
+    def score_bytes(self, n_states: int, n_items: int) -> int:
+        """The scores of one chunk and what the logsumexp of them needs, in float32."""
+        rows: int = min(n_states, self.config.chunk_rows)
+        return 2 * 4 * rows * n_items
 
 
 class _SummedCrossEntropy(Function):

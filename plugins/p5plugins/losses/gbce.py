@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config import Config
+from p5core.config import Config, Tunable
 from p5core.parts.loss import ItemScorer, RankingLoss
 
 __all__ = ["GBCE", "GBCEConfig"]
@@ -16,10 +18,10 @@ __all__ = ["GBCE", "GBCEConfig"]
 class GBCEConfig(Config):
     """Options of generalised binary cross-entropy."""
 
-    n_negatives: int = Field(256, ge=1)
+    n_negatives: Annotated[int, Tunable(16, 1024, log=True)] = Field(256, ge=1)
     """Wrong items drawn for each batch, shared by its states."""
 
-    t: float = Field(0.75, ge=0, le=1)
+    t: Annotated[float, Tunable(0, 1)] = Field(0.75, ge=0, le=1)
     """Calibration: 0 is plain binary cross-entropy, which is overconfident from few wrong items; 1 undoes that."""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from p5core.config import Tunable
 from p5core.parts.loss import ItemScorer, RankingLoss
 from p5plugins.losses.options import SoftmaxConfig
 
@@ -18,7 +19,7 @@ __all__ = ["SampledSoftmax", "SampledSoftmaxConfig"]
 class SampledSoftmaxConfig(SoftmaxConfig):
     """Options of the sampled softmax."""
 
-    n_uniform: int = Field(1024, ge=0)
+    n_uniform: Annotated[int, Tunable(128, 4096, log=True)] = Field(1024, ge=0)
     """Wrong items drawn for each batch, all equally likely."""
 
     in_batch: bool = True

@@ -1,0 +1,74 @@
+"""What a run will take, before it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from p5core.config import PartSpec
+from p5core.errors import ConfigError
+from p5core.experiment import Experiment, parse_experiment
+from p5core.parts.task import TrainingData
+from p5core.pipeline import foresee, run
+from p5core.plugins import load_plugins
+from p5core.training.fit import make_tasks
+
+
+def experiment(loss: str = "cross_entropy", epochs: int = 3) -> Experiment:
+    task = {"name": "next_item", "loss": {"name": loss}}
+    return parse_experiment(
+        {
+            "data": {"name": "synthetic", "n_users": 60, "n_items": 30},
+            "model": {"width": 8, "max_length": 10},
+            "stages": [{"tasks": [task], "epochs": epochs, "token_budget": 200}],
+        }
+    )
+
+
+def test_an_estimate_counts_steps_and_weights() -> None:
+    registry = load_plugins()
+    materials, found = foresee(experiment(), registry)
+    stage = materials.experiment.stages[0]
+    data = TrainingData(materials.target.split.train, registry.get("backbone", "gpt"), 10, stage.token_budget)
+    n_batches = len(make_tasks(stage, registry)[0].plan(data, np.random.default_rng(0)))
+    assert found.n_steps == 3 * n_batches
+    assert found.n_parameters > 30 * 8
+    assert found.memory > 16 * found.n_parameters
+    assert found.seconds > 0
+    assert f"for {found.n_steps} steps" in found.sentence
+
+
+def test_an_estimate_leaves_random_draws_as_they_were() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    foresee(experiment())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_scores_that_do_not_fit_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
+    with pytest.raises(ConfigError, match=r"'cross_entropy' of stage 'train' would hold .* GB of scores"):
+        run(experiment(), tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert run(experiment("sampled_softmax", epochs=1), tmp_path).state() == "done"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (PartSpec(name="cross_entropy"), 3 * 4 * 100 * 30),
+        (PartSpec(name="chunked_cross_entropy", chunk_rows=40), 2 * 4 * 40 * 30),
+        (PartSpec(name="sampled_softmax"), 0),
+        (PartSpec(name="bpr"), 0),
+    ],
+)
+def test_losses_over_the_catalogue_say_what_they_hold(spec: PartSpec, expected: int) -> None:
+    assert load_plugins().choose("loss", spec).build().score_bytes(100, 30) == expected
