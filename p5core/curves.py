@@ -1,0 +1,88 @@
+"""What a run logged while it trained, as tables to draw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["NOT_METRICS", "Curves", "best_figures", "read_curves", "thinned"]
+
+NOT_METRICS = ("kind", "time", "stage", "epoch", "step", "loss", "best", "share")
+"""What a validation tells besides its metrics."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Figures by step, counted through all stages."""
+
+    losses: pd.DataFrame
+    """step, stage, epoch, loss, events_per_second"""
+
+    figures: pd.DataFrame
+    """step, stage, epoch, metric, value: those on validation events"""
+
+
+def read_curves(events: Path) -> Curves:
+    """The curves of an `events.jsonl`; empty ones when there is none yet.
+
+    What a run did again after it was resumed counts once, as it was the last time.
+    """
+    kept = _with_total_steps(_records(events, ('"step"', '"validation"')))
+    losses = [one for one in kept if one["kind"] == "step"]
+    figures = [
+        {**one, "metric": label, "value": value}
+        for one in kept
+        if one["kind"] == "validation"
+        for label, value in one.items()
+        if label not in NOT_METRICS
+    ]
+    return Curves(
+        pd.DataFrame(losses, columns=["step", "stage", "epoch", "loss", "events_per_second"]),
+        pd.DataFrame(figures, columns=["step", "stage", "epoch", "metric", "value"]),
+    )
+
+
+def best_figures(events: Path) -> Mapping[str, float]:
+    """Metric label → value at the best validation of the latest stage that has one."""
+    best = [one for one in _records(events, ('"validation"',)) if one["best"]]
+    return {label: value for label, value in best[-1].items() if label not in NOT_METRICS} if best else {}
+
+
+def thinned(frame: pd.DataFrame, n: int) -> pd.DataFrame:
+    """At most `n` rows of a table in even distances, the last one among them; raises ValueError for n < 1."""
+    if n < 1:
+        raise ValueError(f"n = {n}: at least one row must stay.")
+    every = -(-len(frame) // n)
+    return frame if every <= 1 else frame.iloc[::-1].iloc[::every].iloc[::-1]
+
+
+def _records(events: Path, kinds: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The events of some kinds, each kind as it is quoted in the file; a line that is still being written is left."""
+    if not events.exists():
+        return
+    starts = tuple(f'{{"kind": {kind}' for kind in kinds)
+    with events.open(encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith(starts) and line.endswith("}\n"):
+                yield json.loads(line)
+
+
+def _with_total_steps(records: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what was done again later, and count steps on from stage to stage."""
+    stages: list[str] = []
+    kept: list[tuple[int, int, dict[str, Any]]] = []
+    for one in records:
+        if one["stage"] not in stages:
+            stages.append(one["stage"])
+        at = (stages.index(one["stage"]), one["step"])
+        while kept and kept[-1][:2] > at:
+            kept.pop()
+        kept.append((*at, one))
+    last = {stage: step for stage, step, _ in kept}
+    before = {stage: sum(last.get(earlier, 0) for earlier in range(stage)) for stage in last}
+    return [{**one, "step": before[stage] + step} for stage, step, one in kept]
