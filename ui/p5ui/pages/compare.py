@@ -39,11 +39,10 @@ def build(studio: Studio) -> None:
     """Draw the page."""
     gr.Markdown(t("compare.heading"))
     gr.Markdown(t("compare.intro"))
-    with gr.Row(equal_height=True):
-        names = gr.Dropdown(
-            [], multiselect=True, label=t("compare.runs"), info=t("compare.runs_help"), scale=4, elem_id="compare-runs"
-        )
-        control = gr.Button(t("compare.control"), scale=1, min_width=220, elem_id="compare-control")
+    names = gr.Dropdown(
+        [], multiselect=True, label=t("compare.runs"), info=t("compare.runs_help"), elem_id="compare-runs"
+    )
+    control = gr.Button(t("compare.control"), size="md", elem_id="compare-control")
     note = gr.Markdown(elem_id="compare-note")
     figures = gr.Dataframe(label=t("compare.figures"), interactive=False, wrap=True, elem_id="compare-figures")
     gr.Markdown(t("compare.tests"))
