@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from p5core.errors import ConfigError, did_you_mean
 
-__all__ = ["Config", "ExpandedPath", "PartSpec", "expand_variables", "parse_config"]
+__all__ = ["Choices", "Config", "ExpandedPath", "PartSpec", "Tunable", "expand_variables", "parse_config"]
 
 
 class Config(BaseModel):
@@ -21,6 +22,23 @@ class Config(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """Where `p5 tune` looks for a number: `dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)`."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Draw evenly in the logarithm: for what is changed by factors."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What `p5 tune` chooses from: `n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1)`."""
+
+    values: tuple[bool | int | float | str, ...]
 
 
 class PartSpec(BaseModel):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field
 
-from p5core.config import Config, PartSpec, parse_config
+from p5core.config import Choices, Config, PartSpec, Tunable, parse_config
 from p5core.data.prepare import PrepareConfig
 from p5core.data.split import LeaveOneOut, SplitConfig
 from p5core.errors import ConfigError
@@ -38,13 +38,13 @@ STORABLE = (str, int, float, date, datetime, time, PurePath, Mapping, list, tupl
 class ModelConfig(Config):
     """The network: how items become vectors and what reads them."""
 
-    width: int = Field(64, ge=1)
+    width: Annotated[int, Choices((32, 64, 128, 256))] = Field(64, ge=1)
     """Length of all vectors, D."""
 
     max_length: int = Field(50, ge=1)
     """How many of the newest history items are read."""
 
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
     """Share of the input vectors' entries that is dropped while training."""
 
     combine: Literal["sum", "gated"] = "sum"
@@ -64,10 +64,10 @@ class ModelConfig(Config):
 class OptimiserConfig(Config):
     """AdamW (arXiv 1711.05101) with linear warm-up and cosine decay."""
 
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: Annotated[float, Tunable(2e-4, 1e-2, log=True)] = Field(1e-3, gt=0)
     """Highest step size."""
 
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: Annotated[float, Tunable(1e-4, 0.3, log=True)] = Field(0.01, ge=0)
     """Decay of weight matrices; biases, norms and embeddings have none."""
 
     warmup: float = Field(0.05, ge=0, lt=1)

@@ -17,7 +17,7 @@ from p5core.parts.tracker import Tracker
 from p5core.processes import born
 from p5core.runs import Run
 
-__all__ = ["Display", "RunLog", "catch_signals"]
+__all__ = ["Display", "Log", "RunLog", "catch_signals"]
 
 SECONDS_BETWEEN_STATUS = 1.0
 
@@ -30,6 +30,19 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """Show a sentence or a table."""
+
+
+class Log(Protocol):
+    """Who is told how training goes, in figures and in sentences, and who may ask it to stop."""
+
+    def event(self, kind: str, **figures: Any) -> None:
+        """Take figures."""
+
+    def say(self, text: str) -> None:
+        """Take a sentence."""
+
+    def stop_requested(self) -> bool:
+        """True when training should save and stop."""
 
 
 class RunLog:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from p5core.config import Config
+from p5core.config import Config, Tunable
 
 __all__ = ["NeighboursConfig"]
 
@@ -15,13 +17,13 @@ class NeighboursConfig(Config):
     window: int = Field(30, ge=1)
     """How many places apart two events of a history may be to count as a pair."""
 
-    distance_decay: float = Field(0.4, ge=0)
+    distance_decay: Annotated[float, Tunable(0, 1)] = Field(0.4, ge=0)
     """A pair d places apart counts d to the power of minus this."""
 
     backward: float = Field(0.3, ge=0)
     """What a pair counts for the item that came first, when it counts 1 for the one that came later."""
 
-    damping: float = Field(0.15, ge=0)
+    damping: Annotated[float, Tunable(0, 0.6)] = Field(0.15, ge=0)
     """Similarities are divided by the popularity of the recommended item to this power."""
 
     source_damping: float = Field(0.3, ge=0)
@@ -30,7 +32,7 @@ class NeighboursConfig(Config):
     n_neighbours: int = Field(200, ge=1)
     """How many neighbours of each item are kept."""
 
-    recency: float = Field(0.7, gt=0, le=1)
+    recency: Annotated[float, Tunable(0.3, 1)] = Field(0.7, gt=0, le=1)
     """What an item of the history counts beside the one after it."""
 
     n_recent: int = Field(50, ge=1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Config
+from p5core.config import Choices, Config, Tunable
 from p5core.errors import ConfigError
 from p5core.parts.backbone import pick
 
@@ -19,13 +19,13 @@ __all__ = ["SelfAttention", "Transformer", "TransformerConfig", "with_first"]
 class TransformerConfig(Config):
     """Options of a transformer."""
 
-    n_layers: int = Field(2, ge=1)
+    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
     """Blocks on top of each other."""
 
-    n_heads: int = Field(2, ge=1)
+    n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1)
     """Attention heads; they share the width evenly."""
 
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
     """Share of attention weights and of each block's outputs that is dropped while training."""
 
     feedforward: float = Field(4.0, gt=0)

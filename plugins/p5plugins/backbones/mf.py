@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Config
+from p5core.config import Config, Tunable
 from p5core.parts.backbone import Backbone
 
 __all__ = ["MF", "MFConfig"]
@@ -16,7 +16,7 @@ __all__ = ["MF", "MFConfig"]
 class MFConfig(Config):
     """Options of matrix factorisation."""
 
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.0, ge=0, lt=1)
     """Share of the user vector's entries that is dropped while training."""
 
 

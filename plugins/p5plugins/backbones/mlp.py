@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Config
+from p5core.config import Config, Tunable
 from p5core.parts.backbone import Backbone
 
 __all__ = ["MLP", "MLPConfig"]
@@ -18,13 +18,13 @@ __all__ = ["MLP", "MLPConfig"]
 class MLPConfig(Config):
     """Options of the multi-layer perceptron."""
 
-    n_layers: int = Field(2, ge=1)
+    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
     """Layers on top of the pooled history."""
 
-    n_means: int = Field(2, ge=1)
+    n_means: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
     """Means of the history, each of which learns how fast old items fade."""
 
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
     """Share of each layer's outputs that is dropped while training."""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Config
+from p5core.config import Choices, Config, Tunable
 from p5core.parts.backbone import Backbone
 from p5plugins.backbones.blocks import SelfAttention
 
@@ -18,13 +18,13 @@ __all__ = ["GRU", "LSTM", "RecurrentConfig"]
 class RecurrentConfig(Config):
     """Options of a recurrent network."""
 
-    n_layers: int = Field(1, ge=1)
+    n_layers: Annotated[int, Tunable(1, 3)] = Field(1, ge=1)
     """Recurrent layers on top of each other."""
 
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
     """Share of the outputs of each layer that is dropped while training."""
 
-    attention: bool = False
+    attention: Annotated[bool, Choices((False, True))] = False
     """Let each state look back at all earlier ones before it answers: encoder, attention, decoder."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config import Config
+from p5core.config import Config, Tunable
 from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_windows, gather_padded
 from p5core.data.dataset import Events
 from p5core.errors import ConfigError
@@ -25,10 +26,10 @@ __all__ = ["MaskedItem", "MaskedItemConfig"]
 class MaskedItemConfig(Config):
     """Options of masked-item prediction."""
 
-    share: float = Field(0.3, gt=0, lt=1)
+    share: Annotated[float, Tunable(0.1, 0.6)] = Field(0.3, gt=0, lt=1)
     """Share of a history's items that is hidden, on average; one at least."""
 
-    last_share: float = Field(0.2, ge=0, le=1)
+    last_share: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, le=1)
     """Share of histories in which the last item alone is hidden, as it is when the model serves."""
 
 
