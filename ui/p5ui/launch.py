@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -60,4 +61,18 @@ def launch(studio: Studio, place: Place, mcp: bool, say: Callable[[str], None], 
             f"Cannot listen at {place.host}, port {place.port}. Choose another --host or --port."
         ) from None
     say(f"P5 works in {studio.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
-    app.block_thread()
+    try:
+        _look_after_jobs(studio, say)
+    except KeyboardInterrupt:
+        app.close(verbose=False)
+
+
+def _look_after_jobs(studio: Studio, say: Callable[[str], None]) -> None:
+    """Start what waits when its turn has come, even while nobody looks at a page."""
+    while True:
+        try:
+            studio.jobs.advance()
+        except OSError as error:
+            say(f"Jobs that wait cannot be started: {error}.")
+            time.sleep(60)
+        time.sleep(1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from p5core.errors import ConfigError
 from p5core.jobs import Jobs
 from p5core.plugins import Registry
 from p5core.runs import Run, list_runs, open_run
+from p5ui.memo import Memo
 
 __all__ = ["Studio"]
 
@@ -24,6 +25,9 @@ class Studio:
 
     jobs_at_once: int = 1
     """jobs that train at the same time; the others wait"""
+
+    memo: Memo = field(default_factory=Memo)
+    """what was read from files, as long as they do not change"""
 
     @property
     def runs(self) -> Path:

@@ -1,9 +1,21 @@
-"""The page Runs."""
+"""The page Runs: what trains, waits and has trained, and what can be done about it."""
 
 from __future__ import annotations
 
-import gradio as gr
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
+import gradio as gr
+from gradio.events import api
+
+from p5core.curves import read_curves
+from p5ui.address import follow_in_address, run_in_address
+from p5ui.events import shown
+from p5ui.memo import stamp
+from p5ui.run_list import ACTIVE, RunRow, run_folder, run_rows, tail
+from p5ui.run_view import figures_frame, loss_frame, state_html, table
+from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
 
@@ -12,7 +24,184 @@ __all__ = ["PATH", "TITLE", "build"]
 TITLE = "Runs"
 PATH = "runs"
 
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+OPEN_TRAIN = "(name) => { if (name) window.location.assign('train?run=' + encodeURIComponent(name)); }"
+ACTIONS = ("stop", "kill", "resume", "clone", "delete")
+
+
+class Seen(NamedTuple):
+    """What a browser shows already, so that only what has changed is sent."""
+
+    rows: tuple[RunRow, ...] = ()
+    name: str = ""
+    events: tuple[int, int] = (-1, 0)
+    metrics: tuple[str, ...] = ()
+    texts: tuple[tuple[int, int], ...] = ()
+
 
 def build(studio: Studio) -> None:
     """Draw the page."""
     gr.Markdown(t("runs.heading"))
+    gr.Markdown(t("runs.intro"))
+    rows = gr.Dataframe(label=t("runs.all"), interactive=False, wrap=True, max_height=320, elem_id="runs-table")
+    choice = gr.Dropdown([], label=t("runs.choice"), elem_id="runs-choice")
+    state = gr.HTML(elem_id="runs-state")
+    with gr.Row():
+        buttons = {one: _button(one) for one in ACTIONS}
+    with gr.Group(visible=False) as question:
+        asked = gr.HTML(padding=True, elem_id="runs-question")
+        with gr.Row():
+            confirm = gr.Button(t("runs.delete_yes"), variant="stop", elem_id="runs-delete-yes")
+            keep = gr.Button(t("runs.delete_no"), elem_id="runs-delete-no")
+    loss, metric, figures, speed = _plots()
+    log, output = _texts()
+    seen, timer = gr.State(Seen()), gr.Timer(2)
+
+    events = _Events(studio)
+    follow_in_address(choice)
+    details = [state, *buttons.values(), loss, metric, figures, speed, log, output, seen]
+    live = [rows, choice, *details]
+    gr.on(None, events.start, None, choice, **QUICK).then(events.refresh, [choice, metric, seen], live, **QUICK)
+    timer.tick(events.refresh, [choice, metric, seen], live, **QUICK)
+    choice.input(events.refresh, [choice, metric, seen], live, **QUICK)
+    rows.select(events.pick, None, choice, **QUICK).then(events.refresh, [choice, metric, seen], live, **QUICK)
+    metric.input(events.draw, [choice, metric], figures, **QUICK)
+    for name in ("stop", "kill", "resume"):
+        buttons[name].click(events.act(name), choice, None, **QUICK).success(
+            events.refresh, [choice, metric, seen], live, **QUICK
+        )
+    buttons["clone"].click(None, choice, None, js=OPEN_TRAIN, **QUICK)
+    buttons["delete"].click(events.ask, choice, [question, asked], **QUICK)
+    keep.click(lambda: gr.Group(visible=False), None, question, **QUICK)
+    confirm.click(events.act("delete"), choice, None, **QUICK).then(
+        lambda: gr.Group(visible=False), None, question, **QUICK
+    ).then(events.refresh, [choice, metric, seen], live, **QUICK)
+    _endpoints(studio)
+
+
+def _button(action: str) -> gr.Button:
+    return gr.Button(t(f"runs.{action}"), interactive=False, size="md", min_width=120, elem_id=f"runs-{action}")
+
+
+def _plots() -> tuple[gr.LinePlot, gr.Dropdown, gr.LinePlot, gr.LinePlot]:
+    common: dict[str, Any] = {"x": "step", "color": "stage", "x_title": " ", "y_title": " ", "height": 320}
+    with gr.Row(equal_height=True):
+        with gr.Column(min_width=320):
+            loss = gr.LinePlot(y="loss", label=t("runs.loss"), elem_id="runs-loss", **common)
+            speed = gr.LinePlot(y="events_per_second", label=t("runs.speed"), elem_id="runs-speed", **common)
+        with gr.Column(min_width=320):
+            figures = gr.LinePlot(y="value", label=t("runs.figures"), elem_id="runs-figures", **common)
+            metric = gr.Dropdown([], label=t("runs.metric"), elem_id="runs-metric")
+    return loss, metric, figures, speed
+
+
+def _texts() -> tuple[gr.Textbox, gr.Textbox]:
+    with gr.Tab(t("runs.log")):
+        log = gr.Textbox(label=t("runs.log"), lines=10, max_lines=10, interactive=False, elem_id="runs-log")
+    with gr.Tab(t("runs.output")):
+        output = gr.Textbox(label=t("runs.output"), lines=10, max_lines=10, interactive=False, elem_id="runs-output")
+    return log, output
+
+
+def _endpoints(studio: Studio) -> None:
+    """What a script may want."""
+
+    def runs() -> list[dict[str, Any]]:
+        """List all runs with state, share done, seconds left and best figure."""
+        return [asdict(row) for row in run_rows(studio)]
+
+    def stop_run(run: str) -> str:
+        """Let a run save and stop, or take it out of the queue."""
+        studio.jobs.stop(run)
+        return run
+
+    def resume_run(run: str) -> str:
+        """Go on with a run that was stopped, killed or has failed."""
+        studio.jobs.resume(run)
+        return run
+
+    for function in (runs, stop_run, resume_run):
+        api(shown(function), api_name=function.__name__, queue=False)
+
+
+class _Events:
+    """What the components of the page call."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.refresh, self.draw, self.ask = shown(self._refresh), shown(self._draw), shown(self._ask)
+
+    def start(self, request: gr.Request) -> Any:
+        """Choose the run that the address names."""
+        names = [row.name for row in run_rows(self._studio)]
+        return gr.Dropdown(names, value=run_in_address(request, names))
+
+    def pick(self, event: gr.SelectData) -> str:
+        """Choose the run of a row."""
+        return str(event.row_value[0])
+
+    def act(self, name: str) -> Callable[[str, gr.Request], None]:
+        """What a button does to a run."""
+
+        def act(run: str, request: gr.Request) -> None:
+            getattr(self._studio.jobs, name)(run)
+            gr.Info(said(request.headers, f"runs.said_{name}", name=run))
+
+        return shown(act)
+
+    def _ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
+        return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=run)
+
+    def _refresh(self, name: str | None, metric: str | None, seen: Seen, request: gr.Request) -> tuple[Any, ...]:
+        rows = tuple(run_rows(self._studio))
+        row = next((one for one in rows if one.name == name), None) or next(iter(rows), None)
+        names = [one.name for one in rows]
+        choice = gr.Dropdown(names, value=row.name if row else None)
+        is_same = [one.name for one in seen.rows] == names and row is not None and name == row.name
+        details, now = self._details(row, metric, seen, request)
+        return (
+            gr.skip() if seen.rows == rows else table(rows, request.headers),
+            gr.skip() if is_same else choice,
+            state_html(row, request.headers),
+            *_usable(row),
+            *details,
+            now._replace(rows=rows),
+        )
+
+    def _details(
+        self, row: RunRow | None, metric: str | None, seen: Seen, request: gr.Request
+    ) -> tuple[tuple[Any, ...], Seen]:
+        """Plots and texts of a run, those that have changed."""
+        if row is None:
+            return (None, gr.Dropdown([], value=None), None, None, "", ""), Seen()
+        folder, job = run_folder(self._studio, row.name), self._studio.jobs.of(row.name)
+        paths = [folder / "log.txt", *([job.path / "output.txt"] if job else [])]
+        now = Seen((), row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
+        old = seen if seen.name == row.name else Seen()
+        plots: tuple[Any, ...] = (gr.skip(),) * 4
+        if now.events != old.events:
+            curves = self._studio.memo.read(read_curves, folder / "events.jsonl")
+            metrics = tuple(dict.fromkeys(curves.figures["metric"]))
+            label = metric if metric in metrics else row.best[0] if row.best else next(iter(metrics), None)
+            chosen = gr.skip() if metrics == old.metrics else gr.Dropdown(list(metrics), value=label)
+            now = now._replace(metrics=metrics)
+            plots = loss_frame(curves), chosen, figures_frame(curves, label), loss_frame(curves)
+        texts = tuple(map(tail, paths)) if now.texts != old.texts else (gr.skip(),) * 2
+        return (*plots, *(*texts, "")[:2]), now
+
+    def _draw(self, name: str, metric: str) -> Any:
+        folder = run_folder(self._studio, name)
+        return figures_frame(self._studio.memo.read(read_curves, folder / "events.jsonl"), metric)
+
+
+def _usable(row: RunRow | None) -> list[Any]:
+    """The buttons, those pale that make no sense in the state of a run; in the order of ACTIONS."""
+    state = row.state if row else ""
+    usable = {
+        "stop": state in ACTIVE,
+        "kill": state in ("starting", "running"),
+        "resume": state in ("stopped", "failed", "crashed"),
+        "clone": bool(state),
+        "delete": bool(state) and state not in ACTIVE,
+    }
+    return [gr.Button(interactive=usable[one]) for one in ACTIONS]
