@@ -291,6 +291,11 @@ def evaluate_run(
 ) -> Judgement:
     """Measure a finished run again, with other options of [evaluate] if wanted; its own figures stay as they are."""
     folder.verify()
+    if folder.updated_from() is not None:
+        raise RunError(
+            f"Run {folder.path} was updated with new events, the held-out ones included; nothing is left to measure it "
+            f"on. Evaluate '{folder.updated_from()}', or train on the new events."
+        )
     materials = materials_of(folder, registry)
     evaluate = materials.experiment.evaluate.model_copy(update=dict(changes))
     experiment = materials.experiment.model_copy(update={"evaluate": evaluate})

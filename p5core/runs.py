@@ -77,6 +77,11 @@ class Run:
         fold = read_json(self.path / "run.json")["fold"]
         return None if fold is None else (fold[0], fold[1])
 
+    def updated_from(self) -> str | None:
+        """The run that this one was made from by an update with new events."""
+        found = read_json(self.path / "run.json").get("updated_from")
+        return None if found is None else str(found)
+
     def status(self) -> dict[str, Any]:
         """The latest state; empty before anything was written."""
         path = self.path / "status.json"
@@ -136,14 +141,20 @@ def _is_alive(status: Mapping[str, Any]) -> bool:
     return lives(int(status["pid"]), status.get("born"))
 
 
-def create_run(path: Path, experiment: Experiment, report: Mapping[str, Any], fold: tuple[int, int] | None) -> Run:
+def create_run(
+    path: Path,
+    experiment: Experiment,
+    report: Mapping[str, Any],
+    fold: tuple[int, int] | None,
+    updated_from: str | None = None,
+) -> Run:
     """Make a run folder; raises RunError when it exists."""
     if path.exists():
         raise RunError(f"Run folder {path} exists. Choose another --name, go on with --resume, or delete it first.")
     run = Run(path)
     run.checkpoints.mkdir(parents=True)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"format": FORMAT, "p5": version("p5rec"), "created": started, "fold": fold}
+    about = {"format": FORMAT, "p5": version("p5rec"), "created": started, "fold": fold, "updated_from": updated_from}
     write_json(path / "run.json", about)
     write_text(path / "experiment.toml", dump_experiment(experiment))
     write_json(path / "report.json", report)

@@ -38,6 +38,7 @@ def about_export(
         "p5": made["p5"],
         "run": run.name,
         "trained": made["created"],
+        "updated_from": run.updated_from(),
         "opset": OPSET,
         "ir_version": IR_VERSION,
         **_signature(serving),

@@ -41,7 +41,7 @@ def _summary(about: About) -> str:
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
         f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
         f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
-        f"{_memory(model)}{_quantised(about)}"
+        f"{_memory(model)}{_updated(about)}{_quantised(about)}"
         f"- Compared with PyTorch on {about['parity']['cases']} random requests: largest difference of a score "
         f"{about['parity']['largest_difference']:.1e}. `p5 verify` on this folder repeats the check from `golden.json`."
     )
@@ -55,6 +55,16 @@ def _memory(model: Mapping[str, Any]) -> str:
     return (
         f"- Score: {memory['of_network']:g} log p of the network + {memory['of_memory']:g} log p of co-occurrence "
         f"counts ({memory['n_neighbours']} neighbours an item), as validation events said.\n"
+    )
+
+
+def _updated(about: About) -> str:
+    """What came after training."""
+    if about["updated_from"] is None:
+        return ""
+    return (
+        f"- Updated without training: new events and items were added to '{about['updated_from']}', whose figures "
+        "stand below.\n"
     )
 
 

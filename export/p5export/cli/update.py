@@ -1,0 +1,59 @@
+"""`p5 update`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from p5core.plugins import Registry
+    from p5export.serving import ExportOptions
+
+__all__ = ["update"]
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("events", metavar="NEW_EVENTS", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the updated run; RUN with a number otherwise.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the loader.")
+@click.option("--no-export", is_flag=True, help="Leave out the export.")
+@click.pass_obj
+def update(
+    registry: Registry, run: Path, events: Path, name: str | None, assignments: tuple[str, ...], no_export: bool
+) -> None:
+    """Add NEW_EVENTS to the finished RUN without training: a new run with fresh co-occurrences and new items.
+
+    It is exported with the options of RUN's own export, if there is one.
+    """
+    from p5core.runs import open_run
+    from p5core.update import update as update_run
+    from p5export.export import export_run
+
+    options = _options(run / "export")
+    made = update_run(open_run(run), events, name, registry, assignments)
+    click.echo(
+        f"{made.run.path}: {made.n_events:,} new events, {made.n_items:,} new items, {made.n_users:,} new users."
+    )
+    if not no_export:
+        exported = export_run(made.run, made.run.path / "export", registry, options, click.echo)
+        click.echo(f"Export: {exported.folder}")
+
+
+def _options(export: Path) -> ExportOptions:
+    """The options of an earlier export; the defaults where there is none."""
+    from p5core.errors import ExportError
+    from p5core.files import read_json
+    from p5export.serving import ExportOptions
+
+    if not (export / "p5.json").is_file():
+        return ExportOptions()
+    about = read_json(export / "p5.json")
+    if about["n_allowed"] < about["n_items"]:
+        raise ExportError(f"{export} recommends some items alone. Use --no-export, then 'p5 export --allow'.")
+    columns = [name for name in about["outputs"] if name not in ("items", "scores")]
+    kept = {one.name: about[one.name] for one in fields(ExportOptions) if one.name in about}
+    return ExportOptions(**kept, metadata=columns)

@@ -1,0 +1,119 @@
+"""New events and items for a finished run, without training."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p5core.config import PartSpec
+from p5core.data.dataset import Dataset
+from p5core.data.join import join
+from p5core.data.store import write_dataset
+from p5core.errors import ConfigError
+from p5core.experiment import Experiment, override
+from p5core.files import write_json, write_tensors
+from p5core.materials import load_data
+from p5core.model.build import build_network, count_items
+from p5core.model.network import Network
+from p5core.model.transfer import start_from
+from p5core.pipeline import load_network, materials_of
+from p5core.plugins import Registry, load_plugins
+from p5core.runs import Run, create_run, free_name
+
+__all__ = ["Updated", "update"]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """An updated run and what came to it."""
+
+    run: Run
+    n_events: int
+    n_items: int
+    n_users: int
+
+
+def update(
+    run: Run,
+    events: Path,
+    name: str | None = None,
+    registry: Registry | None = None,
+    assignments: Sequence[str] = (),
+) -> Updated:
+    """Join `events` to the data of a finished run and write a new run beside it that knows them.
+
+    The item memory and the popularity are counted again, over all events, held-out ones included. The network keeps
+    its weights; new items start from the mean of the others and from their content. `events` are read by the run's own
+    loader and options; `assignments` such as "separator=;" change them. The figures stay those of the first run: what
+    they were measured on is no longer unseen, so an updated run cannot be evaluated again. Raises P5Error; nothing is
+    left behind then.
+    """
+    registry = registry or load_plugins()
+    run.verify()
+    materials = materials_of(run, registry)
+    if not registry.get("backbone", materials.experiment.model.backbone.name).uses_history:
+        raise ConfigError(f"Run {run.path} knows users by trained vectors alone, so new events need new training.")
+    old = load_network(run, materials, registry)
+    known = materials.target.dataset
+    experiment = _with_events(materials.experiment, events, assignments, registry)
+    fewest = experiment.prepare.model_copy(update={"min_user_events": 1, "min_item_events": 1})
+    fresh, report = load_data(registry, experiment.data, fewest)
+    dataset = join(known, fresh, experiment.prepare.keep)
+    network = _grown(old, experiment, dataset, registry)
+    folder = _write(run, name, materials.experiment, dataset, network, {**report.to_dict(), "updated": run.name})
+    return Updated(
+        folder,
+        len(dataset.events) - len(known.events),
+        len(dataset.catalogue) - len(known.catalogue),
+        len(dataset.users) - len(known.users),
+    )
+
+
+def _with_events(experiment: Experiment, events: Path, assignments: Sequence[str], registry: Registry) -> Experiment:
+    tree = experiment.data.model_dump(exclude_unset=True)
+    for assignment in (f"path='{events}'", *assignments):
+        tree = override(tree, assignment)
+    spec = PartSpec.model_validate(tree)
+    if "path" not in registry.get("loader", spec.name).Config.model_fields:
+        raise ConfigError(
+            f"Loader '{spec.name}' reads no path, so it cannot read {events}. Name one that does: --set name=table."
+        )
+    return experiment.model_copy(update={"data": spec})
+
+
+def _grown(old: Network, experiment: Experiment, dataset: Dataset, registry: Registry) -> Network:
+    """The network over the larger catalogue."""
+    mean = None if old.rating_head is None else 0.0  # copied with the other weights
+    network = build_network(experiment.model, registry, dataset, mean, experiment.seed)
+    start_from(network, old.state_dict(), old.row_labels())
+    count_items(network, dataset.events)
+    if network.memory is not None and old.memory is not None:
+        network.memory.fill(dataset.events)
+        network.memory.mixture.copy_(old.memory.mixture)
+    return network
+
+
+def _write(
+    run: Run, name: str | None, experiment: Experiment, dataset: Dataset, network: Network, report: dict[str, Any]
+) -> Run:
+    beside = run.path.parent
+    folder = create_run(
+        beside / (name or free_name(beside, run.name)), experiment, report, run.fold(), updated_from=run.name
+    )
+    try:
+        write_dataset(folder.data / "target", dataset)
+        write_tensors(folder.weights, network.state_dict())
+        shutil.copy2(run.path / "per_user.safetensors", folder.path)
+        note = f"Measured before the update of '{run.name}' with new events."
+        metrics = run.metrics()
+        write_json(folder.path / "metrics.json", {**metrics, "protocol": f"{metrics['protocol']} {note}"})
+        write_json(folder.path / "status.json", {"state": "done", "share": 1.0})
+        folder.seal()
+        shutil.rmtree(folder.checkpoints)
+    except BaseException:
+        shutil.rmtree(folder.path)
+        raise
+    return folder
