@@ -12,12 +12,13 @@ from p5core.cli.plugins import plugins
 from p5core.cli.recommend import recommend
 from p5core.cli.run import evaluate, run
 from p5core.cli.runs import compare, runs
+from p5core.cli.tune import tune
 from p5core.errors import P5Error
 from p5core.plugins import Registry, load_plugins
 
 __all__ = ["build", "main"]
 
-COMMANDS: tuple[click.Command, ...] = (compare, data, demo, evaluate, init, plugins, recommend, run, runs)
+COMMANDS: tuple[click.Command, ...] = (compare, data, demo, evaluate, init, plugins, recommend, run, runs, tune)
 
 
 class _Group(click.Group):

@@ -92,7 +92,8 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["serve"], *extras["tune"]]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     homes = packages_distributions()
     for name, path in modules().items():

@@ -1,0 +1,133 @@
+"""A search from beginning to end, in one process or several.
+
+runs/NAME-tune/
+  experiment.toml   what is tuned, every option spelt out
+  space.json        the options and their ranges
+  journal.log       all trials, as Optuna's JournalStorage keeps them
+  trials/           checkpoints of trials that are under way
+  trials.csv        one row a trial
+  best.toml         the experiment with the options of the best trial
+  plots/            history, and one slice an option
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import FrameType
+
+import torch
+
+from p5core.errors import ConfigError
+from p5core.experiment import dump_experiment
+from p5core.files import read_json, write_json, write_text
+from p5core.plugins import Registry, load_plugins
+from p5core.tuning.report import write_report
+from p5core.tuning.space import short_names
+from p5core.tuning.study import Study
+from p5core.tuning.work import Plan, Worker
+
+__all__ = ["tune"]
+
+SECONDS_TO_STOP = 30.0
+
+
+def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> tuple[Worker, Study]:
+    """Run trials until the plan's folder holds as many as planned, and write down what was found.
+
+    Raises P5Error before anything is written; KeyboardInterrupt after writing when it was asked to stop.
+    """
+    worker = Worker(plan, registry)
+    _open_folder(plan, worker)
+    study = worker.study()
+    names = ", ".join(short_names([one.key for one in worker.options]).values())
+    say(f"By {worker.watch.label} on validation events, {len(study.ended())} of {plan.n_trials} trials done: {names}")
+    try:
+        with _one_stop(), _helpers(plan), _threads(plan.n_processes):
+            worker.work(say)
+        worker.work(say)  # a helper that was killed has left its trial open
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Saved in {plan.folder}; the same command goes on.") from None
+    finally:
+        if not study.n_running():  # a process that was killed leaves checkpoints behind
+            shutil.rmtree(plan.folder / "trials", ignore_errors=True)
+        write_report(plan.folder, worker, study)
+    return worker, study
+
+
+def _open_folder(plan: Plan, worker: Worker) -> None:
+    """Make the folder, or check that it holds the same search; raises ConfigError."""
+    text = dump_experiment(worker.experiment)
+    space = {one.key: one.to_dict() for one in worker.options}
+    kept, space_kept = plan.folder / "experiment.toml", plan.folder / "space.json"
+    if not kept.exists():
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        write_json(space_kept, space)
+        write_text(kept, text)
+    if kept.read_text(encoding="utf-8") != text or read_json(space_kept) != space:
+        raise ConfigError(
+            f"{plan.folder} holds the search of another experiment or of other options ({kept}, {space_kept.name}). "
+            "Go on with the same file, --set and --only, or choose another --name."
+        )
+
+
+@contextmanager
+def _one_stop() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into KeyboardInterrupt and ignore the next: what was found is being saved."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    try:
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # signals reach the main thread alone
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _threads(n_processes: int) -> Iterator[None]:
+    """Share the cores among processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // n_processes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _helpers(plan: Plan) -> Iterator[None]:
+    """Let other processes work as well; when this one stops, they stop."""
+    context = multiprocessing.get_context("spawn")
+    helpers = [context.Process(target=_help, args=(plan,)) for _ in range(plan.n_processes - 1)]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield
+    except BaseException:
+        for helper in helpers:
+            helper.terminate()
+        for helper in helpers:
+            helper.join(SECONDS_TO_STOP)
+            helper.kill()
+        raise
+    finally:
+        for helper in helpers:
+            helper.join()
+
+
+def _help(plan: Plan) -> None:
+    with suppress(KeyboardInterrupt), _one_stop(), _threads(plan.n_processes):
+        Worker(plan, load_plugins()).work(partial(print, flush=True))
