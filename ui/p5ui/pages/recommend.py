@@ -26,7 +26,7 @@ N_SHOWN = 30
 """Newest items of a user that are shown as the history."""
 
 STYLE = """<style>
-.answer ol { list-style: none; padding: 0; margin: 0; counter-reset: place; }
+.answer ol { list-style: none; padding: 0 !important; margin: 0 !important; counter-reset: place; }
 .answer li { display: flex; gap: .7rem; align-items: baseline; padding: .45rem 0; counter-increment: place;
   border-bottom: 1px solid var(--border-color-primary); }
 .answer li::before { content: counter(place); min-width: 1.4em; text-align: right; opacity: .6; }
@@ -76,7 +76,7 @@ def build(studio: Studio) -> None:
     follow_in_address(run)
     gr.on(None, events.start, None, [run, second, note], **QUICK)
     run.change(events.find, [run, words, history], found, **QUICK)
-    words.input(events.find, [run, words, history], found, trigger_mode="always_last", **QUICK)
+    words.change(events.find, [run, words, history], found, trigger_mode="always_last", **QUICK)
     found.input(events.tick, [run, words, history, found], [history, user], **QUICK)
     history.input(events.find, [run, words, history], found, **QUICK).then(lambda: "", None, user, **QUICK)
     user.submit(events.choose, [run, user, words], [history, found, about], **QUICK)
