@@ -115,9 +115,10 @@ def _status(path: Path) -> dict[str, Any]:
 def _best(studio: Studio, path: Path, state: str) -> tuple[str, float] | None:
     """The watched metric of a run: the one that its last stage names, else ndcg@10, else the last one."""
     tested: Mapping[str, float] = studio.memo.read(_tested, path / "metrics.json") if state == "done" else {}
-    figures = tested or studio.memo.read(best_figures, path / "events.jsonl")
-    wanted = [studio.memo.read(_watched, path / "experiment.toml"), "ndcg@10", next(reversed(list(figures)), "")]
-    return next(((label, figures[label]) for label in wanted if figures.get(label) is not None), None)
+    found = tested or studio.memo.read(best_figures, path / "events.jsonl")
+    figures = {label: value for label, value in found.items() if value is not None}
+    wanted = (studio.memo.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
+    return next(((label, figures[label]) for label in wanted if label in figures), None)
 
 
 def _tested(path: Path) -> Mapping[str, float]:

@@ -54,7 +54,8 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
     """How a run fares, with a bar."""
     if row is None:
         return f"<p>{escape(said(headers, 'runs.none'))}</p>"
-    bar = f'<progress value="{row.share:.3f}" max="1" aria-label="{escape(row.name)}" style="width: 100%; accent-color: var(--color-accent)"></progress>'
+    style = "width: 100%; accent-color: var(--color-accent)"
+    bar = f'<progress value="{row.share:.3f}" max="1" aria-label="{escape(row.name)}" style="{style}"></progress>'
     return f'{bar}<p style="overflow-wrap: anywhere"><b>{escape(row.name)}</b>: {escape(state_text(row, headers))}</p>'
 
 

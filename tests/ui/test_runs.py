@@ -1,0 +1,198 @@
+"""The page Runs: what its tables say, and a run that is stopped and resumed from a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from p5core.curves import Curves, read_curves
+from p5core.experiment import parse_experiment
+from p5core.files import write_json
+from p5core.plugins import load_plugins
+from p5core.processes import born
+from p5core.runs import create_run
+from p5ui.memo import Memo
+from p5ui.run_list import RunRow, find_row, run_folder, run_rows, tail
+from p5ui.run_view import duration, figures_frame, loss_frame, state_html, state_text, table
+from p5ui.studio import Studio
+
+ENGLISH: Mapping[str, str] = {"accept-language": "en"}
+ME = {"pid": os.getpid(), "born": born(os.getpid())}
+VALIDATION = {"stage": "train", "epoch": 1, "step": 6, "loss": 2.0, "best": True, "share": 1.0, "hr@10": 0.5}
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return Studio(tmp_path, load_plugins())
+
+
+def pretend(studio: Studio, name: str, **status: Any) -> Path:
+    run = create_run(studio.runs / name, parse_experiment({"data": {"name": "synthetic"}}), {}, None)
+    if status:
+        write_json(run.path / "status.json", status)
+    record = {"kind": "validation", "time": "now", **VALIDATION, "ndcg@10": 0.25}
+    (run.path / "events.jsonl").write_text(json.dumps(record) + "\n")
+    return run.path
+
+
+def pretend_job(studio: Studio, number: int, name: str, *arguments: str, **files: object) -> None:
+    path = studio.folder / "jobs" / f"{number:06d}"
+    path.mkdir(parents=True)
+    write_json(path / "job.json", {"arguments": list(arguments), "run": name, "submitted": ""})
+    for file, content in files.items():
+        write_json(path / f"{file}.json", content)
+    (path / "output.txt").write_text("much\nError: There is no file x.csv.\n")
+
+
+def test_rows_say_how_runs_fare(studio: Studio) -> None:
+    pretend(studio, "finished", state="done", share=1.0)
+    pretend(studio, "lost", state="running", pid=2**22 + 1, share=0.5)
+    pretend(studio, "alive", state="running", **ME, share=0.5, eta_seconds=65, stage="train", epoch=2)
+    pretend(studio, "halted", state="stopped", share=0.25)
+    pretend(studio, "again", state="stopped", share=0.25)
+    pretend(studio, "broken").joinpath("status.json").write_text("{")
+    pretend_job(studio, 1, "again", "run", "x.toml")
+    pretend_job(studio, 2, "waits", "run", "x.toml")
+    pretend_job(studio, 3, "fresh", "run", "x.toml", start=ME)
+    pretend_job(studio, 4, "faulty", "run", "x.toml", start=ME, end={"code": 1})
+    pretend_job(studio, 5, "finished", "export", "runs/finished", start=ME)
+    rows = {row.name: row for row in run_rows(studio)}
+    assert {name: row.state for name, row in rows.items()} == {
+        "finished": "done", "lost": "crashed", "alive": "running", "halted": "stopped", "again": "queued",
+        "broken": "damaged", "waits": "queued", "fresh": "starting", "faulty": "failed",
+    }  # fmt: skip
+    assert list(rows)[:4] == ["fresh", "waits", "again", "alive"]
+    assert rows["alive"].best == ("ndcg@10", 0.25)
+    assert rows["faulty"].message == "There is no file x.csv."
+    assert find_row(studio, "nothing") is None
+
+
+def test_the_demo_is_watched_where_it_trains(studio: Studio) -> None:
+    pretend(studio, ".demo", state="running", **ME, share=0.5)
+    pretend_job(studio, 1, "demo", "demo", start=ME)
+    assert [(row.name, row.state) for row in run_rows(studio)] == [("demo", "running")]
+    assert run_folder(studio, "demo").name == ".demo"
+    pretend(studio, "demo", state="done", share=1.0)
+    write_json(studio.folder / "jobs" / "000001" / "end.json", {"code": 0})
+    assert run_folder(studio, "demo").name == "demo"
+    assert [(row.name, row.state) for row in run_rows(studio)] == [("demo", "done")]
+
+
+def test_the_test_figures_of_a_finished_run_count(studio: Studio) -> None:
+    path = pretend(studio, "one", state="done")
+    write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.75, "ndcg@10": None}}})
+    assert run_rows(studio)[0].best == ("hr@10", 0.75)
+
+
+def test_words_for_a_state() -> None:
+    row = RunRow("x", "running", 0.5, 65.0, "train", 2, silent_seconds=200)
+    assert state_text(row, ENGLISH) == (
+        "running · 50% · epoch 2 of stage train · 1:05 left · no sign of life for 3:20: it may hang"
+    )
+    assert state_text(RunRow("x", "running", 1.0), ENGLISH) == "running · 100% · being evaluated"
+    assert state_text(RunRow("x", "failed", message="why"), {"accept-language": "zh-CN"}) == "失败 · why"
+    assert "&lt;b&gt;" in state_html(RunRow("<b>", "done"), ENGLISH)
+    assert "There are no runs yet" in state_html(None, ENGLISH)
+    assert table([row], ENGLISH).to_dict("records") == [
+        {"run": "x", "state": "running", "done": "50%", "left": "1:05", "best figure": "–"}
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3_600, "1:00:00"), (7_207, "2:00:07")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_plots_have_few_points() -> None:
+    many = pd.DataFrame({"step": range(5_000), "stage": "a", "epoch": 1, "loss": 1.0, "events_per_second": 1.0})
+    figures = pd.DataFrame({"step": [1, 1], "stage": "a", "epoch": 1, "metric": ["a", "b"], "value": [1.0, 2.0]})
+    curves = Curves(many, figures)
+    assert 1_000 <= len(loss_frame(curves)) <= 2_000
+    assert figures_frame(curves, "b")["value"].tolist() == [2.0]
+
+
+def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
+    memo, path, read = Memo(), tmp_path / "a.txt", []
+
+    def content(file: Path) -> str:
+        read.append(file)
+        return tail(file, 3)
+
+    assert [memo.read(content, path), memo.read(content, path)] == ["", ""]
+    path.write_text("abcd")
+    assert [memo.read(content, path), memo.read(content, path)] == ["bcd", "bcd"]
+    assert len(read) == 2
+
+
+def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: str, shot: Callable[..., None]) -> None:
+    ui.studio.jobs.submit(small.replace("epochs = 2", "epochs = 20000"), "long")
+    page.goto(f"{ui.address}/runs?run=long")
+    state = page.locator("#runs-state")
+    expect(state).to_contain_text("long: running ·", timeout=30_000)
+    page.reload()
+    expect(page.locator("#runs-choice input")).to_have_value("long")
+    expect(state).to_contain_text("left")
+    expect(page.locator("#runs-loss svg.marks")).to_be_visible()
+    expect(page.locator("#runs-resume")).to_be_disabled()
+    shot(page, "runs")
+    page.locator("#runs-stop").click()
+    expect(state).to_contain_text("long: stopped")
+    file = ui.studio.runs / "long" / "experiment.toml"
+    file.write_text(file.read_text().replace("epochs = 20000", "epochs = 1"))
+    page.locator("#runs-resume").click()
+    expect(state).to_contain_text("long: done", timeout=30_000)
+    expect(page.locator("#runs-table")).to_contain_text("ndcg@10")
+    page.locator("#runs-delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(state).to_contain_text("first: done")
+    expect(page).to_have_url(f"{ui.address}/runs?run=first")
+    assert not file.parent.exists()
+
+
+def test_clone_opens_the_form(ui, page: Page) -> None:
+    page.goto(f"{ui.address}/runs?run=first")
+    page.locator("#runs-clone:not([disabled])").click()
+    page.wait_for_url("**/train?run=first")
+
+
+def call(address: str, name: str, *arguments: str) -> tuple[str, Any]:
+    """What a named endpoint answers: the kind of its last event and the data."""
+    event = httpx.post(f"{address}/gradio_api/call/{name}", json={"data": list(arguments)}).json()["event_id"]
+    lines = httpx.get(f"{address}/gradio_api/call/{name}/{event}", timeout=20).text.strip().splitlines()
+    return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
+
+
+def test_scripts_ask_by_name(ui) -> None:
+    kind, (rows,) = call(ui.address, "runs")
+    assert kind == "complete"
+    assert {"name": "first", "state": "done"}.items() <= rows[-1].items()
+    kind, fault = call(ui.address, "stop_run", "first")
+    assert kind == "error"
+    assert "Run 'first' is not running; there is nothing to stop" in str(fault)
+
+
+def test_fifty_runs_are_quick(studio: Studio) -> None:
+    """Within the two seconds that a page has, and much quicker when nothing has changed."""
+    step = {"kind": "step", "time": "now", "stage": "a", "epoch": 1, "loss": 1.0, "events_per_second": 1.0}
+    lines = "".join(json.dumps({**step, "step": number}) + "\n" for number in range(1_000))
+    for number in range(50):
+        path = pretend(studio, f"run-{number}", state="done", share=1.0)
+        with (path / "events.jsonl").open("a") as stream:
+            stream.write(lines)
+    began = time.process_time()
+    assert len(run_rows(studio)) == 50
+    assert len(loss_frame(studio.memo.read(read_curves, path / "events.jsonl"))) == 1_000
+    first = time.process_time() - began
+    began = time.process_time()
+    assert len(run_rows(studio)) == 50
+    again = time.process_time() - began
+    assert again < first < 1.5
