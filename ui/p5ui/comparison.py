@@ -10,17 +10,22 @@ from typing import Any
 import pandas as pd
 
 from p5core.errors import P5Error
+from p5core.evaluation.controls import controls, is_pretrained, without_pretraining
 from p5core.evaluation.measure import choose_metrics
 from p5core.evaluation.slices import Traits, even_groups, slices, traits_of_run, warm_and_cold
 from p5core.evaluation.stored import Compared, Side, compare_sides, stored_side
+from p5core.experiment import dump_experiment
+from p5core.files import write_text
 from p5core.runs import Run
 from p5ui.studio import Studio
 
 __all__ = [
+    "Control",
     "Curves",
     "Paired",
     "curves",
     "figures_frame",
+    "find_control",
     "finished_runs",
     "legend",
     "paired",
@@ -52,6 +57,36 @@ class Paired:
 
     rows: Sequence[tuple[Side, Compared]]
     refusals: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Control:
+    """The from-scratch control of a pre-trained run: a run, or the experiment that would make it."""
+
+    name: str | None
+    has_model: bool = True
+    """whether its model has the options of the run's"""
+
+    experiment: str = ""
+    """file below the working folder, when there is no run"""
+
+
+def find_control(studio: Studio, names: Sequence[str]) -> Control | None:
+    """The control of the first pre-trained run among some; saves its experiment when no such run is finished.
+
+    None when nothing among them was pre-trained.
+    """
+    tuned = next((run for run in map(studio.run, names) if is_pretrained(run.experiment())), None)
+    if tuned is None:
+        return None
+    found = controls(tuned, map(studio.run, finished_runs(studio)))
+    if found:
+        same = found[0].experiment().model == tuned.experiment().model
+        return Control(found[0].path.relative_to(studio.runs).as_posix(), same)
+    path = studio.inside(f"experiments/{tuned.name}-from-scratch.toml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, dump_experiment(without_pretraining(tuned.experiment())))
+    return Control(None, experiment=path.relative_to(studio.folder).as_posix())
 
 
 def finished_runs(studio: Studio) -> list[str]:

@@ -8,12 +8,19 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from p5core.evaluation.controls import controls, is_pretrained, without_pretraining
 from p5core.evaluation.stored import Compared
-from p5core.experiment import dump_experiment
-from p5core.files import write_text
-from p5core.runs import Run
-from p5ui.comparison import Curves, curves, figures_frame, finished_runs, legend, paired, palette, protocols, sides_of
+from p5ui.comparison import (
+    Curves,
+    curves,
+    figures_frame,
+    find_control,
+    finished_runs,
+    legend,
+    paired,
+    palette,
+    protocols,
+    sides_of,
+)
 from p5ui.events import shown
 from p5ui.saying import said
 from p5ui.studio import Studio
@@ -152,29 +159,16 @@ class _Events:
         )
 
     def _add_control(self, names: list[str], request: gr.Request) -> Any:
-        others = [self._studio.run(name) for name in finished_runs(self._studio)]
-        tuned = [run for run in map(self._studio.run, names) if is_pretrained(run.experiment())]
-        if not tuned:
+        found = find_control(self._studio, names)
+        if found is None:
             gr.Info(said(request.headers, "compare.control_plain"))
             return gr.skip()
-        found = controls(tuned[0], others)
-        if not found:
-            gr.Warning(said(request.headers, "compare.control_missing", file=self._save_control(tuned[0])))
+        if found.name is None:
+            gr.Warning(said(request.headers, "compare.control_missing", file=found.experiment), duration=None)
             return gr.skip()
-        name = found[0].path.relative_to(self._studio.runs).as_posix()
-        text = said(request.headers, "compare.control_found", names=name)
-        if found[0].experiment().model != tuned[0].experiment().model:
-            text += " " + said(request.headers, "compare.control_other_model")
-        gr.Info(text)
-        return [*names, *([] if name in names else [name])]
-
-    def _save_control(self, run: Run) -> str:
-        """Write the experiment of the control where the page Train finds it."""
-        name = f"experiments/{run.name}-from-scratch.toml"
-        path = self._studio.inside(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, dump_experiment(without_pretraining(run.experiment())))
-        return name
+        text = said(request.headers, "compare.control_found", names=found.name)
+        gr.Info(text if found.has_model else f"{text} {said(request.headers, 'compare.control_other_model')}")
+        return [*names, *([] if found.name in names else [found.name])]
 
 
 def _main(labels: Sequence[str]) -> str | None:
