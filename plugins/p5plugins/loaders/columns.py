@@ -15,7 +15,16 @@ from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, TITLE, USER
 from p5core.data.raw import TimeUnit
 from p5core.errors import DataError, did_you_mean
 
-__all__ = ["ColumnOptions", "Mapping", "find_id", "find_title", "is_known_name", "map_columns", "pick_columns"]
+__all__ = [
+    "ColumnOptions",
+    "Mapping",
+    "find_id",
+    "find_title",
+    "guess_columns",
+    "is_known_name",
+    "map_columns",
+    "pick_columns",
+]
 
 KNOWN = {
     USER: (
@@ -108,6 +117,17 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
     if options.domain_column:
         found[DOMAIN] = _named(options.domain_column, names, source, "domain_column")
     return Mapping(found, (f"guessed columns: {', '.join(guessed)}",) if guessed else ())
+
+
+def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
+    """Canonical name → column as far as it is clear; nothing is refused."""
+    named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
+    found = {canonical: column for canonical, column in named.items() if column in names}
+    for canonical in [one for one, column in named.items() if column is None]:
+        column = _guess(canonical, names, [*found.values(), *options.named])
+        if column is not None:
+            found[canonical] = column
+    return found
 
 
 def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,8 @@ class TableFiles:
     source: str
     header_rows: int = 0
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """how text files are written, by name of the option"""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small result; raises DataError when the files cannot be read."""
@@ -137,7 +139,8 @@ def _text(files: tuple[Path, ...], source: str, layout: Layout, named: Sequence[
         f"delim = {quote_text(shape.separator)}, header = {str(shape.header).lower()}, nullstr = '', "
         f"quote = {quote_text(shape.quote)}, escape = {quote_text(shape.quote)}, encoding = '{layout.encoding}')"
     )
-    return TableFiles("text", files, relation, shape.columns, source, int(shape.header), shape.notes)
+    settings = {"separator": shape.separator, "header": shape.header, "quote": shape.quote}
+    return TableFiles("text", files, relation, shape.columns, source, int(shape.header), shape.notes, settings)
 
 
 def _json(files: tuple[Path, ...], source: str) -> TableFiles:

@@ -46,6 +46,7 @@ class SQL(Loader):
     """
 
     name = "sql"
+    reads_only_paths = False
     Config = SQLConfig
     config: SQLConfig
 

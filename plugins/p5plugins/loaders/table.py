@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -9,10 +10,12 @@ from pydantic import Field
 from p5core.config import ExpandedPath
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
+from p5core.data.sketch import PREVIEWED_ROWS, Sketch
+from p5core.errors import DataError
 from p5core.parts.loader import Loader
-from p5plugins.loaders.columns import ColumnOptions, map_columns
+from p5plugins.loaders.columns import ColumnOptions, guess_columns, map_columns
 from p5plugins.loaders.events import scan_events
-from p5plugins.loaders.files import open_table
+from p5plugins.loaders.files import TableFiles, open_table
 from p5plugins.loaders.metadata import read_metadata
 from p5plugins.loaders.sniff import Layout
 
@@ -68,18 +71,33 @@ class Table(Loader):
     def load(self) -> RawData:
         """Find the columns; preparation reads the rows."""
         config = self.config
-        layout = Layout(config.separator, config.header, config.quote, config.encoding)
-        table = open_table(config.path, layout, config.named)
-        mapping = map_columns(config, table.columns, table.source)
-        events = scan_events(table, mapping, config.domain)
+        raw = self._events(self._open())
         items, item_notes = read_metadata(config.items, ITEM, config.items_id, config.items_title)
         users, user_notes = read_metadata(config.users, USER, config.users_id)
+        return replace(raw, items=items, users=users, notes=(*raw.notes, *item_notes, *user_notes))
+
+    def sketch(self, n_rows: int = 1_000) -> Sketch:
+        """Read the first rows alone; a column that is not found is told, not raised."""
+        table = self._open()
+        preview = table.frame(f"SELECT * FROM {table.relation} LIMIT {PREVIEWED_ROWS}")
+        columns = guess_columns(self.config, table.columns)
+        try:
+            head = self._events(replace(table, relation=f"(SELECT * FROM {table.relation} LIMIT {n_rows})"))
+        except DataError as error:
+            return Sketch(preview, columns, None, table.notes, table.settings, str(error))
+        return Sketch(preview, columns, head, head.notes, table.settings)
+
+    def _open(self) -> TableFiles:
+        config = self.config
+        layout = Layout(config.separator, config.header, config.quote, config.encoding)
+        return open_table(config.path, layout, config.named)
+
+    def _events(self, table: TableFiles) -> RawData:
+        mapping = map_columns(self.config, table.columns, table.source)
         return RawData(
-            events,
-            items=items,
-            users=users,
+            scan_events(table, mapping, self.config.domain),
             source=table.source,
-            time_unit=config.time_unit,
+            time_unit=self.config.time_unit,
             header_rows=table.header_rows,
-            notes=(*table.notes, *mapping.notes, *item_notes, *user_notes),
+            notes=(*table.notes, *mapping.notes),
         )

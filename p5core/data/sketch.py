@@ -1,0 +1,55 @@
+"""A look at the beginning of a log, before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from p5core.data.raw import RawData, Scan
+
+__all__ = ["PREVIEWED_ROWS", "Sketch", "first_rows", "sketch_of"]
+
+PREVIEWED_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """The first rows of a source, and what a loader takes them for."""
+
+    preview: pd.DataFrame
+    """rows as they stand in the source, under its own column names"""
+
+    columns: Mapping[str, str]
+    """name of `p5core.data.columns` → column of the source"""
+
+    head: RawData | None
+    """events of the first rows; None while it is not known which columns they are"""
+
+    notes: tuple[str, ...] = ()
+    """what was guessed, in words"""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """options that were left open → what was guessed for them"""
+
+    fault: str = ""
+    """why there is no head, and what to do"""
+
+
+def first_rows(raw: RawData, n_rows: int) -> RawData:
+    """The same log, no longer than so many rows."""
+    events = raw.interactions
+    if isinstance(events, Scan):
+        return replace(raw, interactions=Scan(f"SELECT * FROM ({events.query}) LIMIT {n_rows}"))
+    return replace(raw, interactions=events.head(n_rows))
+
+
+def sketch_of(raw: RawData, n_rows: int) -> Sketch:
+    """A look at a log that is loaded already: its columns are called as ours are."""
+    head = first_rows(raw, n_rows)
+    events = first_rows(raw, PREVIEWED_ROWS).interactions
+    preview = duckdb.connect().execute(events.query).df() if isinstance(events, Scan) else events
+    return Sketch(preview, {str(name): str(name) for name in preview.columns}, head, raw.notes)

@@ -1,0 +1,49 @@
+"""Files that people bring."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from p5core.errors import DataError
+from p5ui.studio import Studio
+
+__all__ = ["MAX_BYTES", "keep_upload", "safe_name"]
+
+MAX_BYTES = 2 * 2**30
+
+
+def keep_upload(studio: Studio, arrived: Path) -> str:
+    """Take a file into the folder of uploads; returns its name below the working folder. Nothing is overwritten.
+
+    Raises DataError for one that is empty or too large.
+    """
+    size = arrived.stat().st_size
+    if size == 0:
+        raise DataError(f"{arrived.name} is empty. Choose another file.")
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{arrived.name} has {size / 2**30:.1f} GB, and {MAX_BYTES / 2**30:.0f} GB may be uploaded. Put it into "
+            "the working folder and name it."
+        )
+    studio.uploads.mkdir(parents=True, exist_ok=True)
+    target = _free(studio.uploads, safe_name(arrived.name))
+    shutil.copyfile(arrived, target)
+    return target.relative_to(studio.folder).as_posix()
+
+
+def safe_name(name: str) -> str:
+    """A name without anything that means something to a file system; its ending stays."""
+    plain = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip("._-")
+    stem, dot, suffixes = plain.partition(".")
+    return f"{stem[:80] or 'file'}{dot}{suffixes[-20:]}"
+
+
+def _free(folder: Path, name: str) -> Path:
+    stem, dot, suffixes = name.partition(".")
+    number = 1
+    while (folder / name).exists() or (folder / name).is_symlink():
+        number += 1
+        name = f"{stem}-{number}{dot}{suffixes}"
+    return folder / name

@@ -1,0 +1,48 @@
+"""A component for each kind of option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from p5ui.forms import Field
+
+__all__ = ["QUICK", "on_input", "widget"]
+
+QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+
+def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Component:
+    """Draw an option with its value, bounds and help."""
+    value = field.show(tree)
+    about: dict[str, Any] = {
+        "label": field.name,
+        "info": field.help or None,
+        "elem_id": "-".join([prefix, *map(str, field.steps)]),
+        "min_width": 220,
+        "interactive": True,
+    }
+    if field.kind == "bool":
+        return gr.Checkbox(bool(value), **about)
+    if field.kind == "choice":
+        return gr.Dropdown(list(dict.fromkeys([*field.choices, value])), value=value, **about)
+    if field.kind == "list":
+        known = list(dict.fromkeys([*field.choices, *value]))
+        return gr.Dropdown(known, value=value, multiselect=True, allow_custom_value=not field.choices, **about)
+    if field.kind == "float" and field.low is not None and field.high is not None:
+        return gr.Slider(field.low, field.high, value, step=(field.high - field.low) / 100, **about)
+    if field.kind in ("int", "float"):
+        return gr.Number(
+            value, minimum=field.low, maximum=field.high, step=1 if field.kind == "int" else 0.001, **about
+        )
+    return gr.Textbox(value, max_lines=4, **about)
+
+
+def on_input(component: Component, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
+    """Call a function when a person has changed a component."""
+    if isinstance(component, gr.Slider):
+        return component.release(function, inputs, outputs, **QUICK)
+    return component.input(function, inputs, outputs, trigger_mode="always_last", **QUICK)  # type: ignore[attr-defined]
