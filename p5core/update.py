@@ -11,11 +11,11 @@ from typing import Any
 from p5core.config import PartSpec
 from p5core.data.dataset import Dataset
 from p5core.data.join import join
+from p5core.data.prepare import prepare_more
 from p5core.data.store import write_dataset
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment, override
 from p5core.files import write_json, write_tensors
-from p5core.materials import load_data
 from p5core.model.build import build_network, count_items
 from p5core.model.network import Network
 from p5core.model.transfer import start_from
@@ -59,8 +59,8 @@ def update(
     old = load_network(run, materials, registry)
     known = materials.target.dataset
     experiment = _with_events(materials.experiment, events, assignments, registry)
-    fewest = experiment.prepare.model_copy(update={"min_user_events": 1, "min_item_events": 1})
-    fresh, report = load_data(registry, experiment.data, fewest)
+    raw = registry.choose("loader", experiment.data, "data").build().load()
+    fresh, report = prepare_more(raw, experiment.prepare)
     dataset = join(known, fresh, experiment.prepare.keep)
     network = _grown(old, experiment, dataset, registry)
     folder = _write(run, name, materials.experiment, dataset, network, {**report.to_dict(), "updated": run.name})

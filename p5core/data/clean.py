@@ -120,17 +120,10 @@ def _k_core(workspace: Workspace, min_user_events: int, min_item_events: int) ->
 
 
 def _refuse_too_little(workspace: Workspace, before: int, min_user_events: int, min_item_events: int) -> None:
-    n_users, n_items = workspace.row('SELECT count(DISTINCT "user"), count(DISTINCT "item") FROM events')
-    if n_users == 0:
+    if workspace.count("events") == 0:
         all_users, all_items = workspace.count("users"), workspace.count("items")
         raise DataError(
             f"Nothing is left: of {before:,} events of {all_users:,} users with {all_items:,} items, none belongs to a "
             f"user with {min_user_events} events and an item with {min_item_events}. Lower prepare.min_user_events or "
             "prepare.min_item_events, or bring more data."
         )
-    for n, word in ((n_users, "user"), (n_items, "item")):
-        if n == 1:
-            raise DataError(
-                f"Only one {word} is left, and one {word} is nothing to learn from. Check which column is the {word}, "
-                "or bring more data."
-            )

@@ -18,7 +18,7 @@ from p5core.data.report import PrepareReport
 from p5core.data.staging import Workspace, stage
 from p5core.errors import DataError
 
-__all__ = ["PrepareConfig", "prepare"]
+__all__ = ["PrepareConfig", "prepare", "prepare_more"]
 
 
 class PrepareConfig(Config):
@@ -50,6 +50,22 @@ def prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport
 
     Raises DataError, with source, row and column where they are known, when the data cannot be used.
     """
+    dataset, report = _within_memory(raw, config)
+    for n, word in ((report.n_users, "user"), (report.n_items, "item")):
+        if n == 1:
+            raise DataError(
+                f"Only one {word} is left, and one {word} is nothing to learn from. Check which column is the {word}, "
+                "or bring more data."
+            )
+    return dataset, report
+
+
+def prepare_more(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport]:
+    """`prepare` for events that will join others: however few they are of a user or item, they stay."""
+    return _within_memory(raw, config.model_copy(update={"min_user_events": 1, "min_item_events": 1}))
+
+
+def _within_memory(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport]:
     try:
         return _prepare(raw, config)
     except duckdb.OutOfMemoryException:

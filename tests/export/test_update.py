@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,5 +169,5 @@ def test_without_a_clock_new_events_follow_the_known_ones(sold: Run) -> None:
         has_clock=False,
     )
     assert join(ordered, later, "first").events.items.tolist() == [4, 5, 6, 7]
-    with pytest.raises(DataError, match="have times and"):
-        join(ordered, dataset, "first")
+    with pytest.raises(DataError, match="The new events have times and the known ones have none"):
+        join(ordered, replace(dataset, has_clock=True), "first")
