@@ -110,15 +110,14 @@ def shot() -> Callable[[Page, str], None]:
 
     def keep(page: Page, name: str) -> None:
         SHOTS.mkdir(exist_ok=True)
-        for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(300)
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            for theme in ("light", "dark"):
-                page.evaluate(f"document.body.classList.toggle('dark', {str(theme == 'dark').lower()})")
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            for width in (390, 1280):  # plots take the colours of the theme when they are drawn anew for a width
+                page.set_viewport_size({"width": width, "height": 900})
+                page.wait_for_timeout(400)
+                wide = page.evaluate("document.documentElement.scrollWidth")
                 page.screenshot(path=SHOTS / f"{name}-{width}-{theme}.png", full_page=True)
-            page.evaluate("document.body.classList.remove('dark')")
-            assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
-        page.set_viewport_size({"width": 1280, "height": 900})
+                assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
+        page.emulate_media(color_scheme="light")
 
     return keep

@@ -102,8 +102,11 @@ def test_words_for_a_state() -> None:
     assert state_text(RunRow("x", "failed", message="why"), {"accept-language": "zh-CN"}) == "失败 · why"
     assert "&lt;b&gt;" in state_html(RunRow("<b>", "done"), ENGLISH)
     assert "There are no runs yet" in state_html(None, ENGLISH)
-    assert table([row], ENGLISH).to_dict("records") == [
-        {"run": "x", "state": "running", "done": "50%", "left": "1:05", "best figure": "–"}
+    halted = RunRow("y", "stopped", 0.25, best=("hr@10", 0.5))
+    assert table([row, halted, RunRow("z", "done", 1.0)], ENGLISH).to_numpy().tolist() == [
+        ["x", "running · 50% · 1:05 left", "–"],
+        ["y", "stopped · 25%", "hr@10 0.5000"],
+        ["z", "done", "–"],
     ]
 
 

@@ -21,18 +21,22 @@ Headers = Mapping[str, str]
 
 def table(rows: Sequence[RunRow], headers: Headers) -> pd.DataFrame:
     """One row a run."""
-    columns = [said(headers, f"runs.column_{one}") for one in ("run", "state", "share", "eta", "best")]
+    columns = [said(headers, f"runs.column_{one}") for one in ("run", "state", "best")]
     cells = [
-        (
-            row.name,
-            said(headers, f"runs.state_{row.state}"),
-            f"{row.share:.0%}",
-            "–" if row.eta_seconds is None else duration(row.eta_seconds),
-            "–" if row.best is None else f"{row.best[0]} {row.best[1]:.4f}",
-        )
+        (row.name, _short(row, headers), "–" if row.best is None else f"{row.best[0]} {row.best[1]:.4f}")
         for row in rows
     ]
     return pd.DataFrame(cells, columns=columns)
+
+
+def _short(row: RunRow, headers: Headers) -> str:
+    """State, share done and time left, as far as they say something."""
+    found = [said(headers, f"runs.state_{row.state}")]
+    if row.state != "done" and row.share > 0:
+        found.append(f"{row.share:.0%}")
+    if row.eta_seconds is not None and row.share < 1:
+        found.append(said(headers, "runs.left", time=duration(row.eta_seconds)))
+    return " · ".join(found)
 
 
 def state_text(row: RunRow, headers: Headers) -> str:
@@ -54,8 +58,11 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
     """How a run fares, with a bar."""
     if row is None:
         return f"<p>{escape(said(headers, 'runs.none'))}</p>"
-    style = "width: 100%; accent-color: var(--color-accent)"
-    bar = f'<progress value="{row.share:.3f}" max="1" aria-label="{escape(row.name)}" style="{style}"></progress>'
+    bar = (
+        f'<div role="progressbar" aria-label="{escape(row.name)}" aria-valuenow="{row.share:.0%}" '
+        'style="background: var(--border-color-primary); border-radius: 4px; overflow: hidden">'
+        f'<div style="background: var(--color-accent); height: 8px; width: {row.share:.1%}"></div></div>'
+    )
     return f'{bar}<p style="overflow-wrap: anywhere"><b>{escape(row.name)}</b>: {escape(state_text(row, headers))}</p>'
 
 

@@ -63,7 +63,8 @@ def _train_step() -> tuple[gr.HTML, gr.LinePlot]:
     gr.Markdown(t("home.train_text"))
     state = gr.HTML(elem_id="home-state")
     loss = gr.LinePlot(
-        x="step", y="loss", color="stage", label=t("home.loss"), x_title=" ", y_title=" ", height=300,
+        x="step", y="loss", color="stage", label=t("home.loss"), x_title=" ", y_title=" ", height=260,
+        colors_in_legend=[], tooltip="all",
         elem_id="home-loss",
     )  # fmt: skip
     gr.Button(t("home.details"), link=f"runs?run={DEMO}", size="md")

@@ -11,6 +11,7 @@ from gradio.events import api
 
 from p5core.curves import read_curves
 from p5ui.address import follow_in_address, run_in_address
+from p5ui.comparison import legend, palette
 from p5ui.events import shown
 from p5ui.memo import stamp
 from p5ui.run_list import ACTIVE, RunRow, run_folder, run_rows, tail
@@ -43,7 +44,10 @@ def build(studio: Studio) -> None:
     """Draw the page."""
     gr.Markdown(t("runs.heading"))
     gr.Markdown(t("runs.intro"))
-    rows = gr.Dataframe(label=t("runs.all"), interactive=False, wrap=True, max_height=320, elem_id="runs-table")
+    rows = gr.Dataframe(
+        label=t("runs.all"), interactive=False, wrap=True, max_height=320, column_widths=["28%", "42%", "30%"],
+        elem_id="runs-table",
+    )  # fmt: skip
     choice = gr.Dropdown([], label=t("runs.choice"), elem_id="runs-choice")
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
@@ -53,13 +57,14 @@ def build(studio: Studio) -> None:
         with gr.Row():
             confirm = gr.Button(t("runs.delete_yes"), variant="stop", elem_id="runs-delete-yes")
             keep = gr.Button(t("runs.delete_no"), elem_id="runs-delete-no")
+    stages = gr.HTML(elem_id="runs-stages")
     loss, metric, figures, speed = _plots()
     log, output = _texts()
     seen, timer = gr.State(Seen()), gr.Timer(2)
 
     events = _Events(studio)
     follow_in_address(choice)
-    details = [state, *buttons.values(), loss, metric, figures, speed, log, output, seen]
+    details = [state, *buttons.values(), stages, loss, metric, figures, speed, log, output, seen]
     live = [rows, choice, *details]
     gr.on(None, events.start, None, choice, **QUICK).then(events.refresh, [choice, metric, seen], live, **QUICK)
     timer.tick(events.refresh, [choice, metric, seen], live, **QUICK)
@@ -84,7 +89,8 @@ def _button(action: str) -> gr.Button:
 
 
 def _plots() -> tuple[gr.LinePlot, gr.Dropdown, gr.LinePlot, gr.LinePlot]:
-    common: dict[str, Any] = {"x": "step", "color": "stage", "x_title": " ", "y_title": " ", "height": 320}
+    common: dict[str, Any] = {"x": "step", "color": "stage", "x_title": " ", "y_title": " ", "height": 260}
+    common |= {"colors_in_legend": [], "tooltip": "all"}
     with gr.Row(equal_height=True):
         with gr.Column(min_width=320):
             loss = gr.LinePlot(y="loss", label=t("runs.loss"), elem_id="runs-loss", **common)
@@ -173,19 +179,22 @@ class _Events:
     ) -> tuple[tuple[Any, ...], Seen]:
         """Plots and texts of a run, those that have changed."""
         if row is None:
-            return (None, gr.Dropdown([], value=None), None, None, "", ""), Seen()
+            return ("", None, gr.Dropdown([], value=None), None, None, "", ""), Seen()
         folder, job = run_folder(self._studio, row.name), self._studio.jobs.of(row.name)
         paths = [folder / "log.txt", *([job.path / "output.txt"] if job else [])]
         now = Seen((), row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
         old = seen if seen.name == row.name else Seen()
-        plots: tuple[Any, ...] = (gr.skip(),) * 4
+        plots: tuple[Any, ...] = (gr.skip(),) * 5
         if now.events != old.events:
             curves = self._studio.memo.read(read_curves, folder / "events.jsonl")
             metrics = tuple(dict.fromkeys(curves.figures["metric"]))
             label = metric if metric in metrics else row.best[0] if row.best else next(iter(metrics), None)
             chosen = gr.skip() if metrics == old.metrics else gr.Dropdown(list(metrics), value=label)
             now = now._replace(metrics=metrics)
-            plots = loss_frame(curves), chosen, figures_frame(curves, label), loss_frame(curves)
+            colours = palette(list(dict.fromkeys(curves.losses["stage"])))
+            loss, figures = loss_frame(curves), figures_frame(curves, label)
+            drawn = [gr.LinePlot(one, color_map=colours) for one in (loss, figures, loss)]
+            plots = legend(colours), drawn[0], chosen, *drawn[1:]
         texts = tuple(map(tail, paths)) if now.texts != old.texts else (gr.skip(),) * 2
         return (*plots, *(*texts, "")[:2]), now
 
