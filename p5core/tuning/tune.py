@@ -31,7 +31,7 @@ from p5core.tuning.space import short_names
 from p5core.tuning.study import Study
 from p5core.tuning.work import Plan, Worker
 
-__all__ = ["tune"]
+__all__ = ["help_out", "tune"]
 
 SECONDS_TO_STOP = 30.0
 
@@ -111,7 +111,7 @@ def _threads(n_processes: int) -> Iterator[None]:
 def _helpers(plan: Plan) -> Iterator[None]:
     """Let other processes work as well; when this one stops, they stop."""
     context = multiprocessing.get_context("spawn")
-    helpers = [context.Process(target=_help, args=(plan,)) for _ in range(plan.n_processes - 1)]
+    helpers = [context.Process(target=help_out, args=(plan,)) for _ in range(plan.n_processes - 1)]
     for helper in helpers:
         helper.start()
     try:
@@ -128,6 +128,7 @@ def _helpers(plan: Plan) -> Iterator[None]:
             helper.join()
 
 
-def _help(plan: Plan) -> None:
+def help_out(plan: Plan) -> None:
+    """Run trials of a plan beside the process that began it."""
     with suppress(KeyboardInterrupt), _one_stop(), _threads(plan.n_processes):
         Worker(plan, load_plugins()).work(partial(print, flush=True))

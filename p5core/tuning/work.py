@@ -14,7 +14,7 @@ import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from p5core.data.store import read_dataset
-from p5core.errors import ConfigError, P5Error, TrainingError
+from p5core.errors import P5Error, TrainingError
 from p5core.experiment import Experiment
 from p5core.materials import gather
 from p5core.pipeline import open_source, try_out
@@ -57,8 +57,6 @@ class Worker:
         self.experiment = self.materials.experiment
         self.options = narrow(search_space(self.experiment, registry), plan.only)
         self.watch = watched_metric(self.experiment.stages[-1], registry)
-        if not self.options:
-            raise ConfigError("There is nothing to tune: no part of the experiment declares a range for its options.")
 
     def study(self) -> Study:
         """The study in the plan's folder, which must exist."""
@@ -126,7 +124,8 @@ class TrialLog:
 
     def __init__(self, trial: Trial, label: str, epochs: Sequence[int]) -> None:
         """Follow the metric `label` through stages of so many `epochs`."""
-        self._trial, self._label, self._epochs = trial, label, epochs
+        self.trial = trial
+        self._label, self._epochs = label, epochs
         self._epochs_before = 0
 
     def event(self, kind: str, **figures: Any) -> None:
@@ -134,8 +133,8 @@ class TrialLog:
         if kind == "stage":
             self._epochs_before = sum(self._epochs[: figures["finished"]])
         if kind == "validation" and self._label in figures:
-            self._trial.report(figures[self._label], self._epochs_before + figures["epoch"])
-            if self._trial.should_prune():
+            self.trial.report(figures[self._label], self._epochs_before + figures["epoch"])
+            if self.trial.should_prune():
                 raise optuna.TrialPruned
 
     def say(self, text: str) -> None:

@@ -93,7 +93,7 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["serve"], *extras["tune"]]
+    lines = [*project["dependencies"], *extras["serve"], *extras["tune"], *extras["ui"]]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     homes = packages_distributions()
     for name, path in modules().items():
@@ -111,6 +111,17 @@ def test_the_training_framework_stays_in_its_room() -> None:
     }
     assert users
     assert all(name.startswith("p5core.training") for name in users)
+
+
+def test_what_the_search_alone_needs_stays_in_its_room() -> None:
+    users = {
+        name
+        for name, path in modules().items()
+        for one in imports(path, deferred=True)
+        if one.split(".")[0] in ("matplotlib", "optuna")
+    }
+    assert users
+    assert all(name.startswith("p5core.tuning") or name == "p5core.cli.tune" for name in users)
 
 
 @pytest.mark.parametrize(

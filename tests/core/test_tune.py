@@ -1,0 +1,313 @@
+"""The search for options: its trials, and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import sys
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from click.testing import CliRunner
+from optuna.trial import TrialState
+
+from p5core import pipeline
+from p5core.cli import build
+from p5core.config import Choices, Tunable
+from p5core.errors import ConfigError
+from p5core.experiment import Experiment, load_experiment, override, parse_experiment
+from p5core.plugins import Registry, load_plugins
+from p5core.runs import Run
+from p5core.tuning import study as study_module
+from p5core.tuning import tune as tune_module
+from p5core.tuning import work as work_module
+from p5core.tuning.report import trials_table
+from p5core.tuning.space import Option, with_values
+from p5core.tuning.study import Study
+from p5core.tuning.tune import tune
+from p5core.tuning.work import Plan, TrialLog, Worker
+
+SMALL = """
+[data]
+name = "synthetic"
+n_users = 40
+n_items = 30
+n_events = 500
+n_clusters = 8
+
+[model]
+width = 8
+max_length = 10
+backbone = { name = "gpt", n_layers = 1 }
+
+[[stages]]
+tasks = [{ name = "next_item", loss = { name = "cross_entropy" } }]
+epochs = 2
+
+[evaluate]
+resamples = 0
+baselines = []
+"""
+
+
+def small(*assignments: str) -> Experiment:
+    tree: dict[str, Any] = tomllib.loads(SMALL)
+    for assignment in assignments:
+        tree = override(tree, assignment)
+    return parse_experiment(tree)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_plugins()
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(small(), tmp_path / "small-tune", tmp_path, n_trials=3, only=("learning_rate", "n_heads"))
+
+
+def found(study: Study) -> list[tuple[Any, ...]]:
+    return [(one.number, one.state, one.value, one.params) for one in study.ended()]
+
+
+def quiet(_line: str) -> None:
+    """Nobody reads along."""
+
+
+@pytest.mark.parametrize("memory", [[], ["model.memory={n_neighbours=20}"]])
+def test_a_trial_is_judged_by_validation_events_alone(registry: Registry, plan: Plan, memory: list[str]) -> None:
+    plan = replace(plan, experiment=small(*memory), n_trials=1)
+    run = pipeline.run(plan.experiment, plan.runs, "run", registry)
+    worker = Worker(plan, registry)
+    target = worker.materials.target
+    blind = replace(target, split=replace(target.split, test=SimpleNamespace()))
+    worker.materials = replace(worker.materials, target=blind, stages=[blind])
+    plan.folder.mkdir()
+    worker.work(quiet)
+    (trial,) = worker.study().ended()
+    assert trial.value == pytest.approx(run.metrics()["validation"]["model"]["ndcg@10"])
+    assert trial.params == {one.key: one.own for one in worker.options}
+
+
+def test_a_search_goes_on_as_if_it_had_not_stopped(registry: Registry, plan: Plan, tmp_path: Path) -> None:
+    _, whole = tune(plan, registry, quiet)
+    parts = replace(plan, folder=tmp_path / "parts-tune")
+    tune(replace(parts, n_trials=2), registry, quiet)
+    lines: list[str] = []
+    worker, again = tune(parts, registry, lines.append)
+    assert found(again) == found(whole)
+    assert lines[0].startswith("By ndcg@10 on validation events, 2 of 3 trials done: n_heads, learning_rate")
+    assert lines[1].startswith("3 of 3 (trial 2): ndcg@10 0.")
+    assert len(lines) == 2
+    best = again.best_first()[0]
+    assert best.value == max(one.value or 0.0 for one in again.ended())
+    assert load_experiment(parts.folder / "best.toml") == with_values(worker.experiment, best.params)
+    with (parts.folder / "trials.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["model.backbone.n_heads"]) for row in rows] == [
+        one.params["model.backbone.n_heads"] for one in again.ended()
+    ]
+    plots = {path.name for path in (parts.folder / "plots").iterdir()}
+    assert plots == {"history.png", "n_heads.png", "learning_rate.png"}
+    assert not (parts.folder / "trials").exists()
+
+
+def test_fine_tuning_can_be_searched(registry: Registry, plan: Plan) -> None:
+    pipeline.run(plan.experiment, plan.runs, "first", registry)
+    options = ("stages.0.from=first", "stages.0.epochs=1", "stages.0.optimiser.learning_rate=1e-9")
+    worker, study = tune(replace(plan, experiment=small(*options), only=(), n_trials=1), registry, quiet)
+    fresh = with_values(worker.experiment, {"stages.0.from": ""})
+    _, from_nothing = tune(
+        Plan(fresh, plan.runs / "fresh-tune", plan.runs, 1, only=("learning_rate",)), registry, quiet
+    )
+    assert (study.best_first()[0].value or 0.0) > (from_nothing.best_first()[0].value or 0.0)
+
+
+def test_another_experiment_or_other_options_are_refused(registry: Registry, plan: Plan) -> None:
+    tune(replace(plan, n_trials=1), registry, quiet)
+    for other in (replace(plan, experiment=small("seed=1")), replace(plan, only=("n_heads",))):
+        with pytest.raises(ConfigError, match="small-tune holds the search of another experiment or of other options"):
+            tune(other, registry, quiet)
+
+
+def test_options_that_do_not_work_cost_one_trial(registry: Registry, plan: Plan) -> None:
+    plan = replace(plan, experiment=small("model.width=9", "model.backbone.n_heads=3"), n_trials=4)
+    _, study = tune(plan, registry, quiet)
+    for trial in study.ended():
+        works = 9 % trial.params["model.backbone.n_heads"] == 0
+        assert trial.state == (TrialState.COMPLETE if works else TrialState.FAIL)
+        assert works or "model.width 9 cannot be shared" in trial.user_attrs["reason"]
+    assert {one.state for one in study.ended()} == {TrialState.COMPLETE, TrialState.FAIL}
+    assert "cannot be shared" in (plan.folder / "trials.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (lambda: float("nan"), r"ndcg@10 is nan on validation events"),
+        (lambda: (_ for _ in ()).throw(MemoryError), "not enough memory"),
+    ],
+)
+def test_a_trial_without_a_figure_fails(
+    registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch, outcome: Callable[[], Any], reason: str
+) -> None:
+    def try_out(*_arguments: Any) -> float:
+        value = outcome()
+        return value if isinstance(value, float) else next(value)
+
+    monkeypatch.setattr(work_module, "try_out", try_out)
+    _, study = tune(replace(plan, n_trials=1), registry, quiet)
+    assert reason in study.ended()[0].user_attrs["reason"]
+    assert not study.best_first()
+
+
+def test_an_interrupted_trial_is_tried_again(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Experiment] = []
+
+    def try_out(materials: Any, _registry: Registry, folder: Run, *_others: Any) -> float:
+        assert folder.checkpoints.is_dir()
+        asked.append(materials.experiment)
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    monkeypatch.setattr(work_module, "try_out", try_out)
+    with pytest.raises(KeyboardInterrupt, match=r"Saved in .*small-tune; the same command goes on"):
+        tune(plan, registry, quiet)
+    assert (plan.folder / "best.toml").exists()
+    _, study = tune(plan, registry, quiet)
+    assert [one.number for one in study.ended()] == [0, 2, 3]
+    assert asked[1] == asked[2]
+
+
+def test_other_faults_are_not_hidden(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def try_out(*_arguments: Any) -> float:
+        raise ZeroDivisionError("a fault of a part")
+
+    monkeypatch.setattr(work_module, "try_out", try_out)
+    with pytest.raises(ZeroDivisionError, match="a fault of a part"):
+        tune(plan, registry, quiet)
+
+
+def a_study(folder: Path, *, higher_is_better: bool = True) -> Study:
+    options = [Option("x", 0.5, Tunable(0, 1)), Option("kind", "a", Choices(("a", "b")))]
+    return Study(folder, options, 0, higher_is_better=higher_is_better, n_epochs=4)
+
+
+def filled(study: Study, n_trials: int) -> Study:
+    while (trial := study.claim(n_trials)) is not None:
+        values = [one.suggest(trial) for one in study.options]
+        study.finish(trial, float(values[0]))
+    return study
+
+
+def test_a_trial_whose_process_was_killed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = a_study(tmp_path)
+    assert study.claim(2) is not None
+    assert study.claim(1) is None  # its process lives
+    monkeypatch.setattr(study_module, "lives", lambda *_process: False)
+    trial = study.claim(2)
+    assert trial is not None
+    study.finish(trial, 1.0)
+    assert [one.state for one in study.ended()] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert study.claim(2) is None
+
+
+def test_processes_together_run_as_many_trials_as_planned(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _nth: filled(a_study(tmp_path), 9), range(4)))
+    assert [one.number for one in a_study(tmp_path).ended()] == list(range(9))
+
+
+def test_the_lowest_may_be_the_best(tmp_path: Path) -> None:
+    study = filled(a_study(tmp_path, higher_is_better=False), 12)
+    values = [one.value for one in study.best_first()]
+    assert values == sorted(values, key=float)
+    assert trials_table(study, "rmse").row_count == 3
+    importances = study.importances()
+    assert importances["x"] > importances["kind"]
+
+
+def test_importances_wait_for_trials(tmp_path: Path) -> None:
+    assert filled(a_study(tmp_path), 5).importances() == {}
+
+
+def test_a_trial_that_is_worse_than_most_is_pruned() -> None:
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(3, n_warmup_steps=2))
+    for value in (0.5, 0.6, 0.4):
+        log = TrialLog(study.ask(), "hr@10", [2, 3])
+        log.event("validation", **{"hr@10": 0.1, "epoch": 1})
+        log.event("stage", finished=1)
+        log.event("validation", **{"hr@10": value, "epoch": 1})
+        study.tell(log.trial, value)
+    log = TrialLog(study.ask(), "hr@10", [2, 3])
+    assert not log.stop_requested()
+    log.event("validation", **{"hr@10": 0.0, "epoch": 1})  # too early to say
+    log.event("validation", **{"ndcg@10": 0.0, "epoch": 2})  # another metric
+    log.event("stage", finished=1)
+    with pytest.raises(optuna.TrialPruned):
+        log.event("validation", **{"hr@10": 0.45, "epoch": 1})
+    assert study.trials[-1].last_step == 3
+
+
+def test_pruned_trials_are_written_down(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.5, 0.6, 0.7, 0.8, 0.1])
+
+    def try_out(_materials: Any, _registry: Registry, _folder: Run, log: TrialLog, _known: Any) -> float:
+        value = next(values)
+        log.event("validation", **{"ndcg@10": value, "epoch": 1})
+        return value
+
+    monkeypatch.setattr(work_module, "try_out", try_out)
+    lines: list[str] = []
+    tune(replace(plan, n_trials=5), registry, lines.append)
+    assert "ndcg@10 0.1000, pruned after epoch 1; best 0.8000 (trial 3)" in lines[-1]
+    assert "\n4,pruned,0.1," in (plan.folder / "trials.csv").read_text()
+
+
+def test_a_helper_works_on_the_same_study(registry: Registry, plan: Plan) -> None:
+    tune(replace(plan, n_trials=1), registry, quiet)
+    tune_module.help_out(replace(plan, n_trials=2))
+    assert len(Worker(plan, registry).study().ended()) == 2
+
+
+def p5(*arguments: object) -> Any:
+    return CliRunner().invoke(build(load_plugins()), [str(one) for one in arguments])
+
+
+def test_two_processes_from_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(SMALL)
+    options = ("--runs", tmp_path, "--only", "temperature", "--processes", 2, "--trials", 3)
+    result = p5("tune", file, *options)
+    assert result.exit_code == 0, result.output
+    assert "Best of 3 trials on validation events" in result.output
+    assert f"p5 run {tmp_path}/small-tune/best.toml --name small-best" in result.output
+    assert len((tmp_path / "small-tune" / "trials.csv").read_text().splitlines()) == 4
+
+
+def test_a_search_without_a_complete_trial_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(SMALL)
+    result = p5("tune", file, "--runs", tmp_path, "--set", "model.width=9", "--only", "temperature", "--trials", 1)
+    assert result.exit_code == 1
+    assert "No trial was completed" in result.output
+    assert "failed: model.width 9 cannot be shared by 2 attention heads" in result.output
+
+
+@pytest.mark.parametrize("package", ["optuna", "matplotlib"])
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    result = p5("tune", "any.toml")
+    assert f"'p5 tune' needs the package {package}, which is not installed" in result.output
+    assert "pip install 'p5rec[tune]'" in result.output
