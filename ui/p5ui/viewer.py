@@ -9,6 +9,7 @@ import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 from p5core.errors import ExportError
 
@@ -29,7 +30,7 @@ class Viewer:
         if find_spec("netron") is None:
             raise ExportError("Netron is not installed. Run 'pip install netron', then try again.")
         with self._changing:
-            self._stop()
+            self.close()
             port = _free_port()
             command = [sys.executable, "-m", "p5ui.viewer", str(path), str(port)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -38,10 +39,18 @@ class Viewer:
                 raise ExportError(f"Netron could not be started on {path}. See what it wrote in the terminal.")
         return f"http://{HOST}:{port}"
 
-    def _stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is shown."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait()
+            self._process.communicate()
+            self._process = None
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,6 +119,7 @@ class _Events:
 
     def __init__(self, studio: Studio, options: Sequence[Option]) -> None:
         self._studio, self._options, self._viewer = studio, options, Viewer()
+        self._packing = threading.Lock()
         self.look, self.start, self.show = shown(self._look), shown(self._start), shown(self._show)
         self.watch, self.measure, self.graph = shown(self._watch), shown(self._measure), shown(self._graph)
         self.verify = shown(self._verify)
@@ -149,14 +151,19 @@ class _Events:
 
     def _show(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
         """What there is of a run's export."""
-        found = artefact_of(self._studio.run(name)) if name else None
+        job = latest_export_job(self._studio, name) if name else None
+        is_busy = job is not None and job.state() in ACTIVE  # its files may change while they are read
+        found = artefact_of(self._studio.run(name)) if name and not is_busy else None
         if found is None:
-            note = said(request.headers, "export.nothing", name=name) if name else gr.skip()
+            note = (
+                said(request.headers, "export.busy" if is_busy else "export.nothing", name=name) if name else gr.skip()
+            )
             return note, gr.Column(visible=False), *[gr.skip()] * (3 + len(LANGUAGES)), ""
         from p5export.card import calls
 
         about = found.about
-        path = save_file_to_cache(zip_of(found), get_upload_folder())
+        with self._packing:
+            path = save_file_to_cache(zip_of(found), get_upload_folder())
         texts = calls(about)
         return (
             _proof(about, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),

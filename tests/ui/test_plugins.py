@@ -1,0 +1,114 @@
+"""What the page Plugins says of parts and of plugins that fail."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+from pydantic import Field
+
+from p5core.config import Config, ExpandedPath
+from p5core.hookspecs import hookimpl
+from p5core.plugins import KINDS, load_plugins
+from p5ui.inventory import OptionRow, inventory_html, option_rows, type_text
+from p5ui.words import words
+
+
+class Options(Config):
+    n: int = Field(2, ge=1, lt=9)
+    """How many
+    there are."""
+
+    rate: float | None = None
+    kind: Literal["a", "b"] = "a"
+    names: list[str] = Field(min_length=1)
+
+
+def say(key: str) -> str:
+    return words()[f"plugins.{key}"]["en"]
+
+
+def test_options_are_listed_with_type_default_bounds_and_help() -> None:
+    assert option_rows(Options) == [
+        OptionRow("n", "int", "2", "≥ 1, < 9", "How many there are."),
+        OptionRow("rate", "float | none", "none", "", ""),
+        OptionRow("kind", "a | b", "a", "", ""),
+        OptionRow("names", "list of str", "", "length ≥ 1", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (Annotated[int, "x"], "int"),
+        (dict[str, int], "str → int"),
+        (list[str] | None, "list of str | none"),
+        (ExpandedPath, "Path"),
+        (Literal[True, "x"], "true | x"),
+    ],
+)
+def test_types_are_written_for_people(annotation: object, text: str) -> None:
+    assert type_text(annotation) == text
+
+
+class Broken:
+    """Fails when its parts are collected, with text that is no HTML."""
+
+    @hookimpl
+    def p5_losses(self) -> list[type]:
+        raise ValueError("<b>lost</b>")
+
+
+def test_every_part_is_there_and_faults_are_text() -> None:
+    registry = load_plugins(extra=[("<i>odd</i>", Broken())])
+    html = inventory_html(registry, say)
+    for kind in KINDS:
+        assert all(f'id="{kind}-{name}"' in html for name in registry.parts(kind))
+    assert "ValueError: &lt;b&gt;lost&lt;/b&gt;" in html
+    assert "&lt;i&gt;odd&lt;/i&gt;" in html
+    assert "<b>lost" not in html
+    assert "<i>odd" not in html
+
+
+def test_parts_are_found_by_their_words() -> None:
+    html = inventory_html(load_plugins(), say, " NDCG ")
+    assert 'id="metric-ndcg"' in html
+    assert 'id="loader-movielens"' not in html
+    assert say("nothing") in inventory_html(load_plugins(), say, "no such part")
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """An interface where a distribution with a faulty plugin is installed."""
+    facts = tmp_path / "p5_broken-0.3.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: p5-broken\nVersion: 0.3\n")
+    (facts / "entry_points.txt").write_text("[p5]\nbroken = p5_broken\n")
+    (tmp_path / "p5_broken.py").write_text("import no_such_module\n")
+    command = [sys.executable, "-m", "p5core.cli", "ui", "--folder", str(tmp_path), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        yield re.findall(r"http://[\d.:]+", process.stdout.readline())[0]
+        process.terminate()
+
+
+def test_the_page_shows_why_a_plugin_failed(address: str, page: Page, shot) -> None:
+    page.goto(f"{address}/plugins")
+    fault = page.locator("#plugins-installed details.fault")
+    expect(fault.locator("summary")).to_have_text("broken (p5-broken 0.3): failed")
+    expect(fault.locator("pre")).to_contain_text("No module named 'no_such_module'")
+    page.get_by_label("Find parts").fill("sasrec")
+    expect(page.locator("#metric-ndcg")).to_have_count(0)
+    page.locator("#backbone-gpt summary").click()
+    expect(page.locator("#backbone-gpt")).to_contain_text("n_layers")
+    shot(page, "plugins")

@@ -1,0 +1,123 @@
+"""Recommendations with reasons, the export beside the network, and the endpoint for scripts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from playwright.sync_api import Page, expect
+
+from p5core.recommender import Recommender
+from p5export.export import export_run
+from p5export.serving import ExportOptions
+from p5ui.answers import Answer, Answers, Line, agreement, as_html, image_column
+from p5ui.shelf import Shelf
+
+
+@pytest.fixture(scope="module")
+def exported(ui) -> Path:
+    """The export of the run `first`."""
+    folder: Path = ui.studio.runs / "first" / "export"
+    if not folder.exists():
+        export_run(ui.studio.run("first"), folder, ui.studio.registry, ExportOptions(), say=lambda text: None)
+    return folder
+
+
+def test_a_shelf_keeps_few_and_notices_what_was_written_again(tmp_path: Path) -> None:
+    loaded: list[str] = []
+
+    def load(folder: Path) -> str:
+        loaded.append(folder.name)
+        return folder.name
+
+    shelf = Shelf(2, load)
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "mark").touch()
+    for folder in (*folders[:2], folders[0], folders[2], folders[0], folders[1]):
+        assert shelf.get(folder, "mark") == folder.name
+    assert loaded == ["a", "b", "c", "b"], "the one that was used last stays"
+    os.utime(folders[1] / "mark", ns=(0, 0))
+    shelf.get(folders[1], "mark")
+    assert loaded[-2:] == ["b", "b"]
+
+
+def test_network_and_export_give_the_same_answer(ui, exported: Path) -> None:
+    answers = Answers(ui.studio)
+    user = answers.any_user("first")
+    history = answers.history("first", user)
+    assert history
+    assert answers.history("first", "nobody at all") == []
+    network = answers.network("first", history, "", 5)
+    assert network == answers.network("first", [], user, 5)
+    assert any(line.reasons for line in network.lines)
+    titles = set(answers.search("first").titles(history))
+    assert all(set(line.reasons) <= titles for line in network.lines)
+    found = agreement(network, answers.exported("first", history, "", 5))
+    assert (found.n, found.n_same, found.is_same_order) == (5, 5, True)
+    assert found.worst < 1e-4
+
+
+def answer(*scores: tuple[str, float]) -> Answer:
+    return Answer("x", [Line(item, item, score) for item, score in scores])
+
+
+def test_only_equal_scores_may_change_places() -> None:
+    one = answer(("a", 2.0), ("b", 1.0), ("c", 1.0))
+    assert agreement(one, answer(("a", 2.0), ("c", 1.0), ("b", 1.0))).is_same_order
+    assert not agreement(one, answer(("b", 1.0), ("a", 2.0), ("c", 1.0))).is_same_order
+    assert not agreement(one, answer(("a", 2.0), ("b", 1.0))).is_same_order
+    other = agreement(one, answer(("a", 2.5), ("d", 1.0), ("c", 1.0)))
+    assert (other.n_same, other.worst) == (2, 0.5)
+
+
+def test_only_columns_of_web_addresses_are_pictures() -> None:
+    safe = "https://example.org/a.png?size=2"
+    assert image_column(pd.DataFrame({"title": ["a"], "link": [safe], "cover": [safe]})) == "link"
+    assert image_column(pd.DataFrame({"cover": ["https://example.org/1", None]})) == "cover"
+    assert image_column(pd.DataFrame({"link": ["https://example.org/page"], "cover": ["javascript:x"]})) is None
+    assert image_column(pd.DataFrame({"cover": [None, None], "poster": [1, 2]})) is None
+
+
+def test_texts_of_the_data_are_escaped() -> None:
+    line = Line('"><script>', "<script>", 1.0, ("<i>",), 'https://example.org/"onerror="x.png')
+    html = as_html(Answer("x", [line]), "<h>", "because")
+    assert not any(text in html for text in ("<script", "<i>", "<h>", '"onerror'))
+
+
+def test_scripts_may_ask(ui) -> None:
+    client = Client(ui.address, verbose=False)
+    history = Answers(ui.studio).history("first", "1")
+    found = client.predict(run="first", history=history, k=3, api_name="/recommend")
+    wanted = Recommender.load(ui.studio.run("first")).recommend(history, 3)
+    assert [one["item"] for one in found] == [one.item for one in wanted]
+    assert found[0]["reasons"]
+    with pytest.raises(AppError, match="is no run folder"):
+        client.predict(run="../first", history=history, k=3, api_name="/recommend")
+
+
+def test_the_page_recommends_and_the_export_agrees(ui, exported: Path, page: Page, shot) -> None:
+    page.goto(f"{ui.address}/recommend?run=first")
+    found = page.locator("#recommend-found")
+    titles = [found.locator("label").nth(place).inner_text().strip() for place in range(2)]
+    for title in titles:
+        found.get_by_label(title, exact=True).check()
+        expect(page.locator("#recommend-history")).to_contain_text(title)
+    page.get_by_role("button", name="Recommend", exact=True).click()
+    expect(page.locator("#recommend-note")).to_contain_text("The export agrees: the same 10 items in the same order")
+    first, exported_list = page.locator("#recommend-list-0 li"), page.locator("#recommend-list-1 li")
+    expect(first).to_have_count(10)
+    expect(exported_list).to_have_count(10)
+    items = [row.get_attribute("data-item") for row in first.all()]
+    assert items == [row.get_attribute("data-item") for row in exported_list.all()]
+    expect(page.locator("#recommend-list-0")).to_contain_text("because of")
+    page.get_by_label("Search titles").fill("no such title")
+    expect(found.locator("label")).to_have_count(0)
+    page.get_by_role("button", name="Anybody").click()
+    expect(page.get_by_label("User of the data")).not_to_have_value("")
+    shot(page, "recommend")
