@@ -16,8 +16,17 @@ from p5ui.studio import Studio
 
 __all__ = ["EXPORT", "LOOK", "START", "TRAIN", "export_demo", "export_html", "figures", "start_demo", "step_of"]
 
-START, TRAIN, LOOK, EXPORT = 1, 2, 3, 4
-"""Steps of the walkthrough."""
+START = 1
+"""Steps of the walkthrough: what will happen,"""
+
+TRAIN = 2
+"""progress,"""
+
+LOOK = 3
+"""figures,"""
+
+EXPORT = 4
+"""and one file."""
 
 
 def start_demo(studio: Studio) -> None:

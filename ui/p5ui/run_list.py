@@ -140,6 +140,6 @@ def _seconds_since(heartbeat: str | None) -> float:
 
 
 def _last_line(job: Job) -> str:
-    """Why a job came to nothing: the last thing it said."""
+    """What a job without a run folder does, or why it came to nothing: the last thing it said."""
     lines = [line for line in job.output(2_000).splitlines() if line.strip()]
-    return lines[-1].removeprefix("Error: ") if lines and job.state() in ("failed", "crashed") else ""
+    return lines[-1].removeprefix("Error: ") if lines else ""

@@ -10,7 +10,7 @@ from p5core.curves import read_curves
 from p5ui.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
 from p5ui.events import shown
 from p5ui.memo import stamp
-from p5ui.run_list import DEMO, RunRow, find_row, run_folder
+from p5ui.run_list import ACTIVE, DEMO, RunRow, find_row, run_folder
 from p5ui.run_view import loss_frame, state_html
 from p5ui.studio import Studio
 from p5ui.words import t
@@ -32,7 +32,7 @@ def build(studio: Studio) -> None:
         with gr.Step(t("home.step_start"), id=START):
             start = _start_step()
         with gr.Step(t("home.step_train"), id=TRAIN):
-            state, loss = _train_step()
+            state, loss, again = _train_step()
         with gr.Step(t("home.step_look"), id=LOOK):
             table, onward = _look_step()
         with gr.Step(t("home.step_export"), id=EXPORT):
@@ -41,10 +41,10 @@ def build(studio: Studio) -> None:
     seen, timer = gr.State((0, None, (-1, 0))), gr.Timer(2)
 
     events = _Events(studio)
-    live = [steps, state, loss, table, export, exported, download, seen]
+    live = [steps, state, loss, again, table, export, exported, download, seen]
     gr.on(None, events.refresh, seen, live, **QUICK)
     timer.tick(events.refresh, seen, live, **QUICK)
-    start.click(events.start, None, None, **QUICK).success(
+    gr.on([start.click, again.click], events.start, None, None, **QUICK).success(
         lambda: gr.Walkthrough(selected=TRAIN), None, steps, **QUICK
     ).then(events.refresh, seen, live, **QUICK)
     onward.click(lambda: gr.Walkthrough(selected=EXPORT), None, steps, **QUICK)
@@ -59,7 +59,7 @@ def _start_step() -> gr.Button:
     return start
 
 
-def _train_step() -> tuple[gr.HTML, gr.LinePlot]:
+def _train_step() -> tuple[gr.HTML, gr.LinePlot, gr.Button]:
     gr.Markdown(t("home.train_text"))
     state = gr.HTML(elem_id="home-state")
     loss = gr.LinePlot(
@@ -67,8 +67,10 @@ def _train_step() -> tuple[gr.HTML, gr.LinePlot]:
         colors_in_legend=[], tooltip="all",
         elem_id="home-loss",
     )  # fmt: skip
-    gr.Button(t("home.details"), link=f"runs?run={DEMO}", size="md")
-    return state, loss
+    with gr.Row():
+        gr.Button(t("home.details"), link=f"runs?run={DEMO}")
+        again = gr.Button(t("home.again"), interactive=False, elem_id="home-again")
+    return state, loss, again
 
 
 def _look_step() -> tuple[gr.Dataframe, gr.Button]:
@@ -112,6 +114,7 @@ class _Events:
             gr.skip() if step == seen[0] else gr.Walkthrough(selected=step),
             state_html(row, request.headers) if row else "",
             gr.skip() if now[2] == seen[2] else loss_frame(self._studio.memo.read(read_curves, events)),
+            gr.Button(interactive=row is not None and row.state not in ACTIVE),
             gr.skip() if row == seen[1] else figures(self._studio, row),
             gr.Button(interactive=is_done),
             exported,

@@ -30,7 +30,7 @@ OPEN_TRAIN = "(name) => { if (name) window.location.assign('train?run=' + encode
 ACTIONS = ("stop", "kill", "resume", "clone", "delete")
 
 
-class Seen(NamedTuple):
+class _Seen(NamedTuple):
     """What a browser shows already, so that only what has changed is sent."""
 
     rows: tuple[RunRow, ...] = ()
@@ -60,7 +60,7 @@ def build(studio: Studio) -> None:
     stages = gr.HTML(elem_id="runs-stages")
     loss, metric, figures, speed = _plots()
     log, output = _texts()
-    seen, timer = gr.State(Seen()), gr.Timer(2)
+    seen, timer = gr.State(_Seen()), gr.Timer(2)
 
     events = _Events(studio)
     follow_in_address(choice)
@@ -158,7 +158,7 @@ class _Events:
     def _ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
         return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=run)
 
-    def _refresh(self, name: str | None, metric: str | None, seen: Seen, request: gr.Request) -> tuple[Any, ...]:
+    def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         rows = tuple(run_rows(self._studio))
         row = next((one for one in rows if one.name == name), None) or next(iter(rows), None)
         names = [one.name for one in rows]
@@ -169,21 +169,21 @@ class _Events:
             gr.skip() if seen.rows == rows else table(rows, request.headers),
             gr.skip() if is_same else choice,
             state_html(row, request.headers),
-            *_usable(row),
+            *self._usable(row),
             *details,
             now._replace(rows=rows),
         )
 
     def _details(
-        self, row: RunRow | None, metric: str | None, seen: Seen, request: gr.Request
-    ) -> tuple[tuple[Any, ...], Seen]:
+        self, row: RunRow | None, metric: str | None, seen: _Seen, request: gr.Request
+    ) -> tuple[tuple[Any, ...], _Seen]:
         """Plots and texts of a run, those that have changed."""
         if row is None:
-            return ("", None, gr.Dropdown([], value=None), None, None, "", ""), Seen()
+            return ("", None, gr.Dropdown([], value=None), None, None, "", ""), _Seen()
         folder, job = run_folder(self._studio, row.name), self._studio.jobs.of(row.name)
         paths = [folder / "log.txt", *([job.path / "output.txt"] if job else [])]
-        now = Seen((), row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
-        old = seen if seen.name == row.name else Seen()
+        now = _Seen((), row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
+        old = seen if seen.name == row.name else _Seen()
         plots: tuple[Any, ...] = (gr.skip(),) * 5
         if now.events != old.events:
             curves = self._studio.memo.read(read_curves, folder / "events.jsonl")
@@ -202,15 +202,15 @@ class _Events:
         folder = run_folder(self._studio, name)
         return figures_frame(self._studio.memo.read(read_curves, folder / "events.jsonl"), metric)
 
-
-def _usable(row: RunRow | None) -> list[Any]:
-    """The buttons, those pale that make no sense in the state of a run; in the order of ACTIONS."""
-    state = row.state if row else ""
-    usable = {
-        "stop": state in ACTIVE,
-        "kill": state in ("starting", "running"),
-        "resume": state in ("stopped", "failed", "crashed"),
-        "clone": bool(state),
-        "delete": bool(state) and state not in ACTIVE,
-    }
-    return [gr.Button(interactive=usable[one]) for one in ACTIONS]
+    def _usable(self, row: RunRow | None) -> list[Any]:
+        """The buttons, those pale that make no sense in the state of a run; in the order of ACTIONS."""
+        state = row.state if row else ""
+        has_folder = row is not None and self._studio.jobs.find(row.name) is not None
+        usable = {
+            "stop": state in ACTIVE,
+            "kill": state in ("starting", "running"),
+            "resume": has_folder and state in ("stopped", "failed", "crashed"),
+            "clone": has_folder,
+            "delete": bool(state) and state not in ACTIVE,
+        }
+        return [gr.Button(interactive=usable[one]) for one in ACTIONS]
