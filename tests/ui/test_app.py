@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -23,4 +26,13 @@ def test_the_browser_chooses_the_language(ui, browser: Browser) -> None:
     with browser.new_context(locale="zh-CN") as context:
         tab = context.new_page()
         tab.goto(f"{ui.address}/runs")
-        expect(tab.get_by_text(words()["runs.heading"]["zh"].lstrip("# ")).first).to_be_visible()
+        expect(tab.get_by_text(words()["runs.heading"]["zh"].lstrip("# "), exact=True).last).to_be_visible()
+        expect(tab.locator("nav")).to_contain_text("首页")
+        tab.get_by_role("link", name="比较").click()
+        expect(tab.locator("nav")).to_contain_text("首页")
+
+
+def test_what_starts_the_interface_does_not_load_torch() -> None:
+    code = "import sys, p5ui.launch; assert not {'torch', 'onnx', 'lightning_fabric'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from p5core.errors import ConfigError
-from p5ui.app import build_app
+from p5ui.app import build_app, navigation_script
 from p5ui.guard import app_options
 from p5ui.studio import Studio
 from p5ui.words import I18N
@@ -48,6 +48,7 @@ def launch(studio: Studio, place: Place, mcp: bool, say: Callable[[str], None], 
             quiet=True,
             mcp_server=mcp,
             i18n=I18N,
+            js=navigation_script(),
             allowed_paths=[],
             footer_links=[],
             share=False,
