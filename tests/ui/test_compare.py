@@ -117,7 +117,7 @@ def test_the_page_compares(ui, page: Page, shot) -> None:
     expect(figures.get_by_role("gridcell", name="first: popularity")).to_be_visible()
     expect(page.locator("#compare-note")).to_contain_text("Full ranking")
     expect(page.locator("#compare-tests").get_by_role("gridcell", name="ndcg@10")).to_be_visible()
-    expect(page.locator("#compare-history svg, #compare-history canvas").first).to_be_visible()
+    expect(page.locator("#compare-history svg.marks")).to_be_visible()
     page.get_by_role("button", name="Add the from-scratch control").click()
     expect(page.get_by_text("Nothing among the chosen runs was pre-trained")).to_be_visible()
     shot(page, "compare")

@@ -14,7 +14,6 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from p5core.data.store import read_dataset
-from p5core.errors import ExportError
 from p5core.job import ACTIVE, Job
 from p5ui.address import follow_in_address, run_in_address
 from p5ui.comparison import finished_runs
@@ -141,7 +140,8 @@ class _Events:
 
     def _start(self, request: gr.Request, name: str | None, *values: Any) -> tuple[Any, ...]:
         if not name:
-            raise ExportError(said(request.headers, "export.none"))
+            gr.Warning(said(request.headers, "export.none"))
+            return gr.skip(), gr.skip(), gr.skip()
         line = command_line(self._studio.run(name), self._options, values)
         return _progress(self._studio.jobs.submit_command(line, name), request.headers)
 
