@@ -45,7 +45,7 @@ def trials_table(study: Study, label: str) -> Table:
     shown = best[:TRIALS_IN_TABLE] + [one for one in best[TRIALS_IN_TABLE:] if one.number == 0]
     importances = study.importances()
     names = short_names([one.key for one in study.options])
-    table = Table(title=f"Best of {len(study.ended())} trials on validation events; trial 0 is the file as it is")
+    table = Table(title=f"Best of {len(study.ended())} trials; trial 0 is the file as it is")
     table.add_column("", no_wrap=True)
     for trial in shown:
         table.add_column(f"trial {trial.number}", justify="right")
@@ -64,7 +64,8 @@ def _csv(study: Study) -> str:
     rows.writerow(["trial", "state", "value", "seconds", "epochs", "reason", *keys])
     for one in study.ended():
         seconds = f"{one.duration.total_seconds():.1f}" if one.duration else ""
-        known = [one.number, one.state.name.lower(), one.value, seconds, one.last_step, one.user_attrs.get("reason")]
+        reason = one.user_attrs.get("reason", "its process ended") if one.state == TrialState.FAIL else ""
+        known = [one.number, one.state.name.lower(), one.value, seconds, one.last_step, reason]
         rows.writerow([*known, *(one.params.get(key) for key in keys)])
     return text.getvalue()
 

@@ -291,7 +291,7 @@ def test_two_processes_from_the_command_line(tmp_path: Path) -> None:
     options = ("--runs", tmp_path, "--only", "temperature", "--processes", 2, "--trials", 3)
     result = p5("tune", file, *options)
     assert result.exit_code == 0, result.output
-    assert "Best of 3 trials on validation events" in result.output
+    assert "Best of 3 trials; trial 0 is the file as it is" in result.output
     assert f"p5 run {tmp_path}/small-tune/best.toml --name small-best" in result.output
     assert len((tmp_path / "small-tune" / "trials.csv").read_text().splitlines()) == 4
 
