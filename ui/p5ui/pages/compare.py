@@ -79,7 +79,7 @@ def build(studio: Studio) -> None:
     ).then(events.draw, [names, metric], drawings, **SLOW)
     reference.input(events.test, [names, reference], [tests, refusals], **SLOW)
     metric.input(events.draw, [names, metric], drawings, **SLOW)
-    control.click(events.add_control, names, names, **QUICK)
+    control.click(events.add_control, names, names, **SLOW)  # only a queued event can say something
 
 
 def _lines(name: str) -> gr.LinePlot:

@@ -91,7 +91,7 @@ def build(studio: Studio) -> None:
     follow_in_address(run)
     gr.on(None, events.begin, None, [run, note], **QUICK)
     run.change(events.look, run, [column, *progress], **QUICK).then(events.show, run, artefact, **QUICK)
-    start.click(events.start, [run, *fields], progress, **QUICK)
+    start.click(events.start, [run, *fields], progress, api_visibility="private", show_progress="hidden")
     timer.tick(events.watch, run, progress, **QUICK)
     state.change(events.show, run, artefact, **QUICK)
     measure.click(events.measure, run, latency, api_visibility="private")

@@ -21,7 +21,7 @@ STYLE = """<style>
 .inventory .wide { overflow-x: auto; margin: .6rem 0 1rem; }
 .inventory table { width: 100%; min-width: 34rem; border-collapse: collapse; font-size: .92em; }
 .inventory th, .inventory td { text-align: left; vertical-align: top; padding: .35rem .6rem;
-  border-bottom: 1px solid var(--border-color-primary); }
+  border: 1px solid var(--border-color-primary) !important; }
 .inventory summary { cursor: pointer; padding: .3rem 0; overflow-wrap: anywhere; }
 .inventory small { opacity: .7; }
 .inventory .failed, .inventory .fault summary { color: var(--error-text-color); font-weight: 600; }

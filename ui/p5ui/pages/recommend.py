@@ -80,11 +80,13 @@ def build(studio: Studio) -> None:
     found.input(events.tick, [run, words, history, found], [history, user], **QUICK)
     history.input(events.find, [run, words, history], found, **QUICK).then(lambda: "", None, user, **QUICK)
     user.submit(events.choose, [run, user, words], [history, found, about], **QUICK)
+    asked = [run, second, user, history, k]
+    slow: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     anybody.click(events.draw, run, user, **QUICK).then(
         events.choose, [run, user, words], [history, found, about], **QUICK
-    )
+    ).then(events.wait, None, note, **QUICK).then(events.recommend, asked, [*lists, note], **slow)
     gr.on([go.click, user.submit], events.wait, None, note, **QUICK).then(
-        events.recommend, [run, second, user, history, k], [*lists, note], api_visibility="private", concurrency_limit=2
+        events.recommend, asked, [*lists, note], **slow
     )
     api(events.endpoint, api_name="recommend", concurrency_limit=2)
 
