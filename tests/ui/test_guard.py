@@ -84,9 +84,22 @@ def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
     assert sentence in found.output
 
 
-def test_without_its_packages_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    assert "'p5 ui' needs the package gradio, which is not installed. Run: pip install 'p5rec[ui]'" in p5_ui().output
+@pytest.mark.parametrize(
+    ("package", "options", "sentence"),
+    [
+        ("gradio", [], "'p5 ui' needs the package gradio, which is not installed. Run: pip install 'p5rec[ui]'"),
+        (
+            "mcp",
+            ["--mcp"],
+            "'p5 ui --mcp' needs the package mcp, which is not installed. Run: pip install 'gradio[mcp]'",
+        ),
+    ],
+)
+def test_without_its_packages_it_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, package: str, options: list[str], sentence: str
+) -> None:
+    monkeypatch.setattr("p5ui.cli.find_spec", lambda name: None if name == package else object())
+    assert sentence in p5_ui(*options).output
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ def ui(
 ) -> None:
     """Open the web interface for a working folder."""
     folder = folder.resolve()
-    _check(folder, host, auth)
+    _check(folder, host, auth, mcp)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # both are read while gradio is imported
     os.environ["GRADIO_TEMP_DIR"] = str(folder / ".gradio")
     from p5ui.launch import Place, launch
@@ -49,19 +50,22 @@ def ui(
     launch(studio, place, mcp, click.echo, "runs?run=demo" if demo and _has_demo(studio.runs) else "")
 
 
-def _check(folder: Path, host: str, auth: str | None) -> None:
+def _check(folder: Path, host: str, auth: str | None, mcp: bool) -> None:
     """Refuse to start without a folder, the packages of the extra `ui`, or a password where others can look in."""
     if not folder.is_dir():
         raise ConfigError(f"There is no folder {folder}. Make it first, or name another --folder.")
     if auth is None and not is_local(host):
         raise ConfigError(f"--host {host} lets other machines in. Add --auth USER, or listen at 127.0.0.1.")
-    try:
-        import gradio
-    except ImportError as error:
+    _require("gradio", "p5 ui", "p5rec[ui]")
+    if mcp:
+        _require("mcp", "p5 ui --mcp", "gradio[mcp]")
+
+
+def _require(package: str, command: str, extra: str) -> None:
+    if find_spec(package) is None:
         raise ConfigError(
-            f"'p5 ui' needs the package {error.name}, which is not installed. Run: pip install 'p5rec[ui]'"
-        ) from None
-    del gradio
+            f"'{command}' needs the package {package}, which is not installed. Run: pip install '{extra}'"
+        )
 
 
 def is_local(host: str) -> bool:

@@ -66,7 +66,7 @@ def build(studio: Studio) -> None:
     follow_in_address(choice)
     details = [state, *buttons.values(), stages, loss, metric, figures, speed, log, output, seen]
     live = [rows, choice, *details]
-    gr.on(None, events.start, None, choice, **QUICK).then(events.refresh, [choice, metric, seen], live, **QUICK)
+    gr.on(None, events.start, seen, live, **QUICK)
     timer.tick(events.refresh, [choice, metric, seen], live, **QUICK)
     choice.input(events.refresh, [choice, metric, seen], live, **QUICK)
     rows.select(events.pick, None, choice, **QUICK).then(events.refresh, [choice, metric, seen], live, **QUICK)
@@ -135,12 +135,13 @@ class _Events:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self.refresh, self.draw, self.ask = shown(self._refresh), shown(self._draw), shown(self._ask)
+        self.start, self.refresh = shown(self._start), shown(self._refresh)
+        self.draw, self.ask = shown(self._draw), shown(self._ask)
 
-    def start(self, request: gr.Request) -> Any:
-        """Choose the run that the address names."""
+    def _start(self, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
+        """Show the run that the address names."""
         names = [row.name for row in run_rows(self._studio)]
-        return gr.Dropdown(names, value=run_in_address(request, names))
+        return self._refresh(run_in_address(request, names), None, seen, request)
 
     def pick(self, event: gr.SelectData) -> str:
         """Choose the run of a row."""
