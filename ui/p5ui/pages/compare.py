@@ -51,12 +51,12 @@ def build(studio: Studio) -> None:
     )
     control = gr.Button(t("compare.control"), size="md", elem_id="compare-control")
     note = gr.Markdown(elem_id="compare-note")
-    figures = gr.Dataframe(label=t("compare.figures"), interactive=False, wrap=True, elem_id="compare-figures")
+    figures = gr.Dataframe(label=t("compare.figures"), interactive=False, elem_id="compare-figures")
     gr.Markdown(t("compare.tests"))
     reference = gr.Dropdown(
         [], label=t("compare.reference"), info=t("compare.reference_help"), elem_id="compare-reference"
     )
-    tests = gr.Dataframe(label=t("compare.paired"), interactive=False, wrap=True, elem_id="compare-tests")
+    tests = gr.Dataframe(label=t("compare.paired"), interactive=False, elem_id="compare-tests")
     refusals = gr.Markdown()
     gr.Markdown(t("compare.curves"))
     metric = gr.Dropdown([], label=t("compare.metric"), elem_id="compare-metric")
@@ -68,7 +68,7 @@ def build(studio: Studio) -> None:
         colors_in_legend=[], elem_id="compare-warmth",
     )  # fmt: skip
     with gr.Accordion(t("compare.table"), open=False):
-        table = gr.Dataframe(label=t("compare.table"), interactive=False, wrap=True, elem_id="compare-slices")
+        table = gr.Dataframe(label=t("compare.table"), interactive=False, elem_id="compare-slices")
 
     drawings = [colours, *lines, bars, table]
     events = _Events(studio)
