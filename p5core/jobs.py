@@ -75,7 +75,7 @@ class Jobs:
         """Queue the rest of a run that was stopped, killed or has failed; raises RunError when there is none."""
         with self._locked():
             self._refuse_active(name)
-            run = open_run(self.runs / name)
+            run = self._own(name)
             if self.state(run) in ("running", "starting", "done"):
                 raise RunError(f"Run '{name}' is {self.state(run)}; only one that has come to a halt can go on.")
             (run.path / "stop").unlink(missing_ok=True)
@@ -122,7 +122,7 @@ class Jobs:
 
     def clone(self, name: str) -> str:
         """The experiment of a run as TOML, to be changed and run under another name; raises RunError without one."""
-        run = open_run(self.runs / name)
+        run = self._own(name)
         load_experiment(run.path / "experiment.toml")
         return (run.path / "experiment.toml").read_text(encoding="utf-8")
 
@@ -130,10 +130,8 @@ class Jobs:
         """Delete a run and what is known of its jobs; raises RunError for one that is not over, or not there."""
         with self._locked():
             self._refuse_active(name)
-            run, jobs = self.find(name), [job for job in self.all() if job.run == name]
-            if run is None and not jobs:
-                path = open_run(self.runs / name).path
-                raise RunError(f"{path} cannot be deleted here: it is a link, or lies elsewhere. Delete it by hand.")
+            jobs = [job for job in self.all() if name and job.run == name]
+            run = self.find(name) if jobs else self._own(name)
             if run and self.state(run) in ("running", "starting"):
                 raise RunError(f"Run '{name}' is running. Stop or kill it first.")
             for path in [*([run.path] if run else []), *(job.path for job in jobs)]:
@@ -147,9 +145,18 @@ class Jobs:
 
     def find(self, name: str) -> Run | None:
         """The run of a name, if there is one yet; links are none, for what they lead to is not ours."""
-        path = self.runs / name
-        is_ours = name and path.resolve() == self.runs.resolve() / name and (path / "run.json").is_file()
-        return open_run(path) if is_ours else None
+        root = self.runs.resolve()
+        path = (root / name).resolve()
+        is_ours = path.is_relative_to(root) and path.relative_to(root).as_posix() == name
+        return open_run(self.runs / name) if is_ours and (path / "run.json").is_file() else None
+
+    def _own(self, name: str) -> Run:
+        """The run of a name; raises RunError when there is none, or one that does not lie among the runs."""
+        run = self.find(name)
+        if run is None:
+            path = open_run(self.runs / name).path
+            raise RunError(f"{path} is left alone: it is a link, or does not lie in {self.runs}. Move it there first.")
+        return run
 
     def _refuse_active(self, name: str) -> None:
         job = self.of(name)

@@ -186,16 +186,23 @@ def test_what_is_not_there(jobs: Jobs) -> None:
             operation("x")
 
 
-def test_links_and_other_folders_are_not_deleted(jobs: Jobs, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_links_and_other_folders_are_left_alone(jobs: Jobs, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = create_run(
         tmp_path_factory.mktemp("elsewhere") / "run", parse_experiment({"data": {"name": "a"}}), {}, None
     )
     (jobs.runs / "link").symlink_to(elsewhere.path)
-    with pytest.raises(RunError, match="link cannot be deleted here: it is a link, or lies elsewhere"):
-        jobs.delete("link")
-    with pytest.raises(RunError, match="cannot be deleted here"):
-        jobs.delete(f"../../{elsewhere.path.parent.name}/run")
+    for name in ("link", f"../../{elsewhere.path.parent.name}/run", str(elsewhere.path)):
+        for operation in (jobs.resume, jobs.clone, jobs.delete):
+            with pytest.raises(RunError, match="is left alone: it is a link, or does not lie in"):
+                operation(name)
     assert elsewhere.path.exists()
+
+
+def test_jobs_about_no_run_stay(jobs: Jobs) -> None:
+    job = pretend(jobs, 1, ["verify", "x"], start=DEAD)
+    with pytest.raises(RunError, match="is no run folder"):
+        jobs.delete("")
+    assert job.path.exists()
 
 
 def test_a_run_that_somebody_else_started_is_not_deleted(jobs: Jobs) -> None:

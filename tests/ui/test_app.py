@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import gradio as gr
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from p5core.errors import DataError
 from p5ui.app import PAGES
+from p5ui.events import shown
 from p5ui.words import LANGUAGES, words
 
 
@@ -36,3 +39,12 @@ def test_what_starts_the_interface_does_not_load_torch() -> None:
     code = "import sys, p5ui.launch; assert not {'torch', 'onnx', 'lightning_fabric'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_events_show_sentences_as_text() -> None:
+    @shown
+    def event() -> None:
+        raise DataError("There is no file '<b>.csv'.")
+
+    with pytest.raises(gr.Error, match=r"There is no file '&lt;b&gt;\.csv'"):
+        event()

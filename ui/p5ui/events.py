@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from html import escape
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
@@ -24,6 +25,7 @@ def shown(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         try:
             return function(*args, **kwargs)
         except P5Error as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from None
+            text = escape(str(error), quote=False)  # what pops up is read as HTML, and may name a file of anybody's
+            raise gr.Error(text, duration=None, print_exception=False) from None
 
     return event

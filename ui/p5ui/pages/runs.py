@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -152,12 +153,12 @@ class _Events:
 
         def act(run: str, request: gr.Request) -> None:
             getattr(self._studio.jobs, name)(run)
-            gr.Info(said(request.headers, f"runs.said_{name}", name=run))
+            gr.Info(said(request.headers, f"runs.said_{name}", name=escape(run)))
 
         return shown(act)
 
     def _ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
-        return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=run)
+        return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=escape(run))
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         rows = tuple(run_rows(self._studio))
