@@ -24,7 +24,7 @@ __all__ = ["Look", "diagnose", "dropped_rows", "figures", "look", "merit_text", 
 
 Headers = Mapping[str, str]
 
-SIGNS = {"good": "🟢", "limited": "🟡", "absent": "⚪"}
+SIGNS = {"good": "●", "limited": "◐", "absent": "○"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +38,18 @@ class Look:
 
 
 def look(studio: Studio, section: Mapping[str, Any]) -> Look:
-    """Read the first rows of a data section; raises P5Error when there are none to be seen."""
-    spec = grounded(PartSpec.model_validate(section), studio)
-    sketch: Sketch = studio.registry.choose("loader", spec, "data").build().sketch()
-    if sketch.head is None:
-        return Look(sketch, None, sketch.notes, sketch.fault)
+    """Read the first rows of a data section; what is wrong with the data is told, not raised.
+
+    Raises ConfigError for an option that is wrong or a file that pages may not read.
+    """
+    loader = studio.registry.choose("loader", grounded(PartSpec.model_validate(section), studio), "data").build()
+    sketch = Sketch(pd.DataFrame(), {}, None)
     try:
-        events, notes = read_events(sketch.head)
+        sketch = loader.sketch()
+        events, notes = read_events(sketch.head) if sketch.head else (None, sketch.notes)
     except DataError as error:
         return Look(sketch, None, sketch.notes, str(error))
-    return Look(sketch, events, notes, "")
+    return Look(sketch, events, notes, sketch.fault)
 
 
 def diagnose(

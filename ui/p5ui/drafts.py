@@ -32,6 +32,7 @@ __all__ = [
     "draft_names",
     "foreseen",
     "free_run_name",
+    "in_short",
     "read_draft",
     "save_draft",
     "tree_of",
@@ -141,6 +142,14 @@ def foreseen(text: str, studio: Studio) -> str:
         command = [sys.executable, "-m", "p5core.cli.job", str(folder), *arguments]
         start(command, studio.folder, folder / "output.txt")
         return _outcome(Job(folder))
+
+
+def in_short(output: str) -> str:
+    """The losses that were chosen, and the estimate, of what a dry run says."""
+    losses = re.findall(r"^stage .*: loss .*$", output, re.MULTILINE)
+    estimate = re.search(r"^Estimate.*", output, re.MULTILINE | re.DOTALL)
+    lines = [*losses, *([" ".join(estimate[0].split())] if estimate else [])]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _outcome(job: Job) -> str:

@@ -65,10 +65,10 @@ def hold_to_folder(experiment: Experiment, studio: Studio) -> None:
             if has_paths(info) and options.get(name):
                 _inside(str(options[name]), studio)
     source = experiment.stages[0].from_run
-    if source and not (studio.runs / source).exists():
-        _inside(source, studio)
-    elif source:
-        studio.inside(f"runs/{source}")
+    if source:
+        _inside(
+            source if Path(source).is_absolute() or not (studio.runs / source).exists() else f"runs/{source}", studio
+        )
 
 
 def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from filecmp import cmp
+from itertools import count
 from pathlib import Path
 
 from p5core.errors import DataError
@@ -15,7 +17,9 @@ MAX_BYTES = 2 * 2**30
 
 
 def keep_upload(studio: Studio, arrived: Path) -> str:
-    """Take a file into the folder of uploads; returns its name below the working folder. Nothing is overwritten.
+    """Take a file into the folder of uploads; returns its name below the working folder.
+
+    Nothing is overwritten: another file of that name gets a number, the same file is not kept twice.
 
     Raises DataError for one that is empty or too large.
     """
@@ -28,8 +32,9 @@ def keep_upload(studio: Studio, arrived: Path) -> str:
             "the working folder and name it."
         )
     studio.uploads.mkdir(parents=True, exist_ok=True)
-    target = _free(studio.uploads, safe_name(arrived.name))
-    shutil.copyfile(arrived, target)
+    target = _place(studio.uploads, safe_name(arrived.name), arrived)
+    if not target.exists():
+        shutil.copyfile(arrived, target)
     return target.relative_to(studio.folder).as_posix()
 
 
@@ -40,10 +45,16 @@ def safe_name(name: str) -> str:
     return f"{stem[:80] or 'file'}{dot}{suffixes[-20:]}"
 
 
-def _free(folder: Path, name: str) -> Path:
+def _place(folder: Path, name: str, arrived: Path) -> Path:
+    """Where the file is already, or the first name that is free."""
     stem, dot, suffixes = name.partition(".")
-    number = 1
-    while (folder / name).exists() or (folder / name).is_symlink():
-        number += 1
-        name = f"{stem}-{number}{dot}{suffixes}"
-    return folder / name
+    names = (name if number == 1 else f"{stem}-{number}{dot}{suffixes}" for number in count(1))
+    return next(folder / one for one in names if _is_free(folder / one) or _is_same(folder / one, arrived))
+
+
+def _is_free(path: Path) -> bool:
+    return not path.exists() and not path.is_symlink()
+
+
+def _is_same(path: Path, arrived: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and cmp(path, arrived, shallow=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import gradio as gr
 import pandas as pd
 
 from p5core.config import parse_config
+from p5core.data.doctor import Diagnosis
 from p5core.data.prepare import PrepareConfig
 from p5core.data.split import ByUser, LeaveOneOut, RandomRatio, SplitConfig, TimeWindows
 from p5core.errors import ConfigError
@@ -59,15 +61,16 @@ class _Page:
         self._draw_source()
         with gr.Column(visible=False) as self.reading:
             self._draw_reading()
-            self._draw_doctor()
-            self._draw_save()
+            with gr.Column(visible=False) as self.doctor:
+                self._draw_doctor()
+                self._draw_save()
         self._wire()
 
     def _draw_source(self) -> None:
         gr.Markdown(t("data.source"))
         with gr.Tabs():
             with gr.Tab(t("data.upload_tab")):
-                self.upload = gr.File(label=t("data.upload"), elem_id="data-upload", height=130)
+                self.upload = gr.File(label=t("data.upload"), elem_id="data-upload", height=160)
             with gr.Tab(t("data.name_tab")), gr.Row(equal_height=True):
                 self.file = gr.Dropdown(
                     [], value=None, allow_custom_value=True, label=t("data.file"), info=t("data.file_help"), scale=3,
@@ -145,10 +148,21 @@ class _Page:
             self.warnings = gr.Markdown(elem_id="data-warnings")
             with gr.Row():
                 self.figures = gr.Dataframe(
-                    label=t("data.figures"), interactive=False, wrap=True, min_width=320, elem_id="data-figures"
+                    label=t("data.figures"),
+                    interactive=False,
+                    wrap=True,
+                    min_width=320,
+                    max_height=700,
+                    column_widths=["40%", "30%", "30%"],
+                    elem_id="data-figures",
                 )
                 self.dropped = gr.Dataframe(
-                    label=t("data.dropped"), interactive=False, wrap=True, min_width=320, elem_id="data-dropped"
+                    label=t("data.dropped"),
+                    interactive=False,
+                    wrap=True,
+                    min_width=320,
+                    column_widths=["25%", "75%"],
+                    elem_id="data-dropped",
                 )
             self._draw_plots()
 
@@ -172,11 +186,12 @@ class _Page:
     def _wire(self) -> None:
         seen = [
             self.section, self.recipe, self.note, self.reading, self.guesses, self.mapping, self.writing,
-            *self.columns, *self.layout, self.raw, self.events, self.content, self.name, self.found, self.saving,
+            *self.columns, *self.layout, self.raw, self.events, self.content, self.name, self.doctor, self.found,
+            self.saving,
         ]  # fmt: skip
         gr.on(None, self._start, None, [self.file, self.items, self.loader], **QUICK)
         self.loader.change(dict, None, self.options, **QUICK)
-        self.upload.upload(shown(self._take_upload), self.upload, [self.file, self.upload], **QUICK).success(
+        self.upload.upload(shown(self._take_upload), self.upload, [self.file, self.upload], **SLOW).success(
             shown(self._open), self.file, seen, **SLOW
         )
         self.open.click(shown(self._open), self.file, seen, **SLOW)
@@ -263,6 +278,7 @@ class _Page:
             pd.DataFrame() if found.events is None else found.events.astype("str"),
             gr.Accordion(visible="items" in known),
             _name_for(section),
+            gr.Column(visible=not found.fault),
             gr.Column(visible=False),
             gr.Column(visible=False),
         ]
@@ -307,10 +323,6 @@ class _Page:
         fields = [gr.skip()] * len(self.cleaning) if recipe else [
             suggested.get(field.name, field.show({})) for field in self.cleaning_fields
         ]  # fmt: skip
-        curves = found.curves
-        axis = {
-            name: said(headers, f"data.axis_{name}") for name in ("rank", "log_events", "events", "users", "length")
-        }
         return [
             found.recipe,
             gr.skip() if recipe else found.recipe.split,
@@ -320,15 +332,7 @@ class _Page:
             warning_text(headers, found),
             figures(headers, found),
             dropped_rows(headers, found),
-            gr.LinePlot(popularity(found), x_title=axis["rank"], y_title=axis["log_events"]),
-            gr.BarPlot(
-                curves.lengths, x_title=axis["length"], y_title=axis["users"], sort=curves.lengths["events"].tolist()
-            ),
-            gr.LinePlot(curves.activity, x_title=" ", y_title=axis["events"], visible=curves.activity is not None),
-            gr.BarPlot(
-                curves.ratings, x_title=" ", y_title=axis["events"], visible=curves.ratings is not None,
-                sort=None if curves.ratings is None else curves.ratings["rating"].tolist(),
-            ),
+            *_plots(headers, found),
             gr.Column(visible=not found.fault),
             "",
         ]  # fmt: skip
@@ -354,6 +358,20 @@ class _Page:
         tree = beginning(section, recipe, self._chosen(split, cleaning))
         save_draft(self._studio, name, written(tree))
         return said(request.headers, "data.saved", name=name)
+
+
+def _plots(headers: Mapping[str, str], found: Diagnosis) -> list[Any]:
+    curves = found.curves
+    axis = {name: said(headers, f"data.axis_{name}") for name in ("rank", "log_events", "events", "users", "length")}
+    lengths = curves.lengths["events"].tolist()
+    ratings = None if curves.ratings is None else curves.ratings["rating"].tolist()
+    events: dict[str, Any] = {"x_title": " ", "y_title": axis["events"], "y_lim": [0, None]}
+    return [
+        gr.LinePlot(popularity(found), x_title=axis["rank"], y_title=axis["log_events"]),
+        gr.BarPlot(curves.lengths, x_title=axis["length"], y_title=axis["users"], y_lim=[0, None], sort=lengths),
+        gr.LinePlot(curves.activity, visible=curves.activity is not None, **events),
+        gr.BarPlot(curves.ratings, visible=ratings is not None, sort=ratings, **events),
+    ]
 
 
 def _name_for(section: dict[str, Any]) -> str:

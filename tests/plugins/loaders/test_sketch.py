@@ -1,0 +1,58 @@
+"""Looking at a table before it is loaded: what is guessed, and what is wrong, in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from p5core.data.sketch import Sketch
+from p5core.errors import DataError
+from p5plugins.loaders.sql import SQL
+from p5plugins.loaders.table import Table, TableConfig
+
+GOOD = "user;thing;time\n" + "".join(f"{n % 7};{n};{1_700_000_000 + n}\n" for n in range(5_000))
+
+
+def sketch(folder: Path, text: str, **options: object) -> Sketch:
+    path = folder / "log.csv"
+    path.write_text(text)
+    return Table(TableConfig.model_validate({"path": path, **options})).sketch()
+
+
+def test_what_is_guessed(tmp_path: Path) -> None:
+    found = sketch(tmp_path, GOOD, item="thing")
+    assert found.columns == {"user": "user", "item": "thing", "timestamp": "time"}
+    assert found.settings == {"separator": ";", "header": True, "quote": '"'}
+    assert found.preview.columns.tolist() == ["user", "thing", "time"]
+    assert found.fault == ""
+    assert found.head is not None
+
+
+def test_columns_that_are_not_found_are_told(tmp_path: Path) -> None:
+    missing = sketch(tmp_path, GOOD)
+    assert missing.head is None
+    assert "no column looks like the item" in missing.fault
+    assert missing.columns == {"user": "user", "timestamp": "time"}
+    assert "separator is wrong: set separator = ';'" in sketch(tmp_path, GOOD, separator="\t").fault
+    ignored = sketch(tmp_path, GOOD, item="thing", timestamp="")
+    assert "timestamp" not in ignored.columns
+
+
+def test_only_the_beginning_is_read(tmp_path: Path) -> None:
+    found = sketch(tmp_path, GOOD + "x;;not a time\n", item="thing")
+    assert found.head is not None
+    assert "1000" in str(found.head.interactions)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("", "is empty"), ("\x00\ufffd", "not valid utf-8")])
+def test_what_cannot_be_seen_at_all(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(text.encode("latin-1", errors="replace") if not text else b"\xff\xfe\x00\x01\n")
+    with pytest.raises(DataError, match=sentence):
+        Table(TableConfig(path=path)).sketch()
+
+
+def test_who_can_be_held_to_a_folder() -> None:
+    assert Table.reads_only_paths
+    assert not SQL.reads_only_paths

@@ -1,0 +1,148 @@
+"""The page Data: a broken file gets a sentence; a good one is read, examined and kept as an experiment."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from p5core.errors import ConfigError
+from p5core.experiment import load_experiment
+from p5core.plugins import load_plugins
+from p5ui.doctor_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
+from p5ui.studio import Studio
+from p5ui.words import words
+
+ENGLISH: dict[str, str] = {"accept-language": "en"}
+CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
+
+
+def shop() -> str:
+    """A log of 60 customers with a header of its own."""
+    draw = random.Random(0)
+    rows = [
+        f"c{customer};{draw.randrange(20)};{1_700_000_000 + customer * 1_000 + place};{draw.randrange(1, 6)}"
+        for customer in range(60)
+        for place in range(draw.randrange(4, 15))
+    ]
+    return "\n".join(["customer_id;sku;event_time;stars", *rows])
+
+
+BROKEN = {
+    "empty.csv": (b"", "empty.csv is empty"),
+    "binary.csv": (bytes(range(128, 256)) * 20, "binary.csv, line 1: not valid utf-8"),
+    "binary.parquet": (bytes(range(128, 256)) * 20, "binary.parquet is no Parquet file or is damaged"),
+    "separator.csv": (b"user#item\n1#2\n3#4\n", "has one column only, 'user#item'"),
+    "header.csv": (b"user,item,time\n", "header.csv has no rows"),
+    "item.csv": (b"user,thing,time\n1,2,1700000000\n", "no column looks like the item"),
+    "time.csv": (b"user,item,time\n1,2,soon\n", "row 2, column 'timestamp': 'soon' is no time"),
+    "archive.zip": (b"PK\x03\x04" * 20, "unknown format '.zip'"),
+}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    return Studio(tmp_path_factory.mktemp("data").resolve(), load_plugins())
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_wrong_with_a_file_is_one_sentence(studio: Studio, name: str) -> None:
+    content, sentence = BROKEN[name]
+    (studio.folder / name).write_bytes(content)
+    found = look(studio, {"name": "table", "path": name})
+    assert sentence in found.fault
+    assert found.events is None
+    assert "\n" not in found.fault
+
+
+def test_a_file_elsewhere_is_refused(studio: Studio) -> None:
+    with pytest.raises(ConfigError, match="is not below the working folder"):
+        look(studio, {"name": "table", "path": "/etc/passwd"})
+
+
+@pytest.mark.parametrize("headers", [ENGLISH, CHINESE])
+def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) -> None:
+    found = diagnose(studio, {"name": "synthetic", "ratings": True}, None, None)
+    language = "zh" if headers is CHINESE else "en"
+    assert merit_text(headers, found).count("\n- ") == len(found.merits) - 1
+    table = figures(headers, found)
+    assert table.iloc[0].tolist() == [words()["data.figure_users"][language], "1,000", "1,000"]
+    assert table[table.columns[1]].tolist()[2] == "20,000"
+    assert dropped_rows(headers, found).iloc[0, 1] == "repeated user and item, kept the first"
+    assert "future" in warning_text(headers, found)
+    assert popularity(found)["rank"].iloc[0] == 0
+
+
+def test_every_reason_has_its_sentence() -> None:
+    reasons = {
+        "order": ("clock", "rows", "baskets"),
+        "histories": ("long", "short", "single"),
+        "ratings": ("none", "constant", "varied"),
+        "content": ("columns", "title", "ids"),
+        "repeats": ("many",),
+        "cold": ("many",),
+    }
+    for subject, names in reasons.items():
+        assert {f"data.subject_{subject}", *(f"data.merit_{subject}_{name}" for name in names)} <= words().keys()
+
+
+def upload(page: Page, name: str, content: bytes) -> None:
+    file: Any = {"name": name, "mimeType": "text/csv", "buffer": content}
+    page.locator("#data-upload input[type=file]").set_input_files(file)
+
+
+def test_a_broken_upload_gets_a_sentence(ui, page: Page) -> None:
+    page.goto(f"{ui.address}/data")
+    upload(page, "nothing.csv", b"user,thing,time\n1,2,1700000000\n")
+    expect(page.locator("#data-guesses")).to_contain_text("no column looks like the item")
+    expect(page.locator("#data-examine")).to_be_hidden()
+    upload(page, "damaged.csv", BROKEN["binary.csv"][0])
+    expect(page.locator("#data-guesses")).to_contain_text("not valid utf-8")
+    upload(page, "empty.csv", b"")
+    expect(page.get_by_text("empty.csv is empty")).to_be_visible()
+
+
+def test_a_column_is_corrected(ui, page: Page) -> None:
+    page.goto(f"{ui.address}/data")
+    upload(page, "things.csv", b"user,thing,time\n" + b"".join(b"%d,%d,17000000%02d\n" % (n, n, n) for n in range(9)))
+    expect(page.locator("#data-guesses")).to_contain_text("no column looks like the item")
+    page.locator("#data-item input").click()
+    page.get_by_role("option", name="thing", exact=True).click()
+    expect(page.locator("#data-events")).to_contain_text("2023-11-14")
+    expect(page.locator("#data-examine")).to_be_visible()
+
+
+def test_from_an_upload_to_an_experiment(ui, page: Page, shot) -> None:
+    page.goto(f"{ui.address}/data")
+    upload(page, "shop.csv", shop().encode())
+    expect(page.locator("#data-guesses")).to_contain_text("guessed separator semicolon")
+    expect(page.locator("#data-user input")).to_have_value("customer_id")
+    page.locator("#data-examine").click()
+    expect(page.locator("#data-merits")).to_contain_text("enough for models that read sequences")
+    expect(page.locator("#data-figures")).to_contain_text("60")
+    shot(page, "data")
+    page.locator("#data-name").locator("input, textarea").fill("shop")
+    page.locator("#data-save").click()
+    expect(page.locator("#data-saved a")).to_have_attribute("href", "train?draft=shop")
+    draft: Path = ui.studio.experiments / "shop.toml"
+    experiment = load_experiment(draft)
+    assert experiment.data.options["path"] == "uploads/shop.csv"
+    assert experiment.prepare.min_user_events == 5
+
+
+def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
+    page.goto(f"{ui.address}/data")
+    page.get_by_role("tab", name="Built-in sets").click()
+    page.locator("#data-loader input").click()
+    page.get_by_role("option", name="synthetic", exact=True).click()
+    page.locator("#data-n_users input").fill("50")
+    page.locator("#data-ratings input").check()
+    page.wait_for_timeout(500)
+    page.locator("#data-take").click()
+    expect(page.locator("#data-events")).to_contain_text("rating")
+    page.locator("#data-examine").click()
+    expect(page.locator("#data-figures")).to_contain_text("20,000")
+    expect(page.get_by_role("row", name="users 50 50")).to_be_visible()
