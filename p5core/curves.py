@@ -15,6 +15,9 @@ __all__ = ["NOT_METRICS", "Curves", "best_figures", "read_curves", "thinned"]
 NOT_METRICS = ("kind", "time", "stage", "epoch", "step", "loss", "best", "share")
 """What a validation tells besides its metrics."""
 
+LOSSES = {"step": "int64", "stage": "str", "epoch": "int64", "loss": "float64", "events_per_second": "float64"}
+FIGURES = {"step": "int64", "stage": "str", "epoch": "int64", "metric": "str", "value": "float64"}
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -41,10 +44,7 @@ def read_curves(events: Path) -> Curves:
         for label, value in one.items()
         if label not in NOT_METRICS
     ]
-    return Curves(
-        pd.DataFrame(losses, columns=["step", "stage", "epoch", "loss", "events_per_second"]),
-        pd.DataFrame(figures, columns=["step", "stage", "epoch", "metric", "value"]),
-    )
+    return Curves(_typed(losses, LOSSES), _typed(figures, FIGURES))
 
 
 def best_figures(events: Path) -> Mapping[str, float]:
@@ -70,6 +70,11 @@ def _records(events: Path, kinds: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         for line in stream:
             if line.startswith(starts) and line.endswith("}\n"):
                 yield json.loads(line)
+
+
+def _typed(records: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
+    """A table whose columns have their types even when it is empty: axes are chosen by them."""
+    return pd.DataFrame(records, columns=list(types)).astype(types)
 
 
 def _with_total_steps(records: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

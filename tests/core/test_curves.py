@@ -58,6 +58,8 @@ def test_nothing_yet(tmp_path: Path) -> None:
     curves = read_curves(tmp_path / "events.jsonl")
     assert curves.losses.empty
     assert curves.figures.empty
+    assert [str(curves.losses[name].dtype) for name in ("step", "loss")] == ["int64", "float64"]
+    assert str(curves.figures["value"].dtype) == "float64"
     assert best_figures(tmp_path / "events.jsonl") == {}
 
 

@@ -70,7 +70,7 @@ def test_the_way_from_nothing_to_an_export(studio: Studio) -> None:
     assert "The export failed: Parity &lt;lost&gt;." in sentence()
     (path / "export").mkdir()
     (path / "export" / "model.onnx").write_bytes(bytes(2**20))
-    assert "runs/demo/export/model.onnx (1.0 MB)" in sentence()
+    assert "runs/demo/export/model.onnx (1,024 kB)" in sentence()
 
 
 def test_figures_stand_beside_their_baselines(studio: Studio) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -119,8 +120,12 @@ def test_plots_have_few_points() -> None:
     many = pd.DataFrame({"step": range(5_000), "stage": "a", "epoch": 1, "loss": 1.0, "events_per_second": 1.0})
     figures = pd.DataFrame({"step": [1, 1], "stage": "a", "epoch": 1, "metric": ["a", "b"], "value": [1.0, 2.0]})
     curves = Curves(many, figures)
-    assert 1_000 <= len(loss_frame(curves)) <= 2_000
-    assert figures_frame(curves, "b")["value"].tolist() == [2.0]
+    losses, chosen = loss_frame(curves), figures_frame(curves, "b")
+    assert losses is not None
+    assert 1_000 <= len(losses) <= 2_000
+    assert chosen is not None
+    assert chosen["value"].tolist() == [2.0]
+    assert figures_frame(curves, "c") is None
 
 
 def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
@@ -141,6 +146,7 @@ def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: st
     page.goto(f"{ui.address}/runs?run=long")
     state = page.locator("#runs-state")
     expect(state).to_contain_text("long: running ·", timeout=30_000)
+    expect(page.locator("#runs-loss g.mark-line path").first).to_have_attribute("d", re.compile("M.*L"))
     page.reload()
     expect(page.locator("#runs-choice input")).to_have_value("long")
     expect(state).to_contain_text("left")

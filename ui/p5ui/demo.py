@@ -73,7 +73,7 @@ def export_html(studio: Studio, row: RunRow | None, headers: Mapping[str, str]) 
     if state in ACTIVE:
         text = said(headers, "home.export_running")
     elif model.is_file():
-        size = f"{model.stat().st_size / 2**20:.1f} MB"
+        size = f"{model.stat().st_size / 1024:,.0f} kB"
         text = said(headers, "home.export_done", file=model.relative_to(studio.folder), size=size)
     elif state in ("failed", "crashed"):
         text = said(headers, "home.export_failed", reason=_reason(studio))

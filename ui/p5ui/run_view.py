@@ -66,14 +66,19 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
     return f'{bar}<p style="overflow-wrap: anywhere"><b>{escape(row.name)}</b>: {escape(state_text(row, headers))}</p>'
 
 
-def loss_frame(curves: Curves) -> pd.DataFrame:
-    """step, loss, events_per_second and stage, few enough to draw."""
-    return thinned(curves.losses, POINTS)
+def loss_frame(curves: Curves) -> pd.DataFrame | None:
+    """step, loss, events_per_second and stage, few enough to draw; None before there are any."""
+    return _drawable(curves.losses)
 
 
-def figures_frame(curves: Curves, metric: str | None) -> pd.DataFrame:
-    """step, value and stage of one metric, few enough to draw."""
-    return thinned(curves.figures[curves.figures["metric"] == metric], POINTS)
+def figures_frame(curves: Curves, metric: str | None) -> pd.DataFrame | None:
+    """step, value and stage of one metric, few enough to draw; None before there are any."""
+    return _drawable(curves.figures[curves.figures["metric"] == metric])
+
+
+def _drawable(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """A plot that was drawn of an empty table would never show another one."""
+    return None if frame.empty else thinned(frame, POINTS)
 
 
 def duration(seconds: float) -> str:
