@@ -50,6 +50,9 @@ class ModelConfig(Config):
     combine: Literal["sum", "gated"] = "sum"
     """How the vectors of several encoders become one."""
 
+    unit_items: bool = False
+    """Scale item vectors to length 1: then a score says what an item is, and not how often it came."""
+
     encoders: list[PartSpec] = [PartSpec(name="id")]
     """What item vectors are made of."""
 

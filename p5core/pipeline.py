@@ -26,7 +26,6 @@ from p5core.files import write_json, write_tensors
 from p5core.follow import Display, Log, RunLog, catch_signals
 from p5core.materials import Materials, gather, rebuild
 from p5core.model.build import build_network
-from p5core.model.memory import MIXTURES
 from p5core.model.neighbours import Neighbours
 from p5core.model.network import Network
 from p5core.model.scoring import NetworkScorer
@@ -37,6 +36,7 @@ from p5core.runs import Run, create_run, free_name, open_run
 from p5core.training.choose import check_metrics, metric_labels, watched_metric
 from p5core.training.estimate import Estimate, estimate
 from p5core.training.fit import Material, fit
+from p5core.training.mixing import choose_memory
 from p5core.training.stage import StopRequestedError
 
 if TYPE_CHECKING:
@@ -171,26 +171,17 @@ def _judges(materials: Materials, registry: Registry) -> list[tuple[Judge, Metri
 
 
 def _mix_memory(network: Network, materials: Materials, registry: Registry, log: Log) -> float:
-    """Choose on validation events how the memory counts beside the network; returns the seconds it took."""
+    """Choose on validation events how the memory counts, and how much; returns the seconds it took."""
     if network.memory is None:
         return 0.0
     began = time.perf_counter()
     experiment, target = materials.experiment, materials.target
-    network.memory.fill(target.split.train)
     watch = watched_metric(experiment.stages[-1], registry)
     users = _validation_sample(target.split.validation, experiment)
     holdout = users.sample(MIXING_USERS, np.random.default_rng(experiment.seed))
     judge = make_judge(experiment, registry, target, [watch.label], holdout)
-    found = []
-    for mixture in MIXTURES:
-        network.memory.mixture.copy_(torch.tensor(mixture))
-        found.append(judge.validate(network)[watch.label])
-    sign = 1 if watch.higher_is_better else -1
-    taken = int(np.argmax(sign * np.array(found)))
-    network.memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
-    names = [f"{learnt:g} network + {remembered:g} memory" for learnt, remembered in MIXTURES]
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, found, strict=True))
-    log.say(f"{watch.label} on validation events: {figures}; taken: {names[taken]}")
+    for sentence in choose_memory(network, target.split.train, judge, watch):
+        log.say(sentence)
     return time.perf_counter() - began
 
 
@@ -247,7 +238,8 @@ def _scorers(network: Network, config: EvaluateConfig, material: Material, max_l
     if "popularity" in config.baselines:
         scorers["popularity"] = Popularity.fit(train, n_items)
     if "neighbours" in config.baselines:
-        scorers["neighbours"] = Neighbours.fit(train, n_items)
+        counting = None if network.memory is None else network.memory.counting
+        scorers["neighbours"] = Neighbours.fit(train, n_items, counting)
     return scorers
 
 
@@ -274,7 +266,6 @@ def _judge_and_seal(
 
 def _per_user(judgement: Judgement, materials: Materials) -> dict[str, Tensor]:
     """What a paired test of two runs needs: test users and the value of each."""
-    import torch
 
     found = {"users": torch.from_numpy(materials.target.split.test.users)}
     for scorer, by_label in judgement.figures["test"].items():

@@ -91,6 +91,7 @@ def _grown(old: Network, experiment: Experiment, dataset: Dataset, registry: Reg
     start_from(network, old.state_dict(), old.row_labels())
     count_items(network, dataset.events)
     if network.memory is not None and old.memory is not None:
+        network.memory.counted_by.copy_(old.memory.counted_by)
         network.memory.fill(dataset.events)
         network.memory.mixture.copy_(old.memory.mixture)
     return network

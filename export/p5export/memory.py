@@ -17,7 +17,7 @@ def remembered(ops: Ops, memory: Memory, items: ir.Value, lengths: ir.Value, max
     width = ops("Squeeze", ops("Shape", items, start=1, end=2))
     ages = ops("Sub", ops("Sub", lengths, 1), ops("Range", np.array(0), width, np.array(1)))  # (B, T), -1 at padding
     decay = np.where(
-        np.arange(max_length) < memory.config.n_recent, memory.config.recency ** np.arange(max_length), 0.0
+        np.arange(max_length) < memory.config.n_recent, memory.counting.recency ** np.arange(max_length), 0.0
     )
     table = ops.constant(np.append(decay, 0.0).astype(np.float32), "memory_decay")  # the last one is for padding
     weights = ops("Gather", table, ops("Where", ops("Less", ages, 0), max_length, ages))

@@ -60,12 +60,17 @@ class Judge:
         """Metric label → figure with its interval."""
         return measure(self.outcome(scorer), self.metrics, self.config.resamples, self.seed)
 
+    def values(self, scorer: Scorer) -> dict[str, float]:
+        """Metric label → value, without intervals."""
+        found = measure(self.outcome(scorer), self.metrics, 0, self.seed)
+        return {label: figure.value for label, figure in found.items()}
+
     def validate(self, network: Network) -> dict[str, float]:
         """Metric label → value of a network as it stands, without intervals."""
         training = network.training
-        found = measure(self.outcome(NetworkScorer(network, self.max_length)), self.metrics, 0, self.seed)
+        found = self.values(NetworkScorer(network, self.max_length))
         network.train(training)
-        return {label: figure.value for label, figure in found.items()}
+        return found
 
 
 def domain_items(dataset: Dataset) -> npt.NDArray[np.int32] | None:

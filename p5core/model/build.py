@@ -33,7 +33,7 @@ def build_network(
         # A bidirectional backbone reads one more position: the mask at the end that asks for the next item.
         length = config.max_length + (0 if chosen.part.causal else 1)
         labels = Labels([str(one) for one in dataset.users.ids], dataset.catalogue.labels)
-        table = ItemTable(encoders, config.combine)
+        table = ItemTable(encoders, config.combine, config.unit_items)
         memory = None if config.memory is None else Memory(len(dataset.catalogue), config.memory)
         network = Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean, memory)
     for module in network.modules():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from p5core.parts.encoder import Encoder
@@ -19,10 +20,12 @@ class ItemTable(nn.Module):
     counts: Tensor
     """(V,) training events of each item, float32; kept with the weights, since popularity answers empty histories."""
 
-    def __init__(self, encoders: Sequence[Encoder], combine: Literal["sum", "gated"]) -> None:
+    def __init__(self, encoders: Sequence[Encoder], combine: Literal["sum", "gated"], unit: bool = False) -> None:
+        """`unit` scales all vectors to length 1."""
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
         self.gate = nn.Linear(encoders[0].width, 1) if combine == "gated" and len(encoders) > 1 else None
+        self.unit = unit
         self.register_buffer("counts", torch.zeros(encoders[0].n_items))
 
     @property
@@ -40,6 +43,10 @@ class ItemTable(nn.Module):
         """(N, D) vectors of the items `codes` (N,), or (V, D) of all."""
         if codes is None:
             codes = torch.arange(self.n_items, device=self.counts.device)
+        found = self._combined(codes)
+        return F.normalize(found, dim=-1) if self.unit else found
+
+    def _combined(self, codes: Tensor) -> Tensor:
         parts = [encoder(codes) for encoder in self.encoders]
         if len(parts) == 1:
             return cast(Tensor, parts[0])

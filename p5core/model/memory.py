@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from p5core.data.dataset import Events
 from p5core.model.neighbours import Neighbours
-from p5core.model.options import NeighboursConfig
+from p5core.model.options import COUNTED_BY, NeighboursConfig
 
 __all__ = ["FLOOR", "MIXTURES", "Memory"]
 
@@ -30,6 +30,8 @@ class Memory(nn.Module):
     """(V, M) int32 item codes; where an item has fewer, any code with similarity 0"""
     similarity: Tensor
     """(V, M) float32"""
+    counted_by: Tensor
+    """(6,) the values of the options COUNTED_BY that were chosen, beside the weights since a run is loaded with them"""
     mixture: Tensor
     """(2,) weights of network and memory"""
 
@@ -37,14 +39,31 @@ class Memory(nn.Module):
         """An empty memory: the network's scores stay as they are."""
         super().__init__()
         self.config = config
+        self.register_buffer("counted_by", torch.zeros(len(COUNTED_BY), dtype=torch.float64))
+        self._count_by(config)
         self.register_buffer("neighbours", torch.zeros(n_items, config.n_neighbours, dtype=torch.int32))
         self.register_buffer("similarity", torch.zeros(n_items, config.n_neighbours))
         self.register_buffer("mixture", torch.tensor(MIXTURES[0]))
 
+    def _count_by(self, config: NeighboursConfig) -> None:
+        values = [float(getattr(config, name)) for name in COUNTED_BY]
+        self.counted_by.copy_(torch.tensor(values, dtype=torch.float64))
+
+    @property
+    def counting(self) -> NeighboursConfig:
+        """The options by which it was filled."""
+        values = dict(zip(COUNTED_BY, self.counted_by.tolist(), strict=True))
+        return NeighboursConfig.model_validate({**self.config.model_dump(), **values})
+
     def fill(self, events: Events) -> None:
-        """Count the pairs of training events."""
+        """Count the pairs of training events as it was chosen before."""
+        self.keep(Neighbours.fit(events, len(self.neighbours), self.counting))
+
+    def keep(self, counted: Neighbours) -> None:
+        """Take over counts and the options they were made by."""
+        self._count_by(counted.config)
         n_items, n_neighbours = self.neighbours.shape
-        found = Neighbours.fit(events, n_items, self.config).similarity
+        found = counted.similarity
         rows = np.repeat(np.arange(n_items), np.diff(found.indptr))
         places = np.arange(len(rows)) - found.indptr[rows]
         codes = np.zeros((n_items, n_neighbours), dtype=np.int32)
@@ -62,7 +81,7 @@ class Memory(nn.Module):
         """(B, V) summed similarities for histories `items` (B, T), right-padded, of `lengths` (B,)."""
         places = torch.arange(items.shape[1], device=items.device)
         ages = lengths[:, None] - 1 - places  # (B, T)
-        weights = self.config.recency ** ages.clamp_min(0) * ((ages >= 0) & (ages < self.config.n_recent))
+        weights = self.counting.recency ** ages.clamp_min(0) * ((ages >= 0) & (ages < self.config.n_recent))
         items = torch.where(ages >= 0, items, 0)
         values = self.similarity[items] * weights[..., None]  # (B, T, M)
         codes = self.neighbours[items].long().flatten(1)  # (B, T · M)

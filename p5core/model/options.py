@@ -8,7 +8,7 @@ from pydantic import Field
 
 from p5core.config import Config, Tunable
 
-__all__ = ["NeighboursConfig"]
+__all__ = ["COUNTED_BY", "NeighboursConfig", "countings"]
 
 
 class NeighboursConfig(Config):
@@ -29,6 +29,9 @@ class NeighboursConfig(Config):
     source_damping: float = Field(0.3, ge=0)
     """Similarities are divided by the popularity of the history item to this power."""
 
+    choose: bool = True
+    """Try other ways of counting as well, on validation events, and keep the best."""
+
     n_neighbours: int = Field(200, ge=1)
     """How many neighbours of each item are kept."""
 
@@ -37,3 +40,19 @@ class NeighboursConfig(Config):
 
     n_recent: int = Field(50, ge=1)
     """How many of the newest history items are read."""
+
+
+COUNTED_BY = ("window", "distance_decay", "backward", "damping", "source_damping", "recency")
+"""The options that say how pairs are counted and read."""
+
+DENSE = {"window": 10, "distance_decay": 0.2, "backward": 0.6, "damping": 0.3, "source_damping": 0.7}
+"""For long histories over few items; found on validation events of MovieLens-100K."""
+
+FRESH = {"recency": 0.5}
+"""For histories whose newest items say nearly all; found on validation events of Beauty."""
+
+
+def countings(config: NeighboursConfig) -> list[NeighboursConfig]:
+    """The ways of counting to choose from: that of `config` first."""
+    others = (DENSE, FRESH) if config.choose else ()
+    return [config, *(config.model_copy(update=other) for other in others)]

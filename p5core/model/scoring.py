@@ -9,6 +9,7 @@ from torch import Tensor
 
 from p5core.data.batch import gather_padded
 from p5core.data.dataset import Ragged
+from p5core.model.memory import Memory
 from p5core.model.network import Network
 
 __all__ = ["NetworkScorer", "newest"]
@@ -39,13 +40,16 @@ class NetworkScorer:
         with torch.inference_mode():
             scores = self._states(users, histories) @ self._vectors.T
             if self._memory is not None:
-                items, lengths = newest(histories, min(self._max_length, self._memory.config.n_recent))
-                remembered = self._memory.scores(self._tensor(items), self._tensor(lengths))
-                scores = self._memory.mix(scores, remembered)
+                scores = self._memory.mix(scores, self.remembered(self._memory, histories))
             unknown = histories.lengths == 0 if self._network.backbone.uses_history else users < 0
             if unknown.any():
                 scores[torch.from_numpy(unknown).to(scores.device)] = self._popular
             return scores
+
+    def remembered(self, memory: Memory, histories: Ragged) -> Tensor:
+        """(B, V) what a memory scores for the part of each history that the network reads."""
+        items, lengths = newest(histories, min(self._max_length, memory.config.n_recent))
+        return memory.scores(self._tensor(items), self._tensor(lengths))
 
     def ratings(self, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> npt.NDArray[np.float64]:
         """(n_targets,) predicted ratings of the targets of each user."""

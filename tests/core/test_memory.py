@@ -15,6 +15,7 @@ from p5core import pipeline
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment, parse_experiment
 from p5core.model.memory import MIXTURES
+from p5core.model.options import COUNTED_BY, NeighboursConfig, countings
 from p5core.plugins import Registry, load_plugins
 from p5core.recommender import Recommender
 
@@ -39,13 +40,20 @@ def registry() -> Registry:
 
 def test_the_memory_is_mixed_in_as_validation_events_say(registry: Registry, tmp_path: Path) -> None:
     run = p5core.run(with_memory(), tmp_path, "memory", registry)
-    said = next(line for line in (run.path / "log.txt").read_text().splitlines() if "; taken: " in line)
+    said = next(line for line in (run.path / "log.txt").read_text().splitlines() if "network + " in line)
     figures = [float(one) for one in re.findall(r"memory (0\.\d+)", said)]
     assert len(figures) == len(MIXTURES)
-    mixture = load_file(run.weights)["memory.mixture"]
+    stored = load_file(run.weights)
+    mixture = stored["memory.mixture"]
     taken = int(np.argmax(figures))
     assert mixture.tolist() == pytest.approx(MIXTURES[taken])
     assert run.metrics()["validation"]["model"]["ndcg@10"] == pytest.approx(max(figures), abs=5e-5)
+    ways = countings(run.experiment().model.memory or NeighboursConfig())
+    said = next(line for line in (run.path / "log.txt").read_text().splitlines() if "ways of counting" in line)
+    alone = [float(one) for one in re.findall(r"0\.\d{4}", said)]
+    assert len(alone) == len(ways) == 3
+    best = ways[int(np.argmax(alone))]
+    assert stored["memory.counted_by"].tolist() == [getattr(best, name) for name in COUNTED_BY]
     recommender = Recommender.load(run, registry)
     assert recommender.recommend([1, 2], k=3, n_reasons=1)
     assert pipeline.evaluate_run(run, registry, {}).figures["test"]["model"]["ndcg@10"].value == pytest.approx(
@@ -61,3 +69,15 @@ def test_a_memory_belongs_to_its_own_data(registry: Registry, tmp_path: Path) ->
     assert not torch.equal(tables[0], tables[1][: len(tables[0])])
     with pytest.raises(ConfigError, match=r"model\.memory reads histories"):
         p5core.run(with_memory("mf"), tmp_path, "mf", registry)
+
+
+def test_one_way_of_counting_is_kept_when_it_was_asked_for(registry: Registry, tmp_path: Path) -> None:
+    plain = with_memory()
+    counting = NeighboursConfig(n_neighbours=20, window=4, recency=0.9, choose=False)
+    fixed = plain.model_copy(update={"model": plain.model.model_copy(update={"memory": counting})})
+    run = p5core.run(fixed, tmp_path, "fixed", registry)
+    assert load_file(run.weights)["memory.counted_by"].tolist() == [4, 0.4, 0.3, 0.15, 0.3, 0.9]
+    assert "ways of counting" not in (run.path / "log.txt").read_text()
+    network = pipeline.load_network(run, pipeline.materials_of(run, registry), registry)
+    assert network.memory is not None
+    assert network.memory.counting == counting

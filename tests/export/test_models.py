@@ -29,7 +29,7 @@ def silent(text: str) -> None:
     assert text
 
 
-BACKBONES = ["bert", "gpt", "gru", "lstm", "mf", "mlp"]
+BACKBONES = ["bert", "filter", "gpt", "gru", "lstm", "mf", "mlp"]
 
 
 def test_all_built_in_backbones_are_exported(registry: Registry) -> None:
@@ -38,7 +38,16 @@ def test_all_built_in_backbones_are_exported(registry: Registry) -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "as_text"),
-    [("bert", True), ("gpt", False), ("gru", True), ("lstm", False), ("mf", True), ("mf", False), ("mlp", False)],
+    [
+        ("bert", True),
+        ("filter", True),
+        ("gpt", False),
+        ("gru", True),
+        ("lstm", False),
+        ("mf", True),
+        ("mf", False),
+        ("mlp", False),
+    ],
 )
 def test_every_backbone_answers_as_its_network(
     backbone: str, as_text: bool, experiment_of: Experiments, registry: Registry, tmp_path: Path

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from p5core.errors import ConfigError
 from p5plugins.backbones.bert import BERT
 from p5plugins.backbones.blocks import SelfAttention, TransformerConfig
+from p5plugins.backbones.filter import Filter, FilterConfig
 from p5plugins.backbones.gpt import GPT
 from p5plugins.backbones.mf import MF, MFConfig
 from p5plugins.backbones.mlp import MLP, MLPConfig
@@ -116,3 +117,18 @@ def test_what_an_export_traces_equals_what_is_trained(monkeypatch: pytest.Monkey
             trained = backbone(vectors, real)
             exporting.setattr(torch.compiler, "is_exporting", lambda: True)
             assert torch.allclose(backbone(vectors, real)[real], trained[real], atol=1e-6)
+
+
+def test_filters_are_weighted_sums_of_the_newest_positions() -> None:
+    block = Filter(FilterConfig(n_layers=1, reach=3, dropout=0), 4, 9).blocks[0]
+    nn.init.zeros_(block.feedforward[3].weight)
+    states = torch.randn(2, 6, 4)
+    seen = torch.cat([torch.zeros(2, 2, 4), block.filter_norm(states)], dim=1)
+    by_hand = sum(block.taps[:, 0, nth] * seen[:, nth : nth + 6] for nth in range(3))
+    torch.testing.assert_close(block(states), states + by_hand)
+
+
+def test_filters_start_as_averages() -> None:
+    taps = Filter(FilterConfig(reach=8), 16, 9).blocks[0].taps
+    torch.testing.assert_close(taps.sum(dim=2), torch.ones(16, 1))
+    assert (taps.diff(dim=2) > 0).all()  # newer positions count more

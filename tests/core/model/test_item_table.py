@@ -60,3 +60,10 @@ def test_rows_are_named_as_the_state_names_them() -> None:
     labels = table.row_labels()
     assert set(labels) == {"encoders.0.vectors.weight", "encoders.1.vectors.weight"}
     assert all(len(rows) == len(table.state_dict()[name]) for name, rows in labels.items())
+
+
+def test_unit_vectors_have_length_one() -> None:
+    table = ItemTable(encoders(2), "sum", unit=True)
+    plain = ItemTable(list(table.encoders), "sum").vectors()
+    torch.testing.assert_close(table.vectors(), plain / plain.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(table.vectors(torch.tensor([1])), table.vectors()[1:2])

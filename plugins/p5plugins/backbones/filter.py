@@ -1,0 +1,92 @@
+"""Causal filters along the history, and layers between them."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from p5core.config import Config, Tunable
+from p5core.parts.backbone import Backbone
+
+__all__ = ["Filter", "FilterConfig"]
+
+
+class FilterConfig(Config):
+    """Options of the filters."""
+
+    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
+    """Blocks on top of each other."""
+
+    reach: Annotated[int, Tunable(4, 64, log=True)] = Field(16, ge=1)
+    """How many of the newest positions a filter reads."""
+
+    dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
+    """Share of each block's outputs that is dropped while training."""
+
+    feedforward: Annotated[float, Tunable(1, 4)] = Field(4.0, gt=0)
+    """Width inside the feed-forward layers, as a multiple of the model's width."""
+
+
+class Filter(Backbone):
+    """Blocks of a learnt filter along time for each channel and a feed-forward layer, without attention.
+
+    The causal counterpart of FMLP-Rec (arXiv 2202.13556) and of the filters of BSARec (arXiv 2312.10325): their Fourier
+    filters read the whole window, the item to predict included, so they cannot be trained at every position.
+    """
+
+    name = "filter"
+    Config = FilterConfig
+    causal = True
+
+    def __init__(self, config: FilterConfig, width: int, max_length: int) -> None:
+        super().__init__(config, width, max_length)
+        self.positions = nn.Embedding(max_length, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(_Block(config, width) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(width)
+        nn.init.normal_(self.positions.weight, std=0.02)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Compute states; padding lies behind the real positions, so no filter reaches it."""
+        places = torch.arange(vectors.shape[1], device=vectors.device)
+        states = self.dropout(vectors + self.positions(places))
+        for block in self.blocks:
+            states = block(states)
+        return cast("Tensor", self.norm(states))
+
+
+class _Block(nn.Module):
+    """A filter, then a feed-forward layer, each normalised before and added to what came in."""
+
+    def __init__(self, config: FilterConfig, width: int) -> None:
+        super().__init__()
+        inner = max(1, round(config.feedforward * width))
+        self.filter_norm = nn.LayerNorm(width)
+        self.taps = nn.Parameter(_averages(width, config.reach))
+        self.feedforward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        for layer in self.feedforward:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        channels = self.filter_norm(states).transpose(1, 2)  # (B, D, T)
+        before = F.pad(channels, (self.taps.shape[-1] - 1, 0))
+        filtered = F.conv1d(before, self.taps, groups=self.taps.shape[0])  # (B, D, T)
+        states = states + self.dropout(filtered.transpose(1, 2))
+        return states + cast("Tensor", self.dropout(self.feedforward(states)))
+
+
+def _averages(width: int, reach: int) -> Tensor:
+    """(D, 1, K) weights to begin with, the newest position last: moving averages, of short memory and of long."""
+    decay = torch.linspace(0.5, 0.95, width)[:, None] ** torch.arange(reach - 1, -1, -1)  # (D, K)
+    average = 0.75 * decay / decay.sum(dim=1, keepdim=True)
+    average[:, -1] += 0.25
+    return average[:, None]
