@@ -20,6 +20,7 @@ demo: setup
 	$(BIN)/p5 demo
 	$(BIN)/p5 export runs/demo --column title
 	$(BIN)/p5 verify runs/demo/export
+	@echo "Look at it in a browser: $(BIN)/p5 ui --demo, then open http://127.0.0.1:7860"
 
 lint: setup
 	$(BIN)/ruff check
