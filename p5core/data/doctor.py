@@ -25,7 +25,7 @@ from p5core.recipes import Recipe, recipe_for
 
 __all__ = ["MAX_ROWS", "Curves", "Diagnosis", "Merit", "curves", "examine", "merits", "read_events"]
 
-MAX_ROWS = 2_000_000
+MAX_ROWS = 500_000
 """Rows that are looked at when nobody asks for more: some seconds on two cores."""
 
 SPLITS: Mapping[str, SplitConfig] = {"leave_one_out": LeaveOneOut(), "time": TimeWindows()}

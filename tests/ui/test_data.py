@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
 from p5core.errors import ConfigError
@@ -67,7 +69,7 @@ def test_a_file_elsewhere_is_refused(studio: Studio) -> None:
 def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) -> None:
     found = diagnose(studio, {"name": "synthetic", "ratings": True}, None, None)
     language = "zh" if headers is CHINESE else "en"
-    assert merit_text(headers, found).count("\n- ") == len(found.merits) - 1
+    assert merit_text(headers, found).count("\n\n") == len(found.merits) - 1
     table = figures(headers, found)
     assert table.iloc[0].tolist() == [words()["data.figure_users"][language], "1,000", "1,000"]
     assert table[table.columns[1]].tolist()[2] == "20,000"
@@ -124,6 +126,10 @@ def test_from_an_upload_to_an_experiment(ui, page: Page, shot) -> None:
     expect(page.locator("#data-merits")).to_contain_text("enough for models that read sequences")
     expect(page.locator("#data-figures")).to_contain_text("60")
     shot(page, "data")
+    page.reload()
+    expect(page.locator("#data-guesses")).to_contain_text("guessed separator semicolon")
+    page.locator("#data-examine").click()
+    expect(page.locator("#data-merits")).to_contain_text("enough for models that read sequences")
     page.locator("#data-name").locator("input, textarea").fill("shop")
     page.locator("#data-save").click()
     expect(page.locator("#data-saved a")).to_have_attribute("href", "train?draft=shop")
@@ -146,3 +152,13 @@ def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
     page.locator("#data-examine").click()
     expect(page.locator("#data-figures")).to_contain_text("20,000")
     expect(page.get_by_role("row", name="users 50 50")).to_be_visible()
+
+
+def test_a_script_asks_the_doctor(ui) -> None:
+    (ui.studio.folder / "asked.csv").write_text(shop())
+    client = Client(ui.address, verbose=False)
+    found = client.predict("asked.csv", api_name="/examine")
+    assert (found["read"]["n_users"], found["fault"]) == (60, "")
+    assert [one["subject"] for one in found["merits"]] == ["order", "histories", "ratings", "content"]
+    with pytest.raises(AppError, match="is not below the working folder"):
+        client.predict("/etc/passwd", api_name="/examine")

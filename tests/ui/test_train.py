@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
 PLUGIN = '''
@@ -161,3 +163,12 @@ def test_a_draft_is_saved_foreseen_and_started(form: Page, folder: Path) -> None
     form.locator("#train-start").click()
     form.wait_for_url("**/runs?run=mine")
     assert (folder / "jobs").is_dir()
+
+
+def test_a_script_starts_a_run(address: str, folder: Path, small: str) -> None:
+    client = Client(address, verbose=False)
+    with pytest.raises(AppError, match="unknown option 'layers'"):
+        client.predict(small.replace("n_layers", "layers"), "scripted", api_name="/start_run")
+    assert client.predict(small, "scripted", api_name="/start_run") == "scripted"
+    with pytest.raises(AppError, match="'scripted'"):
+        client.predict(small, "scripted", api_name="/start_run")

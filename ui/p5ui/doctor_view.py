@@ -61,8 +61,8 @@ def diagnose(
 
 
 def merit_text(headers: Headers, found: Diagnosis) -> str:
-    """What the data is good for, a line each."""
-    return "\n".join(f"- {SIGNS[one.verdict]} {_sentence(headers, one)}" for one in found.merits)
+    """What the data is good for, a paragraph each."""
+    return "\n\n".join(f"{SIGNS[one.verdict]} {_sentence(headers, one)}" for one in found.merits)
 
 
 def _sentence(headers: Headers, one: Merit) -> str:

@@ -8,9 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from p5core.config import Config
 from p5core.data.prepare import PrepareConfig
-from p5core.data.split import ByUser, LeaveOneOut, RandomRatio, TimeWindows
 from p5core.errors import P5Error
 from p5core.experiment import (
     EvaluateConfig,
@@ -24,7 +22,7 @@ from p5core.experiment import (
 from p5core.model.options import NeighboursConfig
 from p5ui.drafts import tree_of, written
 from p5ui.events import shown
-from p5ui.forms import Field, Steps, at, fields_of, put
+from p5ui.forms import SPLITS, Field, Steps, at, fields_of, put
 from p5ui.studio import Studio
 from p5ui.widgets import QUICK, on_input, widget
 from p5ui.words import t
@@ -36,13 +34,6 @@ COMMON = {
     "keep", "min_rating", "min_user_events", "min_item_events", "seed", "device", "validation", "test", "held_out",
 }  # fmt: skip
 """Options of the sections that are open; the others are folded. Those of parts are all open."""
-
-SPLITS: Mapping[str, type[Config]] = {
-    "leave_one_out": LeaveOneOut,
-    "time": TimeWindows,
-    "by_user": ByUser,
-    "random": RandomRatio,
-}
 
 Change = Callable[[dict[str, Any], Any], dict[str, Any]]
 """What an input makes of the experiment."""

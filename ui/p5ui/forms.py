@@ -13,9 +13,18 @@ import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from p5core.data.split import ByUser, LeaveOneOut, RandomRatio, SplitConfig, TimeWindows
 from p5core.errors import ConfigError
 
-__all__ = ["Field", "Steps", "at", "fields_of", "has_paths", "put"]
+__all__ = ["SPLITS", "Field", "Steps", "at", "fields_of", "has_paths", "put"]
+
+SPLITS: Mapping[str, type[SplitConfig]] = {
+    "leave_one_out": LeaveOneOut,
+    "time": TimeWindows,
+    "by_user": ByUser,
+    "random": RandomRatio,
+}
+"""Name → options of each split."""
 
 Steps = tuple[str | int, ...]
 """Where in an experiment: ("stages", 0, "epochs")."""

@@ -33,7 +33,8 @@ def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Com
         known = list(dict.fromkeys([*field.choices, *value]))
         return gr.Dropdown(known, value=value, multiselect=True, allow_custom_value=not field.choices, **about)
     if field.kind == "float" and field.low is not None and field.high is not None:
-        return gr.Slider(field.low, field.high, value, step=(field.high - field.low) / 100, **about)
+        step = (field.high - field.low) / 100
+        return gr.Slider(field.low, field.high, value, step=step, **{**about, "min_width": 300})
     if field.kind in ("int", "float"):
         return gr.Number(
             value, minimum=field.low, maximum=field.high, step=1 if field.kind == "int" else 0.001, **about

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from p5core.errors import ConfigError, P5Error
 from p5ui.drafts import (
@@ -120,6 +122,7 @@ class _Page:
             concurrency_id="foresee",
             api_visibility="private",
         )
+        api(shown(self._endpoint()), api_name="start_run", queue=False)
         self.start.click(shown(self._start), [self.code, self.run], self.note, **QUICK).success(
             None, self.run, None, js=LEAVE, **QUICK
         )
@@ -172,6 +175,16 @@ class _Page:
     def _foresee(self, text: str, request: gr.Request) -> list[Any]:
         output = foreseen(text, self._studio)
         return [in_short(output), output, gr.Accordion(visible=True)]
+
+    def _endpoint(self) -> Callable[[str, str], str]:
+        studio = self._studio
+
+        def start_run(experiment: str, name: str) -> str:
+            """Queue a run of an experiment given as TOML, under a name that no run has yet."""
+            check(experiment, studio)
+            return studio.jobs.submit(experiment, name).run
+
+        return start_run
 
     def _start(self, text: str, name: str, request: gr.Request) -> str:
         check(text, self._studio)
