@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 
 import pandas as pd
 
 from p5core.curves import Curves, thinned
+from p5ui.comparison import legend
 from p5ui.run_list import SILENT_SECONDS, RunRow
 from p5ui.saying import said
 
-__all__ = ["POINTS", "duration", "figures_frame", "loss_frame", "state_html", "state_text", "table"]
+__all__ = ["POINTS", "duration", "figures_frame", "loss_frame", "stage_legend", "state_html", "state_text", "table"]
 
 POINTS = 2_000
 """Points of a plot at most."""
+
+COLOURS = ("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#bab0ac")
+"""What plots take by themselves, in order; a live plot whose colours are set anew does not show its new data."""
 
 Headers = Mapping[str, str]
 
@@ -66,19 +71,26 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
     return f'{bar}<p style="overflow-wrap: anywhere"><b>{escape(row.name)}</b>: {escape(state_text(row, headers))}</p>'
 
 
-def loss_frame(curves: Curves) -> pd.DataFrame | None:
-    """step, loss, events_per_second and stage, few enough to draw; None before there are any."""
+def loss_frame(curves: Curves) -> pd.DataFrame:
+    """step, loss, events_per_second and stage, few enough to draw."""
     return _drawable(curves.losses)
 
 
-def figures_frame(curves: Curves, metric: str | None) -> pd.DataFrame | None:
-    """step, value and stage of one metric, few enough to draw; None before there are any."""
+def figures_frame(curves: Curves, metric: str | None) -> pd.DataFrame:
+    """step, value and stage of one metric, few enough to draw."""
     return _drawable(curves.figures[curves.figures["metric"] == metric])
 
 
-def _drawable(frame: pd.DataFrame) -> pd.DataFrame | None:
-    """A plot that was drawn of an empty table would never show another one."""
-    return None if frame.empty else thinned(frame, POINTS)
+def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most POINTS rows, and at least one: a plot of an empty table would never show another one."""
+    if frame.empty:
+        return frame.reindex([0]).fillna({name: 0 if kind.kind in "if" else "" for name, kind in frame.dtypes.items()})
+    return thinned(frame, POINTS)
+
+
+def stage_legend(curves: Curves) -> str:
+    """The colours that the plots give the stages."""
+    return legend(dict(zip(curves.losses["stage"].unique(), cycle(COLOURS), strict=False)))
 
 
 def duration(seconds: float) -> str:

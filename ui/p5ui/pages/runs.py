@@ -12,11 +12,10 @@ from gradio.events import api
 
 from p5core.curves import read_curves
 from p5ui.address import follow_in_address, run_in_address
-from p5ui.comparison import legend, palette
 from p5ui.events import shown
 from p5ui.memo import stamp
 from p5ui.run_list import ACTIVE, RunRow, run_folder, run_rows, tail
-from p5ui.run_view import figures_frame, loss_frame, state_html, table
+from p5ui.run_view import figures_frame, loss_frame, stage_legend, state_html, table
 from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
@@ -193,10 +192,8 @@ class _Events:
             label = metric if metric in metrics else row.best[0] if row.best else next(iter(metrics), None)
             chosen = gr.skip() if metrics == old.metrics else gr.Dropdown(list(metrics), value=label)
             now = now._replace(metrics=metrics)
-            colours = palette(list(dict.fromkeys(curves.losses["stage"])))
-            loss, figures = loss_frame(curves), figures_frame(curves, label)
-            drawn = [gr.LinePlot(one, color_map=colours) for one in (loss, figures, loss)]
-            plots = legend(colours), drawn[0], chosen, *drawn[1:]
+            loss = loss_frame(curves)
+            plots = stage_legend(curves), loss, chosen, figures_frame(curves, label), loss
         texts = tuple(map(tail, paths)) if now.texts != old.texts else (gr.skip(),) * 2
         return (*plots, *(*texts, "")[:2]), now
 
