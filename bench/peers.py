@@ -1,0 +1,192 @@
+"""P5 beside other libraries on one data set, one split and one metric code, in one run.
+
+    python bench/peers.py examples/amazon-beauty.toml --minutes 30 [--output docs/peers.md]
+
+RecTools 0.19 (SASRec with softmax loss, its defaults, histories of 50) and implicit get environments of their own in
+--environments. They get the training events and return lists of ten items, which the same judge measures as P5's
+scores. P5 runs the experiment as `p5 run` does. "Seconds to" is the training time after which validation NDCG@10 first
+is what RecTools has at its end; of P5 that of the network alone and, since the item memory needs no training, the time
+of counting it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from p5core.data.dataset import Events, Ragged
+from p5core.evaluation.judge import Judge
+from p5core.experiment import load_experiment
+from p5core.files import write_text
+from p5core.materials import gather
+from p5core.model.neighbours import Neighbours
+from p5core.pipeline import make_judge
+from p5core.plugins import load_plugins
+from p5core.runs import Run
+
+__all__: list[str] = []
+
+REQUIREMENTS = {"rectools": ["rectools[torch]==0.19.*", "torch==2.13.0", "implicit"]}
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Ten items of each user as a scorer: the first scores highest, what is not listed nothing."""
+
+    items: npt.NDArray[np.int64]
+    n_items: int
+
+    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        """(B, V)"""
+        found = torch.zeros(len(users), self.n_items + 1)
+        lists = torch.from_numpy(self.items[users].astype(np.int64))
+        places = torch.where(lists < 0, self.n_items, lists)
+        found.scatter_(1, places, torch.arange(10, 0, -1.0).expand(len(users), 10))
+        return found[:, :-1]
+
+
+def environment(folder: Path) -> Path:
+    """The Python of the peers' environment, made when it is not there."""
+    python = folder / "rectools" / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *REQUIREMENTS["rectools"]], check=True)
+    return python
+
+
+def peak_of(command: Sequence[str]) -> float:
+    """Run a command and return its peak memory in bytes."""
+    process = subprocess.Popen(command)
+    _, status, spent = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}.")
+    return float(spent.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+
+
+def pairs(events: Events) -> npt.NDArray[np.int64]:
+    """(N, 2) user and item in order of time within a user."""
+    return np.stack([events.users, events.items], axis=1).astype(np.int64)
+
+
+def row(name: str, judge: Judge, scorer: object, facts: str) -> str:
+    """A line of the table."""
+    found = judge.values(scorer)  # type: ignore[arg-type]
+    return f"| {name} | {found['hr@10']:.4f} | {found['ndcg@10']:.4f} | {facts} |"
+
+
+def main() -> None:
+    """Run all of them, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds of training between RecTools' validations")
+    parser.add_argument("--environments", type=Path, default=Path("runs/peers"))
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    registry = load_plugins()
+    materials = gather(load_experiment(given.experiment), registry)
+    target, split = materials.target, materials.target.split
+    n_items, n_users = target.dataset.n_items, split.train.n_users
+    labels = ["hr@10", "ndcg@10"]
+    judges = {
+        part: make_judge(materials.experiment, registry, target, labels, getattr(split, part))
+        for part in ("validation", "test")
+    }
+    held = split.validation
+    validation = np.stack([held.users[held.targets.rows], held.targets.values], axis=1).astype(np.int64)
+    python = str(environment(given.environments))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        events = folder / "events.npz"
+        np.savez(events, train=pairs(split.train), validation=validation, n_users=n_users, n_items=n_items)
+        command = [sys.executable, "-m", "p5core.cli", "run", str(given.experiment), "--runs", name, "--name", "p5"]
+        p5_peak = peak_of(command)
+        run = Run(folder / "p5")
+        sasrec = folder / "sasrec.npz"
+        arguments = [str(events), str(sasrec), str(given.minutes), str(given.every)]
+        peer_peak = peak_of([python, str(HERE / "peers_rectools.py"), *arguments])
+        others = folder / "others.npz"
+        peak_of([python, str(HERE / "peers_implicit.py"), str(events), str(others)])
+        text = report(run, p5_peak, np.load(sasrec), peer_peak, np.load(others), judges, n_items, split.train)
+    print(text)
+    if given.output:
+        write_text(given.output, text)
+
+
+def report(
+    run: Run,
+    p5_peak: float,
+    sasrec: np.lib.npyio.NpzFile,
+    peer_peak: float,
+    others: np.lib.npyio.NpzFile,
+    judges: dict[str, Judge],
+    n_items: int,
+    train: Events,
+) -> str:
+    """The tables."""
+    curve = [judges["validation"].values(Lists(one, n_items))["ndcg@10"] for one in sasrec["lists"]]
+    goal = curve[-1]
+    began = time.perf_counter()
+    memory = Neighbours.fit(train, n_items)
+    counted = time.perf_counter() - began
+    alone = judges["validation"].values(memory)["ndcg@10"]
+    epochs = int(sasrec["epochs"])
+    metrics = run.metrics()
+    lines = [
+        "| test | HR@10 | NDCG@10 | training | peak memory |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        f"| P5 | {metrics['test']['model']['hr@10']:.4f} | {metrics['test']['model']['ndcg@10']:.4f} | "
+        f"{metrics['train_seconds']:.0f} s | {p5_peak / 2**30:.1f} GB |",
+        row("P5: item memory alone", judges["test"], memory, f"{counted:.1f} s | |")[:-2],
+        row(
+            "RecTools: SASRec, softmax",
+            judges["test"],
+            Lists(sasrec["test"], n_items),
+            f"{sasrec['seconds'][-1]:.0f} s, {epochs} epochs | {peer_peak / 2**30:.1f} GB",
+        ),
+    ]
+    for name in sorted({key.split("/")[0] for key in others}):
+        lists = Lists(others[f"{name}/lists"], n_items)
+        lines.append(row(name, judges["test"], lists, f"{float(others[f'{name}/seconds']):.1f} s | "))
+    network = reached(run, goal)
+    lines += [
+        "",
+        f"Validation NDCG@10 of RecTools after {sasrec['seconds'][-1]:.0f} s of training: {goal:.4f} "
+        f"({sasrec['seconds'][-1] / epochs:.1f} s an epoch, {np.mean(sasrec['answering']):.1f} s to recommend).",
+        f"P5's network reaches it after {network}; P5's item memory has {alone:.4f} after {counted:.1f} s, "
+        f"{sasrec['seconds'][-1] / counted:.0f} times less.",
+        "",
+        "| RecTools, seconds of training | validation NDCG@10 |",
+        "| ---: | ---: |",
+        *(f"| {second:.0f} | {value:.4f} |" for second, value in zip(sasrec["seconds"], curve, strict=True)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def reached(run: Run, goal: float) -> str:
+    """When the network's validation was at `goal` first, validations included."""
+    events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    first = np.datetime64(events[0]["time"][:-6])
+    for event in events:
+        if event["kind"] == "validation" and event["ndcg@10"] >= goal:
+            seconds = (np.datetime64(event["time"][:-6]) - first) / np.timedelta64(1, "s")
+            return f"{seconds:.0f} s, {event['epoch']} epochs (validation NDCG@10 {event['ndcg@10']:.4f})"
+    return "no validation of this run"
+
+
+if __name__ == "__main__":
+    main()
