@@ -42,8 +42,7 @@ class DataEvents:
         known = data_files(self._studio)
         wanted = str(request.query_params.get("file", "")) or None
         loaders = [one for one in usable_loaders(self._studio.registry) if one != "table"]
-        first = "movielens" if "movielens" in loaders else None
-        return gr.Dropdown(known, value=wanted), gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders, value=first)
+        return gr.Dropdown(known, value=wanted), gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders, value=None)
 
     def take_upload(self, arrived: str | None) -> tuple[Any, None]:
         """Take a file into the folder of uploads."""
