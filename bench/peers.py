@@ -30,7 +30,7 @@ from torch import Tensor
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.judge import Judge
 from p5core.experiment import load_experiment
-from p5core.files import write_text
+from p5core.files import read_json, write_json, write_text
 from p5core.materials import gather
 from p5core.model.neighbours import Neighbours
 from p5core.pipeline import make_judge
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--every", type=float, default=60.0, help="seconds of training between RecTools' validations")
     parser.add_argument("--environments", type=Path, default=Path("runs/peers"))
+    parser.add_argument("--run", type=Path, help="a run that bench/accuracy.py made beside this; a new one otherwise")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     registry = load_plugins()
@@ -113,15 +114,18 @@ def main() -> None:
         folder = Path(name)
         events = folder / "events.npz"
         np.savez(events, train=pairs(split.train), validation=validation, n_users=n_users, n_items=n_items)
-        command = [sys.executable, "-m", "p5core.cli", "run", str(given.experiment), "--runs", name, "--name", "p5"]
-        p5_peak = peak_of(command)
-        run = Run(folder / "p5")
         sasrec = folder / "sasrec.npz"
         arguments = [str(events), str(sasrec), str(given.minutes), str(given.every)]
         peer_peak = peak_of([python, str(HERE / "peers_rectools.py"), *arguments])
         others = folder / "others.npz"
         peak_of([python, str(HERE / "peers_implicit.py"), str(events), str(others)])
-        text = report(run, p5_peak, np.load(sasrec), peer_peak, np.load(others), judges, n_items, split.train)
+        run = given.run
+        if run is None:
+            run = folder / "p5"
+            command = [sys.executable, "-m", "p5core.cli", "run", str(given.experiment), "--runs", name, "--name", "p5"]
+            write_json(run.with_suffix(".usage.json"), {"peak": peak_of(command)})
+        p5_peak = float(read_json(run.with_suffix(".usage.json"))["peak"])
+        text = report(Run(run), p5_peak, np.load(sasrec), peer_peak, np.load(others), judges, n_items, split.train)
     print(text)
     if given.output:
         write_text(given.output, text)

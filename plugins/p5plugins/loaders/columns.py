@@ -122,7 +122,7 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
 def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
     """Canonical name → column as far as it is clear; nothing is refused."""
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
-    found = {canonical: column for canonical, column in named.items() if column in names}
+    found = {canonical: column for canonical, column in named.items() if column is not None and column in names}
     for canonical in [one for one, column in named.items() if column is None]:
         column = _guess(canonical, names, [*found.values(), *options.named])
         if column is not None:
