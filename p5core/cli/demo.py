@@ -28,25 +28,24 @@ name = "leave_one_out"
 [model]
 width = 64
 max_length = 100
-dropout = 0.2
+dropout = 0.3
+unit_items = true
 encoders = [{ name = "id" }, { name = "categories", columns = ["genres"] }]
-backbone = { name = "bert", n_layers = 2, n_heads = 2 }
+backbone = { name = "filter", n_layers = 2, dropout = 0.3 }
 memory = { n_neighbours = 100 }
 
 [[stages]]
 name = "pretrain"
 tasks = [{ name = "masked_item" }]
-epochs = 20
+epochs = 10
 validate_every = 5
-token_budget = 4096
-optimiser = { learning_rate = 3e-3 }
+optimiser = { learning_rate = 2e-3 }
 
 [[stages]]
 name = "finetune"
 tasks = [{ name = "next_item" }]
-epochs = 40
+epochs = 10
 validate_every = 5
-token_budget = 4096
 optimiser = { learning_rate = 1e-3 }
 
 [evaluate]

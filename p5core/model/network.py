@@ -71,9 +71,8 @@ class Network(nn.Module):
         shape = (*batch.items.shape, -1)
         vectors = self.table.vectors(batch.items.flatten()).view(shape)  # (B, T, D)
         if batch.masked is not None:
-            if self.mask_vector is None:
-                raise ValueError("A causal backbone takes no masked positions.")
-            vectors = torch.where(batch.masked[..., None], self.mask_vector.to(vectors.dtype), vectors)
+            hidden = torch.zeros_like(vectors[0, 0]) if self.mask_vector is None else self.mask_vector.to(vectors.dtype)
+            vectors = torch.where(batch.masked[..., None], hidden, vectors)
         return vectors * batch.real[..., None]
 
     def last_states(self, users: Tensor, items: Tensor, lengths: Tensor) -> Tensor:

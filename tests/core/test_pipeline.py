@@ -68,10 +68,6 @@ def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5
 @pytest.mark.parametrize(
     ("assignments", "match"),
     [
-        (
-            ["model.backbone.name=gpt", "stages.0.tasks.0.name=masked_item"],
-            "'masked_item' needs a bidirectional backbone",
-        ),
         (["model.backbone={name='mf'}", "stages.0.tasks.0.name=masked_item"], "'mf' is none. Use the task 'next_item'"),
         (["model.backbone={name='mf'}", "split.name=by_user"], "'mf' knows users by their vectors alone"),
         (

@@ -34,7 +34,10 @@ class MaskedItemConfig(Config):
 
 
 class MaskedItem(Task):
-    """Find hidden items from both sides (BERT4Rec, arXiv 1904.06690)."""
+    """Find hidden items from both sides (BERT4Rec, arXiv 1904.06690).
+
+    A causal backbone finds each from what is left before it: its state at the place before predicts the hidden item.
+    """
 
     name = "masked_item"
     Config = MaskedItemConfig
@@ -44,10 +47,10 @@ class MaskedItem(Task):
 
     @classmethod
     def check(cls, backbone: type[Backbone], events: Events) -> None:
-        """A causal backbone would never see the right side of a hidden item."""
-        if backbone.causal or not backbone.uses_history:
+        """A user's vector holds no items that could be hidden."""
+        if not backbone.uses_history:
             raise ConfigError(
-                f"Task 'masked_item' needs a bidirectional backbone such as 'bert'; '{backbone.name}' is none. "
+                f"Task 'masked_item' needs a backbone that reads histories; '{backbone.name}' is none. "
                 "Use the task 'next_item' with it."
             )
         if not (np.diff(events.offsets) > 1).any():
@@ -60,20 +63,26 @@ class MaskedItem(Task):
     def batch(self, data: TrainingData, rows: Rows, rng: np.random.Generator) -> Batch:
         """Histories with some items hidden, which are the targets."""
         items = gather_padded(data.events.items, rows.starts, rows.lengths)  # (B, T)
-        masked = self._masked(rng, rows.lengths, items.shape[1])
+        masked = self._masked(rng, rows.lengths, items.shape[1], first=1 if data.backbone.causal else 0)
+        targets = np.where(masked, items, NO_TARGET)
+        if data.backbone.causal:
+            targets = np.pad(targets[:, 1:], ((0, 0), (0, 1)), constant_values=NO_TARGET)
         return Batch(
             users=torch.from_numpy(rows.users.astype(np.int64)),
             items=torch.from_numpy(items.astype(np.int64)),
             lengths=torch.from_numpy(rows.lengths),
-            targets=torch.from_numpy(np.where(masked, items, NO_TARGET).astype(np.int64)),
+            targets=torch.from_numpy(targets.astype(np.int64)),
             masked=torch.from_numpy(masked),
         )
 
-    def _masked(self, rng: np.random.Generator, lengths: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.bool_]:
-        """(B, T) bool; one place of each history is drawn for certain, in case the share draws none."""
+    def _masked(
+        self, rng: np.random.Generator, lengths: npt.NDArray[np.int64], width: int, first: int
+    ) -> npt.NDArray[np.bool_]:
+        """(B, T) bool, from the place `first` on; one of each history for certain, in case the share draws none."""
         places = np.arange(width)
-        drawn = (rng.random((len(lengths), width)) < self.config.share) & (places < lengths[:, None])
-        certain = places == rng.integers(0, lengths)[:, None]
+        within = (places >= first) & (places < lengths[:, None])
+        drawn = (rng.random((len(lengths), width)) < self.config.share) & within
+        certain = places == rng.integers(first, lengths)[:, None]
         drawn |= certain & ~drawn.any(axis=1, keepdims=True)
         only_last = rng.random(len(lengths)) < self.config.last_share
         return np.where(only_last[:, None], places == lengths[:, None] - 1, drawn)
