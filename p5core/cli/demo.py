@@ -37,16 +37,16 @@ memory = { n_neighbours = 100 }
 [[stages]]
 name = "pretrain"
 tasks = [{ name = "masked_item" }]
-epochs = 10
-validate_every = 5
+epochs = 8
+validate_every = 4
 optimiser = { learning_rate = 2e-3 }
 
 [[stages]]
 name = "finetune"
 tasks = [{ name = "next_item" }]
-epochs = 10
+epochs = 20
 validate_every = 5
-optimiser = { learning_rate = 1e-3 }
+optimiser = { learning_rate = 2e-3 }
 
 [evaluate]
 metrics = ["hr@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10"]
