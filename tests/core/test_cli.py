@@ -150,7 +150,7 @@ def test_a_changed_file_is_noticed(finished: Path, tmp_path: Path) -> None:
     ("assignment", "match"),
     [
         ("model.widht=3", "Did you mean 'width'"),
-        ("model.backbone.name=gpt", "needs a bidirectional backbone"),
+        ("model.backbone={name='mf'}", "needs a backbone that reads histories"),
         ("model.backbone.name=gtp", "Unknown backbone 'gtp'"),
         ("stages.1.tasks.0.loss.name=mse", "does not suit task 'next_item'"),
         ("stages.1.tasks.0.name=rating", "needs ratings"),

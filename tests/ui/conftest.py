@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from p5core import pipeline
 from p5core.experiment import parse_experiment
@@ -97,6 +97,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en")
     tab = context.new_page()
     tab.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
     tab.on("console", listen)
     tab.on("pageerror", lambda error: faults.append(str(error)))
     yield tab
