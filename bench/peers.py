@@ -29,6 +29,7 @@ from torch import Tensor
 
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.judge import Judge
+from p5core.evaluation.scorer import Scorer
 from p5core.experiment import load_experiment
 from p5core.files import read_json, write_json, write_text
 from p5core.materials import gather
@@ -82,9 +83,9 @@ def pairs(events: Events) -> npt.NDArray[np.int64]:
     return np.stack([events.users, events.items], axis=1).astype(np.int64)
 
 
-def row(name: str, judge: Judge, scorer: object, facts: str) -> str:
+def row(name: str, judge: Judge, scorer: Scorer, facts: str) -> str:
     """A line of the table."""
-    found = judge.values(scorer)  # type: ignore[arg-type]
+    found = judge.values(scorer)
     return f"| {name} | {found['hr@10']:.4f} | {found['ndcg@10']:.4f} | {facts} |"
 
 

@@ -16,6 +16,7 @@ from p5core.files import write_json
 from p5core.parts.tracker import Tracker
 from p5core.processes import born
 from p5core.runs import Run
+from p5core.signals import handled
 
 __all__ = ["Display", "Log", "RunLog", "catch_signals"]
 
@@ -115,16 +116,8 @@ def catch_signals(log: RunLog) -> Iterator[None]:
         log.say(f"{signal.Signals(number).name}: saving and stopping after this step. Ctrl-C again breaks off at once.")
         log.request_stop()
 
-    try:
-        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # signals reach the main thread alone; elsewhere the file `stop` does the same
+    with handled(stop):  # in another thread the file `stop` does the same
         yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _now() -> str:

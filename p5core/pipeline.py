@@ -34,7 +34,7 @@ from p5core.parts.metric import Metric
 from p5core.plugins import Registry, load_plugins
 from p5core.runs import Run, create_run, free_name, open_run
 from p5core.training.choose import check_metrics, metric_labels, watched_metric
-from p5core.training.estimate import Estimate, estimate
+from p5core.training.estimate import estimate
 from p5core.training.fit import Material, fit
 from p5core.training.mixing import choose_memory
 from p5core.training.stage import StopRequestedError
@@ -75,27 +75,30 @@ def run(
     KeyboardInterrupt, after saving, when it was asked to stop.
     """
     registry = registry or load_plugins()
-    source = experiment.stages[0].from_run
-    known = open_source(source, Path(runs)) if source else None
-    materials = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
-    network = _new_network(materials, registry)
-    if known:
-        _start_from_run(network, known, registry)
-    expected = estimate(network, materials.experiment, registry, materials.stages, _judges(materials, registry))
-    materials = replace(materials, sentences=[*materials.sentences, expected.sentence])
+    materials, network = _ready(experiment, Path(runs), registry, fold)
     path = Path(runs) / (name or free_name(Path(runs), "run"))
     folder = create_run(path, materials.experiment, materials.report, fold)
     _write_data(folder, materials)
     return _train_and_judge(folder, materials, network, registry, display)
 
 
-def foresee(experiment: Experiment, registry: Registry | None = None) -> tuple[Materials, Estimate]:
-    """Load and prepare an experiment and estimate its run, without running it; what `run` would refuse is refused."""
-    registry = registry or load_plugins()
-    materials = gather(experiment, registry)
+def foresee(experiment: Experiment, runs: Path | str = "runs", registry: Registry | None = None) -> Materials:
+    """Everything that `run` does before it writes or trains; the last sentence is an estimate of memory and time."""
+    return _ready(experiment, Path(runs), registry or load_plugins(), None)[0]
+
+
+def _ready(
+    experiment: Experiment, runs: Path, registry: Registry, fold: tuple[int, int] | None
+) -> tuple[Materials, Network]:
+    """The data and the untrained network of a run, both found to be right."""
+    source = experiment.stages[0].from_run
+    known = open_source(source, runs) if source else None
+    materials = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
     network = _new_network(materials, registry)
-    judges = _judges(materials, registry)
-    return materials, estimate(network, materials.experiment, registry, materials.stages, judges)
+    if known:
+        _start_from_run(network, known, registry)
+    expected = estimate(network, materials.experiment, registry, materials.stages, _judges(materials, registry))
+    return replace(materials, sentences=[*materials.sentences, expected.sentence]), network
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def update(
 
 def _with_events(experiment: Experiment, events: Path, assignments: Sequence[str], registry: Registry) -> Experiment:
     tree = experiment.data.model_dump(exclude_unset=True)
-    for assignment in (f"path='{events}'", *assignments):
+    for assignment in (f"path={json.dumps(str(events))}", *assignments):
         tree = override(tree, assignment)
     spec = PartSpec.model_validate(tree)
     if "path" not in registry.get("loader", spec.name).Config.model_fields:

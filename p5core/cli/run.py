@@ -56,7 +56,7 @@ def run(
     assignments = (*assignments, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None))
     experiment = load_experiment(file, assignments)
     if dry_run:
-        _foresee(experiment, registry, console)
+        _foresee(experiment, registry, runs, console)
     elif is_resumed:
         _resume(experiment, registry, runs / (name or file.stem), console)
     elif folds is not None:
@@ -65,11 +65,10 @@ def run(
         _run_once(experiment, registry, runs, name or free_name(runs, file.stem), None, console)
 
 
-def _foresee(experiment: Experiment, registry: Registry, console: Console) -> None:
+def _foresee(experiment: Experiment, registry: Registry, runs: Path, console: Console) -> None:
     from p5core.pipeline import foresee
 
-    materials, expected = foresee(experiment, registry)
-    for sentence in (*materials.sentences, expected.sentence):
+    for sentence in foresee(experiment, runs, registry).sentences:
         console.print(sentence, highlight=False)
 
 

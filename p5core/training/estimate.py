@@ -26,8 +26,8 @@ __all__ = ["Estimate", "estimate", "refuse_too_large"]
 
 PROBED_STEPS = 4
 PROBED_USERS = 256
-SAVED_BYTES = 4 * 4
-"""Of each weight: itself, its gradient and two moments of Adam, in float32."""
+TRAINED_BYTES = 3 * 4
+"""Of each weight while it is trained: its gradient and two moments of Adam, in float32."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def estimate(
             seconds += each * steps + n_validations * _validation_seconds(probe, judges[index][0])
             n_steps += steps
     n_parameters = sum(one.numel() for one in network.parameters())
-    memory = psutil.Process().memory_info().rss + SAVED_BYTES * n_parameters // 4
+    memory = psutil.Process().memory_info().rss + TRAINED_BYTES * n_parameters
     return Estimate(n_parameters, n_steps, seconds, memory, free)
 
 

@@ -21,6 +21,7 @@ from p5core.parts.metric import Metric
 __all__ = ["choose_memory"]
 
 USERS_AT_ONCE = 256
+"""At most; fewer where their scores would take more memory than the evaluation may."""
 
 
 def choose_memory(network: Network, train: Events, judge: Judge, watch: Metric) -> Iterator[str]:
@@ -32,14 +33,16 @@ def choose_memory(network: Network, train: Events, judge: Judge, watch: Metric) 
     memory = network.memory
     assert memory is not None
     sign = 1 if watch.higher_is_better else -1
-    ways = [Neighbours.fit(train, len(memory.neighbours), config) for config in countings(memory.config)]
-    alone = [judge.values(way)[watch.label] for way in ways]
-    best = ways[int(np.argmax(sign * np.array(alone)))]
-    memory.keep(best)
-    if len(ways) > 1:
-        values = ", ".join(f"{name} {getattr(best.config, name):g}" for name in COUNTED_BY)
+    alone: list[float] = []
+    for config in countings(memory.config):
+        counted = Neighbours.fit(train, len(memory.neighbours), config)
+        alone.append(judge.values(counted)[watch.label])
+        if sign * alone[-1] >= max(sign * value for value in alone):
+            memory.keep(counted)
+    if len(alone) > 1:
+        values = ", ".join(f"{name} {getattr(memory.counting, name):g}" for name in COUNTED_BY)
         figures = ", ".join(f"{value:.4f}" for value in alone)
-        yield f"{watch.label} of {len(ways)} ways of counting on validation events: {figures}; taken: {values}"
+        yield f"{watch.label} of {len(alone)} ways of counting on validation events: {figures}; taken: {values}"
     mixed = _mixed(network, memory, judge, watch.label)
     taken = int(np.argmax(sign * np.array(mixed)))
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
@@ -54,8 +57,9 @@ def _mixed(network: Network, memory: Memory, judge: Judge, label: str) -> list[f
     training = network.training
     memory.mixture.copy_(torch.tensor(MIXTURES[0]))  # the scorer below adds the memory itself
     scorer = NetworkScorer(network, judge.max_length)
-    for begin in range(0, len(judge.holdout), USERS_AT_ONCE):
-        rows = np.arange(begin, min(begin + USERS_AT_ONCE, len(judge.holdout)))
+    n_rows = max(1, min(USERS_AT_ONCE, judge.config.memory * 2**20 // (4 * len(memory.neighbours))))
+    for begin in range(0, len(judge.holdout), n_rows):
+        rows = np.arange(begin, min(begin + n_rows, len(judge.holdout)))
         part = judge.of(judge.holdout.take(rows))
         both = _Both(scorer, memory)
         for place, mixture in enumerate(MIXTURES):

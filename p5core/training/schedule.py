@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class RowAdamW(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """Make one step."""
         sparse = [
             (parameter, parameter.grad.coalesce(), group)
@@ -33,7 +33,7 @@ class RowAdamW(torch.optim.AdamW):
         ]
         for parameter, _, _ in sparse:
             parameter.grad = None
-        loss: float | None = super().step(closure)
+        loss = super().step(closure)
         for parameter, gradient, group in sparse:
             self._step_rows(parameter, gradient, group)
         return loss

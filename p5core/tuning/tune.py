@@ -26,6 +26,7 @@ from p5core.errors import ConfigError
 from p5core.experiment import dump_experiment
 from p5core.files import read_json, write_json, write_text
 from p5core.plugins import Registry, load_plugins
+from p5core.signals import STOPPING, handled
 from p5core.tuning.report import write_report
 from p5core.tuning.space import short_names
 from p5core.tuning.study import Study
@@ -80,20 +81,12 @@ def _one_stop() -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into KeyboardInterrupt and ignore the next: what was found is being saved."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    try:
-        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # signals reach the main thread alone
+    with handled(stop):
         yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from gradio.components import Component
@@ -46,4 +46,5 @@ def on_input(component: Component, function: Callable[..., Any], inputs: list[An
     """Call a function when a person has changed a component."""
     if isinstance(component, gr.Slider):
         return component.release(function, inputs, outputs, **QUICK)
-    return component.input(function, inputs, outputs, trigger_mode="always_last", **QUICK)  # type: ignore[attr-defined]
+    # Every other widget above has this event; gradio gives it to the classes at run time.
+    return cast("Any", component).input(function, inputs, outputs, trigger_mode="always_last", **QUICK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import torch
 from p5core.config import PartSpec
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment, parse_experiment
+from p5core.model.build import build_network
 from p5core.parts.task import TrainingData
 from p5core.pipeline import foresee, run
 from p5core.plugins import load_plugins
@@ -32,15 +34,25 @@ def experiment(loss: str = "cross_entropy", epochs: int = 3) -> Experiment:
 
 def test_an_estimate_counts_steps_and_weights() -> None:
     registry = load_plugins()
-    materials, found = foresee(experiment(), registry)
+    materials = foresee(experiment(), registry=registry)
     stage = materials.experiment.stages[0]
     data = TrainingData(materials.target.split.train, registry.get("backbone", "gpt"), 10, stage.token_budget)
     n_batches = len(make_tasks(stage, registry)[0].plan(data, np.random.default_rng(0)))
-    assert found.n_steps == 3 * n_batches
-    assert found.n_parameters > 30 * 8
-    assert found.memory > 16 * found.n_parameters
-    assert found.seconds > 0
-    assert f"for {found.n_steps} steps" in found.sentence
+    said = materials.sentences[-1]
+    assert f"for {3 * n_batches} steps" in said
+    network = build_network(materials.experiment.model, registry, materials.target.dataset, None, 0)
+    assert f"; {sum(one.numel() for one in network.parameters()):,} weights." in said
+
+
+def test_memory_is_that_of_the_process_and_of_what_training_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(width: int) -> float:
+        model = experiment().model.model_copy(update={"width": width})
+        said = foresee(experiment().model_copy(update={"model": model})).sentences[-1]
+        return float(re.findall(r"([\d.]+) GB of memory", said)[0])
+
+    monkeypatch.setattr(psutil.Process, "memory_info", lambda _: SimpleNamespace(rss=2**30))
+    assert held(8) == 1.0
+    assert held(512) == 1.1  # 6,300,000 weights in two blocks, 12 bytes each
 
 
 def test_an_estimate_leaves_random_draws_as_they_were() -> None:
