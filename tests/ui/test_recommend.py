@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -14,7 +13,7 @@ from playwright.sync_api import Page, expect
 from p5core.recommender import Recommender
 from p5export.export import export_run
 from p5export.serving import ExportOptions
-from p5ui.answers import Answer, Answers, Line, agreement, as_html, image_column
+from p5ui.answers import Answer, Answers, Line, agreement, as_html
 from p5ui.shelf import Shelf
 
 
@@ -74,14 +73,6 @@ def test_only_equal_scores_may_change_places() -> None:
     assert not agreement(one, answer(("a", 2.0), ("b", 1.0))).is_same_order
     other = agreement(one, answer(("a", 2.5), ("d", 1.0), ("c", 1.0)))
     assert (other.n_same, other.worst) == (2, 0.5)
-
-
-def test_only_columns_of_web_addresses_are_pictures() -> None:
-    safe = "https://example.org/a.png?size=2"
-    assert image_column(pd.DataFrame({"title": ["a"], "link": [safe], "cover": [safe]})) == "link"
-    assert image_column(pd.DataFrame({"cover": ["https://example.org/1", None]})) == "cover"
-    assert image_column(pd.DataFrame({"link": ["https://example.org/page"], "cover": ["javascript:x"]})) is None
-    assert image_column(pd.DataFrame({"cover": [None, None], "poster": [1, 2]})) is None
 
 
 def test_texts_of_the_data_are_escaped() -> None:

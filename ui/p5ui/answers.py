@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from p5core.data.search import ItemSearch
 from p5core.data.store import read_dataset
+from p5ui.pictures import picture_column, picture_source
 from p5ui.shelf import Shelf
 from p5ui.studio import Studio
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from p5core.recommender import Recommendation, Recommender
     from p5export.runtime import OnnxRecommender, Recommended
 
-__all__ = ["Agreement", "Answer", "Answers", "Line", "agreement", "as_html", "image_column"]
+__all__ = ["Agreement", "Answer", "Answers", "Line", "agreement", "as_html"]
 
 KEPT = 4
 """How many runs are kept in memory."""
@@ -40,7 +40,7 @@ class Line:
     """titles of the history items that pulled it up, strongest first"""
 
     image: str | None = None
-    """an http(s) address"""
+    """what an <img> may load"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Answers:
         """What the network of a run recommends, and why; for the user if one is given."""
         found = self.recommendations(name, history, user, k)
         search, lines = self.search(name), []
-        images = _images(search, [one.item for one in found])
+        images = self._pictures(search, [one.item for one in found])
         for one, image in zip(found, images, strict=True):
             reasons = tuple(reason.title or str(reason.item) for reason in one.reasons)
             lines.append(Line(str(one.item), one.title or str(one.item), one.score, reasons, image))
@@ -119,9 +119,18 @@ class Answers:
             who = self.history(name, user) if model.uses_history else user.strip()
         found: list[Recommended] = model.recommend(who, k)
         search, ids = self.search(name), [one.item for one in found]
-        titles, images = search.titles(ids), _images(search, ids)
+        titles, images = search.titles(ids), self._pictures(search, ids)
         rows = zip(found, titles, images, strict=True)
         return Answer(f"{name}: ONNX", [Line(str(one.item), title, one.score, (), image) for one, title, image in rows])
+
+    def _pictures(self, search: ItemSearch, ids: Sequence[Any]) -> list[str | None]:
+        """What shows each of these items, if the items have pictures."""
+        catalogue = search.dataset.catalogue
+        column = picture_column(catalogue.frame)
+        if column is None:
+            return [None] * len(ids)
+        found = catalogue.frame[column].iloc[catalogue.encode(list(ids), search.domain)]
+        return [picture_source(self._studio, one) for one in found]
 
     def _load_network(self, folder: Path) -> Recommender:
         from p5core.recommender import Recommender
@@ -146,31 +155,6 @@ def agreement(one: Answer, other: Answer) -> Agreement:
     moved = any(not close(np.array(left.score), np.array(right.score)).all() for left, right in pairs)
     is_same = len(one.lines) == len(other.lines) and not moved
     return Agreement(len(one.lines), len(shared), is_same, max(gaps, default=0.0))
-
-
-def image_column(frame: pd.DataFrame) -> str | None:
-    """The first column of the items whose texts are all web addresses of pictures; None without one."""
-    for column in frame.columns:
-        texts = frame[column].dropna().head(100)
-        if len(texts) and all(_is_picture(str(column), one) for one in texts):
-            return str(column)
-    return None
-
-
-def _is_picture(column: str, value: Any) -> bool:
-    if not isinstance(value, str) or not value.lower().startswith(("http://", "https://")):
-        return False
-    ends = value.lower().split("?")[0].endswith((".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif"))
-    return ends or any(word in column.lower() for word in ("image", "img", "picture", "poster", "cover", "thumb"))
-
-
-def _images(search: ItemSearch, ids: Sequence[Any]) -> list[str | None]:
-    catalogue = search.dataset.catalogue
-    column = image_column(catalogue.frame)
-    if column is None:
-        return [None] * len(ids)
-    found = catalogue.frame[column].iloc[catalogue.encode(list(ids), search.domain)].tolist()
-    return [one if isinstance(one, str) and _is_picture(column, one) else None for one in found]
 
 
 def as_html(answer: Answer, heading: str, because: str) -> str:
