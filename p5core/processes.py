@@ -7,11 +7,15 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["born", "kill", "lives", "start"]
+__all__ = ["NICENESS", "born", "kill", "lives", "start"]
 
 PROC = Path("/proc")
+
+NICENESS = 10
+"""What is started gives way to whoever sits at the machine, the web interface above all."""
 
 
 def born(pid: int) -> str | None:
@@ -42,7 +46,10 @@ def lives(pid: int, began: str | None) -> bool:
 
 
 def start(command: Sequence[str], folder: Path, output: Path) -> int:
-    """Start a program in `folder` that goes on when this one ends, its output kept in a file; returns its number."""
+    """Start a program in `folder` that goes on when this one ends, its output kept in a file; returns its number.
+
+    It has a lower priority than this one, and so has what it starts.
+    """
     with output.open("ab") as stream:
         process = subprocess.Popen(
             list(command),
@@ -53,6 +60,9 @@ def start(command: Sequence[str], folder: Path, output: Path) -> int:
             env={**os.environ, "COLUMNS": "160", "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
+    with suppress(ProcessLookupError):  # it may be over already
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, process.pid, max(own, NICENESS))
     threading.Thread(target=process.wait, daemon=True).start()  # or it stays a zombie until this process ends
     return process.pid
 

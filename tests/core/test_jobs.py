@@ -227,6 +227,22 @@ def test_only_the_process_itself_is_killed() -> None:
     other.wait()
 
 
+GIVES_WAY = """
+import os, subprocess, sys, time
+while not os.path.exists("go"):
+    time.sleep(0.01)
+print(os.nice(0), flush=True)
+subprocess.run([sys.executable, "-c", "import os; print(os.nice(0))"])
+"""
+
+
+def test_what_is_started_gives_way(tmp_path: Path) -> None:
+    pid = processes.start([sys.executable, "-c", GIVES_WAY], tmp_path, tmp_path / "output.txt")
+    (tmp_path / "go").touch()
+    wait(lambda: born(pid) is None)
+    assert (tmp_path / "output.txt").read_text().split() == [str(max(os.nice(0), processes.NICENESS))] * 2
+
+
 def test_ps_says_the_same_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "PROC", tmp_path)
     began = born(os.getpid())
