@@ -25,6 +25,7 @@ __all__ = ["is_local", "ui"]
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Jobs that run at once.")
 @click.option("--mcp", is_flag=True, help="Serve the named endpoints to MCP clients too.")
 @click.option("--demo", is_flag=True, help="Open with the run that 'p5 demo' made.")
+@click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")
 @click.pass_obj
 def ui(
     registry: Registry,
@@ -36,18 +37,21 @@ def ui(
     jobs: int,
     mcp: bool,
     demo: bool,
+    no_browser: bool,
 ) -> None:
     """Open the web interface for a working folder."""
     folder = folder.resolve()
     _check(folder, host, auth, mcp)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # both are read while gradio is imported
     os.environ["GRADIO_TEMP_DIR"] = str(folder / ".gradio")
+    from p5ui.browser import open_browser
     from p5ui.launch import Place, launch
     from p5ui.studio import Studio
 
     studio = Studio(folder, registry, jobs)
     place = Place(host, port, names, (auth, _password()) if auth else None)
-    launch(studio, place, mcp, click.echo, "runs?run=demo" if demo and _has_demo(studio.runs) else "")
+    page = "runs?run=demo" if demo and _has_demo(studio.runs) else ""
+    launch(studio, place, mcp, click.echo, page, None if no_browser or not is_local(host) else open_browser)
 
 
 def _check(folder: Path, host: str, auth: str | None, mcp: bool) -> None:

@@ -31,8 +31,15 @@ class Place(NamedTuple):
     """user and password; nobody is asked without"""
 
 
-def launch(studio: Studio, place: Place, mcp: bool, say: Callable[[str], None], page: str = "") -> None:
-    """Serve the interface until Ctrl-C; says where, with the page to open.
+def launch(
+    studio: Studio,
+    place: Place,
+    mcp: bool,
+    say: Callable[[str], None],
+    page: str = "",
+    open_at: Callable[[str], object] | None = None,
+) -> None:
+    """Serve the interface until Ctrl-C; says where, with the page to open, and opens it if it is told how.
 
     Raises ConfigError for an address that cannot be had.
     """
@@ -62,6 +69,8 @@ def launch(studio: Studio, place: Place, mcp: bool, say: Callable[[str], None], 
             f"Cannot listen at {place.host}, port {place.port}. Choose another --host or --port."
         ) from None
     say(f"P5 works in {studio.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
+    if open_at:
+        open_at(f"{address}{page}")
     try:
         _look_after_jobs(studio, say)
     except KeyboardInterrupt:
