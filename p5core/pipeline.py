@@ -183,7 +183,7 @@ def _mix_memory(network: Network, materials: Materials, registry: Registry, log:
     users = _validation_sample(target.split.validation, experiment)
     holdout = users.sample(MIXING_USERS, np.random.default_rng(experiment.seed))
     judge = make_judge(experiment, registry, target, [watch.label], holdout)
-    for sentence in choose_memory(network, target.split.train, judge, watch):
+    for sentence in choose_memory(network, target.split.train, target.dataset.catalogue, judge, watch):
         log.say(sentence)
     return time.perf_counter() - began
 

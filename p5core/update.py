@@ -17,6 +17,7 @@ from p5core.data.store import write_dataset
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment, override
 from p5core.files import write_json, write_tensors
+from p5core.model.alike import alike
 from p5core.model.build import build_network, count_items
 from p5core.model.network import Network
 from p5core.model.transfer import start_from
@@ -93,7 +94,7 @@ def _grown(old: Network, experiment: Experiment, dataset: Dataset, registry: Reg
     count_items(network, dataset.events)
     if network.memory is not None and old.memory is not None:
         network.memory.counted_by.copy_(old.memory.counted_by)
-        network.memory.fill(dataset.events)
+        network.memory.fill(dataset.events, alike(dataset.catalogue, network.memory.config.content))
         network.memory.mixture.copy_(old.memory.mixture)
     return network
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from p5core.data.dataset import Dataset, Events
 from p5core.experiment import ModelConfig
+from p5core.model.alike import content_columns
 from p5core.model.item_table import ItemTable
 from p5core.model.memory import Memory
 from p5core.model.network import Labels, Network
@@ -34,6 +35,8 @@ def build_network(
         length = config.max_length + (0 if chosen.part.causal else 1)
         labels = Labels([str(one) for one in dataset.users.ids], dataset.catalogue.labels)
         table = ItemTable(encoders, config.combine, config.unit_items)
+        if config.memory is not None:
+            content_columns(dataset.catalogue, config.memory.content)  # refuses what is not there
         memory = None if config.memory is None else Memory(len(dataset.catalogue), config.memory)
         network = Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean, memory)
     for module in network.modules():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from p5core.data.dataset import Events
@@ -34,7 +35,7 @@ class Memory(nn.Module):
     similarity: Tensor
     """(V, M) float32"""
     counted_by: Tensor
-    """(6,) the values of the options COUNTED_BY that were chosen, beside the weights since a run is loaded with them"""
+    """(7,) the values of the options COUNTED_BY that were chosen, beside the weights since a run is loaded with them"""
     mixture: Tensor
     """(2,) weights of network and memory"""
 
@@ -58,9 +59,9 @@ class Memory(nn.Module):
         values = dict(zip(COUNTED_BY, self.counted_by.tolist(), strict=True))
         return NeighboursConfig.model_validate({**self.config.model_dump(), **values})
 
-    def fill(self, events: Events) -> None:
-        """Count the pairs of training events as it was chosen before."""
-        self.keep(Neighbours.fit(events, len(self.neighbours), self.counting))
+    def fill(self, events: Events, content: csr_array | None = None) -> None:
+        """Count the pairs of training events, and what is `content` to them, as it was chosen before."""
+        self.keep(Neighbours.fit(events, len(self.neighbours), self.counting, content))
 
     def keep(self, counted: Neighbours) -> None:
         """Take over counts and the options they were made by."""
@@ -93,5 +94,14 @@ class Memory(nn.Module):
 
     def mix(self, network: Tensor, memory: Tensor) -> Tensor:
         """(B, V) both scores as one."""
+        return self.weigh(network.log_softmax(dim=1), self.log_shares(memory))
+
+    def weigh(self, learnt: Tensor, remembered: Tensor) -> Tensor:
+        """(B, V) the weighted sum of the logarithms of both."""
+        return self.mixture[0] * learnt + self.mixture[1] * remembered
+
+    @staticmethod
+    def log_shares(memory: Tensor) -> Tensor:
+        """(B, V) logarithm of what each item has of a row's similarities."""
         share = memory / memory.sum(dim=1, keepdim=True).clamp_min(torch.finfo(memory.dtype).tiny)
-        return self.mixture[0] * network.log_softmax(dim=1) + self.mixture[1] * torch.log(share + FLOOR)
+        return torch.log(share + FLOOR)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from p5core.data.dataset import Events, Ragged
 from p5core.model.options import NeighboursConfig
+from p5core.model.sparse import row_numbers, strongest
 
 __all__ = ["Neighbours"]
 
@@ -44,8 +45,14 @@ class Neighbours:
     config: NeighboursConfig
 
     @classmethod
-    def fit(cls, events: Events, n_items: int, config: NeighboursConfig | None = None) -> Neighbours:
-        """Count pairs of training events in blocks of items."""
+    def fit(
+        cls, events: Events, n_items: int, config: NeighboursConfig | None = None, content: csr_array | None = None
+    ) -> Neighbours:
+        """Count pairs of training events in blocks of items.
+
+        `content` (V, V), rows of sum 1, says which items are alike: `config.content_pairs` pairs of each item are
+        thought to have been seen with them besides, so that an item with few events leans on what it is.
+        """
         config = NeighboursConfig() if config is None else config
         counts = np.bincount(events.items, minlength=n_items)
         damped = np.maximum(counts, 1) ** -config.damping
@@ -53,8 +60,10 @@ class Neighbours:
         blocks = []
         for first, last, places in _blocks(events, counts, 2 * config.window):
             block = _pairs(events, places, first, (last - first, n_items), config)
-            block.data *= source_damped[first + _rows(block)] * damped[block.indices]
-            blocks.append(_strongest(block, first, config.n_neighbours))
+            if content is not None:
+                block = csr_array(block + np.float32(config.content_pairs) * content[first:last])
+            block.data *= source_damped[first + row_numbers(block)] * damped[block.indices]
+            blocks.append(strongest(block, first, config.n_neighbours))
         popularity = counts / max(1, counts.max(initial=0))
         return cls(csr_array(vstack(blocks, format="csr")), popularity.astype(np.float32), config)
 
@@ -107,19 +116,3 @@ def _pairs(
             weights.append(np.full(len(found), value, dtype=np.float32))
     where = (np.concatenate(rows), np.concatenate(columns))
     return csr_array((np.concatenate(weights), where), shape=shape)
-
-
-def _strongest(block: csr_array, first: int, n: int) -> csr_array:
-    """Keep the `n` largest entries of each row, the item itself left out; equal ones by the lower code."""
-    rows = _rows(block)
-    order = np.lexsort((block.indices, -block.data, rows))
-    order = order[(block.indices != first + rows)[order] & (block.data[order] > 0)]
-    sizes = np.bincount(rows[order], minlength=block.shape[0])
-    nth = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    kept = order[nth < n]
-    return csr_array((block.data[kept], (rows[kept], block.indices[kept])), shape=block.shape)
-
-
-def _rows(block: csr_array) -> npt.NDArray[np.int64]:
-    """The row of each stored entry."""
-    return np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))

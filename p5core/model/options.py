@@ -8,7 +8,7 @@ from pydantic import Field
 
 from p5core.config import Config, Tunable
 
-__all__ = ["COUNTED_BY", "NeighboursConfig", "countings"]
+__all__ = ["COUNTED_BY", "HOW_COUNTED", "NeighboursConfig", "countings", "with_content"]
 
 
 class NeighboursConfig(Config):
@@ -29,6 +29,13 @@ class NeighboursConfig(Config):
     source_damping: float = Field(0.3, ge=0)
     """Similarities are divided by the popularity of the history item to this power."""
 
+    content: list[str] | None = None
+    """Columns of the items table that say which items are alike, such as ["title", "genres"]: words, or values of
+    lists. None takes all but those of numbers, an empty list none."""
+
+    content_pairs: float = Field(40.0, ge=0)
+    """So many pairs an item is thought to have been seen in with those most alike by its content."""
+
     choose: bool = True
     """Try other ways of counting as well, on validation events, and keep the best."""
 
@@ -42,8 +49,11 @@ class NeighboursConfig(Config):
     """How many of the newest history items are read."""
 
 
-COUNTED_BY = ("window", "distance_decay", "backward", "damping", "source_damping", "recency")
+HOW_COUNTED = ("window", "distance_decay", "backward", "damping", "source_damping", "recency")
 """The options that say how pairs are counted and read."""
+
+COUNTED_BY = (*HOW_COUNTED, "content_pairs")
+"""All that is chosen on validation events."""
 
 DENSE = {"window": 10, "distance_decay": 0.2, "backward": 0.6, "damping": 0.3, "source_damping": 0.7}
 """For long histories over few items; found on validation events of MovieLens-100K."""
@@ -56,3 +66,13 @@ def countings(config: NeighboursConfig) -> list[NeighboursConfig]:
     """The ways of counting to choose from: that of `config` first."""
     others = (DENSE, FRESH) if config.choose else ()
     return [config, *(config.model_copy(update=other) for other in others)]
+
+
+CONTENT_PAIRS = (0.0, 15.0, 40.0, 120.0)
+"""What content may count; from nothing, for items with many events or content that says little."""
+
+
+def with_content(config: NeighboursConfig) -> list[NeighboursConfig]:
+    """The same way of counting, with as little or as much of the content as may be best."""
+    choices = CONTENT_PAIRS if config.choose else (config.content_pairs,)
+    return [config.model_copy(update={"content_pairs": pairs}) for pairs in choices]

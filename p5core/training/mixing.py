@@ -9,12 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.judge import Judge
+from p5core.model.alike import alike
 from p5core.model.memory import MIXTURES, Memory
 from p5core.model.neighbours import Neighbours
 from p5core.model.network import Network
-from p5core.model.options import COUNTED_BY, countings
+from p5core.model.options import HOW_COUNTED, countings, with_content
 from p5core.model.scoring import NetworkScorer
 from p5core.parts.metric import Metric
 
@@ -24,31 +26,56 @@ USERS_AT_ONCE = 256
 """At most; fewer where their scores would take more memory than the evaluation may."""
 
 
-def choose_memory(network: Network, train: Events, judge: Judge, watch: Metric) -> Iterator[str]:
+def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: Judge, watch: Metric) -> Iterator[str]:
     """Fill the memory of a network and set its mixture to the best on the judge's users; yields what was found.
 
-    First the way of counting that is best alone, then the mixture. As each alone is among the mixtures, the result is
-    not worse there than the better of the two.
+    First the way of counting that is best alone, then how much content counts and the mixture together. As each of the
+    two alone is among the mixtures, the result is not worse there than the better of them.
     """
     memory = network.memory
     assert memory is not None
     sign = 1 if watch.higher_is_better else -1
-    alone: list[float] = []
-    for config in countings(memory.config):
-        counted = Neighbours.fit(train, len(memory.neighbours), config)
-        alone.append(judge.values(counted)[watch.label])
-        if sign * alone[-1] >= max(sign * value for value in alone):
-            memory.keep(counted)
-    if len(alone) > 1:
-        values = ", ".join(f"{name} {getattr(memory.counting, name):g}" for name in COUNTED_BY)
-        figures = ", ".join(f"{value:.4f}" for value in alone)
-        yield f"{watch.label} of {len(alone)} ways of counting on validation events: {figures}; taken: {values}"
-    mixed = _mixed(network, memory, judge, watch.label)
-    taken = int(np.argmax(sign * np.array(mixed)))
+    counted = [Neighbours.fit(train, len(memory.neighbours), config) for config in countings(memory.config)]
+    if len(counted) > 1:
+        alone = [judge.values(one)[watch.label] for one in counted]
+        best = counted[int(np.argmax(sign * np.array(alone)))]
+        values = ", ".join(f"{name} {getattr(best.config, name):g}" for name in HOW_COUNTED)
+        yield f"{watch.label} of {len(alone)} ways of counting on validation events: {_figures(alone)}; taken: {values}"
+    else:
+        best = counted[0]
+    mixed = []
+    tables = _with_content(best, train, catalogue)
+    for table in tables:
+        memory.keep(table)
+        mixed.append(_mixed(network, memory, judge, watch.label))
+        if len(tables) > 1:
+            yield f"content as {table.config.content_pairs:g} pairs, {_told(mixed[-1], watch.label)}"
+    place, taken = np.unravel_index(int(np.argmax(sign * np.array(mixed))), np.shape(mixed))
+    memory.keep(tables[place])
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
-    names = [f"{learnt:g} network + {remembered:g} memory" for learnt, remembered in MIXTURES]
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, mixed, strict=True))
-    yield f"{watch.label} on validation events: {figures}; taken: {names[taken]}"
+    pairs = f", content as {tables[place].config.content_pairs:g} pairs" if len(tables) > 1 else ""
+    yield f"{_told(mixed[place], watch.label)}; taken: {_name(MIXTURES[taken])}{pairs}"
+
+
+def _with_content(counted: Neighbours, train: Events, catalogue: Catalogue) -> list[Neighbours]:
+    """The same counts with more and less of the content, where items have any."""
+    content = alike(catalogue, counted.config.content)
+    if content is None:
+        return [counted]
+    return [Neighbours.fit(train, len(catalogue), config, content) for config in with_content(counted.config)]
+
+
+def _told(figures: list[float], label: str) -> str:
+    parts = [f"{_name(mixture)} {figure:.4f}" for mixture, figure in zip(MIXTURES, figures, strict=True)]
+    return f"{label} on validation events: {', '.join(parts)}"
+
+
+def _name(mixture: tuple[float, float]) -> str:
+    return f"{mixture[0]:g} network + {mixture[1]:g} memory"
+
+
+def _figures(values: list[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
 
 
 def _mixed(network: Network, memory: Memory, judge: Judge, label: str) -> list[float]:
@@ -79,11 +106,9 @@ class _Both:
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         key = users.tobytes()
-        if key not in self._parts:
-            learnt = self._scorer.scores(users, histories)
-            self._parts[key] = (learnt, self._scorer.remembered(self._memory, histories))
-        learnt, remembered = self._parts[key]
-        if not self._memory.is_used:
-            return learnt.clone()
         with torch.inference_mode():
-            return self._memory.mix(learnt, remembered)
+            if key not in self._parts:
+                learnt = self._scorer.scores(users, histories).log_softmax(dim=1)
+                remembered = self._memory.log_shares(self._scorer.remembered(self._memory, histories))
+                self._parts[key] = (learnt, remembered)
+            return self._memory.weigh(*self._parts[key])

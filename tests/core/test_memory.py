@@ -15,7 +15,7 @@ from p5core import pipeline
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment, parse_experiment
 from p5core.model.memory import MIXTURES
-from p5core.model.options import COUNTED_BY, NeighboursConfig, countings
+from p5core.model.options import CONTENT_PAIRS, HOW_COUNTED, NeighboursConfig, countings
 from p5core.plugins import Registry, load_plugins
 from p5core.recommender import Recommender
 
@@ -33,6 +33,10 @@ def with_memory(backbone: str = "gpt", source: str = "", **data: int) -> Experim
     )
 
 
+def index_of(mixture: list[float]) -> int:
+    return next(place for place, one in enumerate(MIXTURES) if mixture == pytest.approx(one))
+
+
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     return load_plugins()
@@ -40,20 +44,20 @@ def registry() -> Registry:
 
 def test_the_memory_is_mixed_in_as_validation_events_say(registry: Registry, tmp_path: Path) -> None:
     run = p5core.run(with_memory(), tmp_path, "memory", registry)
-    said = next(line for line in (run.path / "log.txt").read_text().splitlines() if "network + " in line)
-    figures = [float(one) for one in re.findall(r"memory (0\.\d+)", said)]
-    assert len(figures) == len(MIXTURES)
+    said = [line for line in (run.path / "log.txt").read_text().splitlines() if "content as" in line]
+    figures = np.array([[float(one) for one in re.findall(r"memory (0\.\d+)", line)] for line in said[:-1]])
+    assert figures.shape == (len(CONTENT_PAIRS), len(MIXTURES))
     stored = load_file(run.weights)
-    mixture = stored["memory.mixture"]
-    taken = int(np.argmax(figures))
-    assert mixture.tolist() == pytest.approx(MIXTURES[taken])
-    assert run.metrics()["validation"]["model"]["ndcg@10"] == pytest.approx(max(figures), abs=5e-5)
+    pairs, mixture = stored["memory.counted_by"].tolist()[-1], stored["memory.mixture"].tolist()
+    assert figures[CONTENT_PAIRS.index(pairs), index_of(mixture)] == figures.max()
+    assert f"content as {pairs:g} pairs" in said[-1].partition("taken")[2]
+    assert run.metrics()["validation"]["model"]["ndcg@10"] == pytest.approx(figures.max(), abs=5e-5)
     ways = countings(run.experiment().model.memory or NeighboursConfig())
-    said = next(line for line in (run.path / "log.txt").read_text().splitlines() if "ways of counting" in line)
-    alone = [float(one) for one in re.findall(r"0\.\d{4}", said)]
+    counted = next(line for line in (run.path / "log.txt").read_text().splitlines() if "ways of counting" in line)
+    alone = [float(one) for one in re.findall(r"0\.\d{4}", counted)]
     assert len(alone) == len(ways) == 3
     best = ways[int(np.argmax(alone))]
-    assert stored["memory.counted_by"].tolist() == [getattr(best, name) for name in COUNTED_BY]
+    assert stored["memory.counted_by"].tolist()[:-1] == [getattr(best, name) for name in HOW_COUNTED]
     recommender = Recommender.load(run, registry)
     assert recommender.recommend([1, 2], k=3, n_reasons=1)
     assert pipeline.evaluate_run(run, registry, {}).figures["test"]["model"]["ndcg@10"].value == pytest.approx(
@@ -76,8 +80,26 @@ def test_one_way_of_counting_is_kept_when_it_was_asked_for(registry: Registry, t
     counting = NeighboursConfig(n_neighbours=20, window=4, recency=0.9, choose=False)
     fixed = plain.model_copy(update={"model": plain.model.model_copy(update={"memory": counting})})
     run = p5core.run(fixed, tmp_path, "fixed", registry)
-    assert load_file(run.weights)["memory.counted_by"].tolist() == [4, 0.4, 0.3, 0.15, 0.3, 0.9]
+    assert load_file(run.weights)["memory.counted_by"].tolist() == [4, 0.4, 0.3, 0.15, 0.3, 0.9, 40]
     assert "ways of counting" not in (run.path / "log.txt").read_text()
     network = pipeline.load_network(run, pipeline.materials_of(run, registry), registry)
     assert network.memory is not None
     assert network.memory.counting == counting
+
+
+def test_content_may_be_left_out_or_must_be_there(registry: Registry, tmp_path: Path) -> None:
+    plain = with_memory()
+    without = NeighboursConfig(n_neighbours=20, content=[])
+    run = p5core.run(
+        plain.model_copy(update={"model": plain.model.model_copy(update={"memory": without})}),
+        tmp_path,
+        "without",
+        registry,
+    )
+    assert "content as" not in (run.path / "log.txt").read_text()
+    wrong = NeighboursConfig(content=["categry"])
+    with pytest.raises(ConfigError, match="Did you mean 'category'"):
+        p5core.run(
+            plain.model_copy(update={"model": plain.model.model_copy(update={"memory": wrong})}), tmp_path, "wrong"
+        )
+    assert not (tmp_path / "wrong").exists()

@@ -73,6 +73,28 @@ def test_similarities_and_scores_are_those_of_brute_force(
         assert scores[row] == pytest.approx(expected + 1e-9 * memory.popularity, rel=1e-5)
 
 
+@given(LISTS, CONFIGS, st.sampled_from([0.0, 7.0]), st.integers(1, 40))
+def test_content_counts_as_pairs_that_were_seen(
+    lists: list[list[int]], config: NeighboursConfig, pairs: float, pairs_at_once: int
+) -> None:
+    content = csr_array(np.eye(N_ITEMS, k=1, dtype=np.float32))  # each item is like the next one
+    config = config.model_copy(update={"content_pairs": pairs})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "PAIRS_AT_ONCE", pairs_at_once)
+        memory = Neighbours.fit(events(lists), N_ITEMS, config, content)
+    counts = np.maximum(1, np.bincount([item for one in lists for item in one], minlength=N_ITEMS))
+    added = pairs * content.toarray() / counts[:, None] ** config.source_damping / counts**config.damping
+    assert memory.similarity.toarray() == pytest.approx(brute_force(lists, config) + added, rel=1e-5)
+
+
+def test_an_item_without_events_is_reached_by_its_content() -> None:
+    content = csr_array(([1.0], ([0], [2])), shape=(3, 3))
+    memory = Neighbours.fit(events([[0, 1], [1, 0]]), 3, NeighboursConfig(), content)
+    scores = memory.scores(users(1), Ragged.of([[0]])).numpy()[0]
+    assert scores[2] > 1e-3
+    assert Neighbours.fit(events([[0, 1], [1, 0]]), 3).scores(users(1), Ragged.of([[0]])).numpy()[0][2] == 0
+
+
 @given(LISTS, CONFIGS, st.integers(0, N_ITEMS - 1))
 def test_contributions_add_up_to_the_score(lists: list[list[int]], config: NeighboursConfig, item: int) -> None:
     memory = Neighbours.fit(events(lists), N_ITEMS, config)
