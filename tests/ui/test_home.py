@@ -50,7 +50,7 @@ def test_the_way_from_nothing_to_an_export(studio: Studio) -> None:
     def step() -> int:
         return step_of(studio, find_row(studio, "demo"))
 
-    assert (step(), figures(studio, None)) == (START, None)
+    assert (step(), figures(studio, None, ENGLISH)) == (START, None)
     assert "Train the demo first" in sentence()
     start_demo(studio)
     start_demo(studio)
@@ -75,7 +75,7 @@ def test_the_way_from_nothing_to_an_export(studio: Studio) -> None:
 
 def test_figures_stand_beside_their_baselines(studio: Studio) -> None:
     finish(studio)
-    frame = figures(studio, RunRow("demo", "done"))
+    frame = figures(studio, RunRow("demo", "done"), ENGLISH)
     assert frame is not None
     assert frame.to_numpy().tolist() == [["hr@10", "0.5000", "0.2500"], ["rmse", "1.0000", "–"]]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import gradio as gr
 
+from p5ui.page_script import page_script
 from p5ui.pages import compare, data, export, home, plugins, recommend, runs, train
 from p5ui.studio import Studio
-from p5ui.words import LANGUAGES, words
 
-__all__ = ["PAGES", "build_app", "navigation_script"]
+__all__ = ["PAGES", "build_app", "script"]
 
 PAGES = (data, train, runs, compare, recommend, export, plugins)
 
@@ -29,13 +27,6 @@ def build_app(studio: Studio) -> gr.Blocks:
     return app
 
 
-def navigation_script() -> str:
-    """JavaScript that names the pages in the language of the browser; the navigation bar itself knows one only."""
-    paths = {"": "nav.home"} | {page.PATH: f"nav.{page.PATH}" for page in PAGES}
-    names = {language: {path: words()[key][language] for path, key in paths.items()} for language in LANGUAGES}
-    return f"""() => {{
-        const names = {json.dumps(names)}[navigator.language.split("-")[0]] ?? {{}};
-        for (const link of document.querySelectorAll("nav a")) {{
-            link.textContent = names[new URL(link.href).pathname.split("/").pop()] ?? link.textContent;
-        }}
-    }}"""
+def script() -> str:
+    """JavaScript of every page."""
+    return page_script({"": "nav.home"} | {page.PATH: f"nav.{page.PATH}" for page in PAGES})

@@ -205,13 +205,13 @@ class DataEvents:
 
 def _plots(headers: Mapping[str, str], found: Diagnosis) -> list[Any]:
     curves = found.curves
-    axis = {name: said(headers, f"data.axis_{name}") for name in ("rank", "log_events", "events", "users", "length")}
+    axis = {name: said(headers, f"data.axis_{name}") for name in ("log_events", "events", "users")}
     lengths = curves.lengths["events"].tolist()
     ratings = None if curves.ratings is None else curves.ratings["rating"].tolist()
     events: dict[str, Any] = {"x_title": " ", "y_title": axis["events"], "y_lim": [0, None]}
     return [
-        gr.LinePlot(popularity(found), x_title=axis["rank"], y_title=axis["log_events"]),
-        gr.BarPlot(curves.lengths, x_title=axis["length"], y_title=axis["users"], y_lim=[0, None], sort=lengths),
+        gr.LinePlot(popularity(found), x_title=" ", y_title=axis["log_events"]),  # a title below would be cut off
+        gr.BarPlot(curves.lengths, x_title=" ", y_title=axis["users"], y_lim=[0, None], sort=lengths),
         gr.LinePlot(curves.activity, visible=curves.activity is not None, **events),
         gr.BarPlot(curves.ratings, visible=ratings is not None, sort=ratings, **events),
     ]

@@ -54,7 +54,7 @@ def step_of(studio: Studio, row: RunRow | None) -> int:
     return EXPORT if _export_state(studio) or _model(studio).is_file() else LOOK
 
 
-def figures(studio: Studio, row: RunRow | None) -> pd.DataFrame | None:
+def figures(studio: Studio, row: RunRow | None, headers: Mapping[str, str]) -> pd.DataFrame | None:
     """Test figures of the demo beside its baselines; None before there are any."""
     if row is None or row.state != "done":
         return None
@@ -64,7 +64,7 @@ def figures(studio: Studio, row: RunRow | None) -> pd.DataFrame | None:
         scorer: ["–" if one.get(label) is None else f"{one[label]:.4f}" for label in labels]
         for scorer, one in test.items()
     }
-    return pd.DataFrame({"metric": labels, **cells})
+    return pd.DataFrame({said(headers, "home.column_metric"): labels, **cells})
 
 
 def export_html(studio: Studio, row: RunRow | None, headers: Mapping[str, str]) -> str:

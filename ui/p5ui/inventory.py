@@ -106,11 +106,15 @@ def _plugins(statuses: Sequence[PluginStatus], parts: Sequence[PartInfo], say: S
             escape(one.distribution),
             escape(one.version),
             f'<span class="{one.state}">{escape(say(one.state))}</span>',
-            escape(", ".join(f"{n} {kind}" for kind, n in brought[one.key].items()) or say("commands_only")),
+            escape(_counted(brought[one.key], say) or say("commands_only")),
         )
         for one in statuses
     ]
     return _table([say(key) for key in ("plugin", "distribution", "version", "state", "brings")], rows)
+
+
+def _counted(brought: Mapping[str, int], say: Say) -> str:
+    return ", ".join(f"{say(f'kind_{kind}').lower()}: {n}" for kind, n in brought.items())
 
 
 def _fault(one: PluginStatus, say: Say) -> str:

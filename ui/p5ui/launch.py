@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from p5core.errors import ConfigError
-from p5ui.app import build_app, navigation_script
+from p5ui.app import build_app, script
 from p5ui.guard import app_options
 from p5ui.studio import Studio
 from p5ui.words import I18N
@@ -55,7 +55,7 @@ def launch(
             quiet=True,
             mcp_server=mcp,
             i18n=I18N,
-            js=navigation_script(),
+            js=script(),
             allowed_paths=[],
             footer_links=[],
             share=False,

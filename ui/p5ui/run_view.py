@@ -64,7 +64,7 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
     if row is None:
         return f"<p>{escape(said(headers, 'runs.none'))}</p>"
     bar = (
-        f'<div role="progressbar" aria-label="{escape(row.name)}" aria-valuenow="{row.share:.0%}" '
+        f'<div role="progressbar" aria-label="{escape(row.name)}" aria-valuenow="{100 * row.share:.0f}" '
         'style="background: var(--border-color-primary); border-radius: 4px; overflow: hidden">'
         f'<div style="background: var(--color-accent); height: 8px; width: {row.share:.1%}"></div></div>'
     )

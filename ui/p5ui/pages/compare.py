@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -114,7 +115,7 @@ class _Events:
         first = next(iter(references), None)
         return (
             text,
-            figures_frame(sides),
+            figures_frame(sides).rename(columns={"run": said(request.headers, "compare.column_run")}),
             gr.Dropdown(references, value=first),
             gr.Dropdown(labels, value=_main(labels)),
         )
@@ -141,7 +142,7 @@ class _Events:
             for name, (run, scorer) in sides_of(self._studio, names).items()
             if scorer == "model" or name.startswith(f"{names[0]}: ")
         }
-        found = curves(self._studio, sides, label)
+        found = _in_words(curves(self._studio, sides, label), request.headers)
         bars = found.warmth.assign(bar=found.warmth["side"] + " · " + found.warmth["group"])
         colours = palette(list(sides))
         return (
@@ -174,6 +175,12 @@ class _Events:
 def _main(labels: Sequence[str]) -> str | None:
     """NDCG where there is one: what most papers report."""
     return next((one for one in labels if one.startswith("ndcg")), next(iter(labels), None))
+
+
+def _in_words(found: Curves, headers: Mapping[str, str]) -> Curves:
+    """The same, with warm and cold as people call them."""
+    names = {one: said(headers, f"compare.{one}") for one in ("warm", "cold")}
+    return replace(found, warmth=found.warmth.assign(group=found.warmth["group"].map(names)))
 
 
 def _verdict(one: Compared) -> str:

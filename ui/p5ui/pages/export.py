@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import pandas as pd
 from gradio.components.base import Component
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
@@ -72,7 +73,7 @@ def build(studio: Studio) -> None:
         gr.Markdown(t("export.snippets"))
         snippets = []
         for language in LANGUAGES:
-            with gr.Tab(language):
+            with gr.Tab(t("export.browser") if language == "Browser" else language):
                 snippets.append(gr.Markdown(elem_id=f"export-{language.lower()}"))
         gr.Markdown(t("export.latency_heading"))
         with gr.Row():
@@ -167,7 +168,8 @@ class _Events:
         texts = calls(about)
         return (
             _proof(about, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),
-            parity_frame(about), size_frame(found), *(texts[one] for one in LANGUAGES), "",
+            *(_titled(one, request.headers) for one in (parity_frame(about), size_frame(found))),
+            *(texts[one] for one in LANGUAGES), "",
         )  # fmt: skip
 
     def _measure(self, name: str, request: gr.Request) -> str:
@@ -213,3 +215,9 @@ def _proof(about: Mapping[str, Any], headers: Mapping[str, str]) -> str:
     return f"{text}\n\n" + said(
         headers, "export.quantised", kind=cost["quantize"], plain_ndcg=plain, **sizes, **figures
     )
+
+
+def _titled(frame: pd.DataFrame, headers: Mapping[str, str]) -> pd.DataFrame:
+    """The same table, with those of its columns that have words called by them."""
+    titles = {one: said(headers, f"export.column_{one}") for one in ("metric", "file", "size")}
+    return frame.rename(columns=titles)

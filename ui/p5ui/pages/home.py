@@ -115,7 +115,7 @@ class _Events:
             state_html(row, request.headers) if row else "",
             gr.skip() if now[2] == seen[2] else loss_frame(self._studio.memo.read(read_curves, events)),
             gr.Button(interactive=row is not None and row.state not in ACTIVE),
-            gr.skip() if row == seen[1] else figures(self._studio, row),
+            gr.skip() if row == seen[1] else figures(self._studio, row, request.headers),
             gr.Button(interactive=is_done),
             exported,
             gr.Button(interactive=is_done and (events.parent / "export" / "model.onnx").is_file()),
