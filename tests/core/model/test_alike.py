@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p5core.data.catalogue import Catalogue
@@ -38,6 +38,7 @@ def brute_force(cells: list[list[str]]) -> npt.NDArray[np.float64]:
     return squared
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=4), min_size=1, max_size=9), st.integers(1, 50))
 def test_it_is_the_squared_cosine_of_weighted_values_in_blocks_of_any_size(cells: list[list[str]], n: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
