@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
 from p5core.errors import ConfigError
-from p5core.experiment import load_experiment
 from p5core.plugins import load_plugins
 from p5ui.doctor_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
 from p5ui.studio import Studio
@@ -20,17 +17,6 @@ from p5ui.words import words
 
 ENGLISH: dict[str, str] = {"accept-language": "en"}
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
-
-
-def shop() -> str:
-    """A log of 60 customers with a header of its own."""
-    draw = random.Random(0)
-    rows = [
-        f"c{customer};{draw.randrange(20)};{1_700_000_000 + customer * 1_000 + place};{draw.randrange(1, 6)}"
-        for customer in range(60)
-        for place in range(draw.randrange(4, 15))
-    ]
-    return "\n".join(["customer_id;sku;event_time;stars", *rows])
 
 
 BROKEN = {
@@ -78,6 +64,16 @@ def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) 
     assert popularity(found)["rank"].iloc[0] == 0
 
 
+def test_a_large_log_says_that_it_is_examined(ui, page: Page) -> None:
+    (ui.studio.folder / "held.csv").write_text(shop)
+    page.goto(f"{ui.address}/data?file=held.csv")
+    expect(page.locator("#data-examine")).to_be_visible()
+    page.route("**/queue/join*", lambda route: None)  # the examination itself never begins
+    page.locator("#data-examine").click()
+    expect(page.locator("#data-busy")).to_contain_text("Examining")
+    page.unroute_all()
+
+
 def test_every_reason_has_its_sentence() -> None:
     reasons = {
         "order": ("clock", "rows", "baskets"),
@@ -117,28 +113,6 @@ def test_a_column_is_corrected(ui, page: Page) -> None:
     expect(page.locator("#data-examine")).to_be_visible()
 
 
-def test_from_an_upload_to_an_experiment(ui, page: Page, shot) -> None:
-    page.goto(f"{ui.address}/data")
-    upload(page, "shop.csv", shop().encode())
-    expect(page.locator("#data-guesses")).to_contain_text("guessed separator semicolon")
-    expect(page.locator("#data-user input")).to_have_value("customer_id")
-    page.locator("#data-examine").click()
-    expect(page.locator("#data-merits")).to_contain_text("enough for models that read sequences")
-    expect(page.locator("#data-figures")).to_contain_text("60")
-    shot(page, "data")
-    page.reload()
-    expect(page.locator("#data-guesses")).to_contain_text("guessed separator semicolon")
-    page.locator("#data-examine").click()
-    expect(page.locator("#data-merits")).to_contain_text("enough for models that read sequences")
-    page.locator("#data-name").locator("input, textarea").fill("shop")
-    page.locator("#data-save").click()
-    expect(page.locator("#data-saved a")).to_have_attribute("href", "train?draft=shop")
-    draft: Path = ui.studio.experiments / "shop.toml"
-    experiment = load_experiment(draft)
-    assert experiment.data.options["path"] == "uploads/shop.csv"
-    assert experiment.prepare.min_user_events == 5
-
-
 def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
     page.goto(f"{ui.address}/data")
     page.get_by_role("tab", name="Built-in sets").click()
@@ -154,8 +128,8 @@ def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
     expect(page.get_by_role("row", name="users 50 50")).to_be_visible()
 
 
-def test_a_script_asks_the_doctor(ui) -> None:
-    (ui.studio.folder / "asked.csv").write_text(shop())
+def test_a_script_asks_the_doctor(ui, shop: str) -> None:
+    (ui.studio.folder / "asked.csv").write_text(shop)
     client = Client(ui.address, verbose=False)
     found = client.predict("asked.csv", api_name="/examine")
     assert (found["read"]["n_users"], found["fault"]) == (60, "")

@@ -186,6 +186,10 @@ class DataEvents:
             tree = field.apply(tree, value)
         return {"prepare": tree, "split": {"name": split or "leave_one_out"}}
 
+    def wait(self, request: gr.Request) -> str:
+        """Say that a large log takes longer."""
+        return said(request.headers, "data.examining")
+
     def save(
         self,
         section: dict[str, Any],

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from p5core.errors import ConfigError
+from p5core.plugins import KINDS, Registry
 from p5ui.app import build_app, script
 from p5ui.guard import app_options
 from p5ui.studio import Studio
 from p5ui.words import I18N
 
-__all__ = ["MAX_UPLOAD", "Place", "launch"]
+__all__ = ["MAX_UPLOAD", "Place", "launch", "load_parts"]
 
 MAX_UPLOAD = "2gb"
+
+SECONDS_BEFORE_LOADING = 2.0
+"""The first page comes first."""
 
 
 class Place(NamedTuple):
@@ -71,10 +77,20 @@ def launch(
     say(f"P5 works in {studio.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
     if open_at:
         open_at(f"{address}{page}")
+    later = threading.Timer(SECONDS_BEFORE_LOADING, load_parts, [studio.registry])
+    later.daemon = True
+    later.start()
     try:
         _look_after_jobs(studio, say)
     except KeyboardInterrupt:
         app.close(verbose=False)
+
+
+def load_parts(registry: Registry) -> None:
+    """Load what the pages Train and Recommend need while nobody waits for it: torch takes seconds."""
+    for kind in KINDS:
+        registry.parts(kind)
+    importlib.import_module("p5core.recommender")
 
 
 def _look_after_jobs(studio: Studio, say: Callable[[str], None]) -> None:

@@ -131,6 +131,7 @@ class _Page:
                 list(SPLITS), label="split", info=t("data.split_help"), min_width=220, elem_id="data-split"
             )
         self.examine = gr.Button(t("data.examine"), variant="primary", elem_id="data-examine")
+        self.busy = gr.Markdown(elem_id="data-busy")
         with gr.Column(visible=False) as self.found:
             self.merits = gr.Markdown(elem_id="data-merits")
             self.warnings = gr.Markdown(elem_id="data-warnings")
@@ -193,7 +194,7 @@ class _Page:
         for component in self.layout:
             component.input(shown(answers.lay_out), [self.section, *self.layout], seen, **SLOW)
         self.items.input(shown(answers.add_items), [self.section, self.items], seen, **SLOW)
-        self.examine.click(
+        self.examine.click(answers.wait, None, self.busy, **QUICK).then(
             shown(answers.diagnose),
             [self.section, self.recipe, self.split, *self.cleaning],
             [
@@ -201,7 +202,7 @@ class _Page:
                 self.dropped, self.popularity, self.lengths, self.activity, self.ratings, self.saving, self.saved,
             ],
             **SLOW,
-        )  # fmt: skip
+        ).then(lambda: "", None, self.busy, **QUICK)  # fmt: skip
         api(shown(answers.endpoint()), api_name="examine", concurrency_limit=2, concurrency_id="data")
         self.save.click(
             shown(answers.save),
