@@ -4,9 +4,9 @@
 
 RecTools 0.19 (SASRec with softmax loss, its defaults, histories of 50) and implicit get environments of their own in
 --environments. They get the training events and return lists of ten items, which the same judge measures as P5's
-scores. P5 runs the experiment as `p5 run` does. "Seconds to" is the training time after which validation NDCG@10 first
-is what RecTools has at its end; of P5 that of the network alone and, since the item memory needs no training, the time
-of counting it.
+scores. P5 runs the experiment as `p5 run` does, but with a validation after each epoch, at the same time as RecTools;
+each has --threads threads. Compared is the training time after which validation NDCG@10 first is what RecTools has at
+its end; of P5 that of the network alone and, since the item memory needs no training, the time of counting it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.judge import Judge
 from p5core.evaluation.scorer import Scorer
 from p5core.experiment import load_experiment
-from p5core.files import read_json, write_json, write_text
+from p5core.files import write_text
 from p5core.materials import gather
 from p5core.model.neighbours import Neighbours
 from p5core.pipeline import make_judge
@@ -69,12 +69,17 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def peak_of(command: Sequence[str]) -> float:
-    """Run a command and return its peak memory in bytes."""
-    process = subprocess.Popen(command)
+def started(command: Sequence[str], threads: int) -> subprocess.Popen[bytes]:
+    """Run a command that computes with so many threads."""
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+
+
+def peak_of(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process and return its peak memory in bytes."""
     _, status, spent = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if status:
-        raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}.")
+        raise SystemExit(f"{process.args!r} ended with {process.returncode}.")
     return float(spent.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
@@ -90,13 +95,13 @@ def row(name: str, judge: Judge, scorer: Scorer, facts: str) -> str:
 
 
 def main() -> None:
-    """Run all of them, one after the other."""
+    """Run RecTools and P5 side by side, then the others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--every", type=float, default=60.0, help="seconds of training between RecTools' validations")
     parser.add_argument("--environments", type=Path, default=Path("runs/peers"))
-    parser.add_argument("--run", type=Path, help="a run that bench/accuracy.py made beside this; a new one otherwise")
+    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="of each of the two")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     registry = load_plugins()
@@ -117,16 +122,16 @@ def main() -> None:
         np.savez(events, train=pairs(split.train), validation=validation, n_users=n_users, n_items=n_items)
         sasrec = folder / "sasrec.npz"
         arguments = [str(events), str(sasrec), str(given.minutes), str(given.every)]
-        peer_peak = peak_of([python, str(HERE / "peers_rectools.py"), *arguments])
+        peer = started([python, str(HERE / "peers_rectools.py"), *arguments], given.threads)
+        command = ["run", str(given.experiment), "--runs", name, "--name", "p5", "--set", "stages.0.validate_every=1"]
+        p5 = started([sys.executable, "-m", "p5core.cli", *command], given.threads)
+        p5_peak = peak_of(p5)
         others = folder / "others.npz"
-        peak_of([python, str(HERE / "peers_implicit.py"), str(events), str(others)])
-        run = given.run
-        if run is None:
-            run = folder / "p5"
-            command = [sys.executable, "-m", "p5core.cli", "run", str(given.experiment), "--runs", name, "--name", "p5"]
-            write_json(run.with_suffix(".usage.json"), {"peak": peak_of(command)})
-        p5_peak = float(read_json(run.with_suffix(".usage.json"))["peak"])
-        text = report(Run(run), p5_peak, np.load(sasrec), peer_peak, np.load(others), judges, n_items, split.train)
+        peak_of(started([python, str(HERE / "peers_implicit.py"), str(events), str(others)], given.threads))
+        peer_peak = peak_of(peer)
+        text = report(
+            Run(folder / "p5"), p5_peak, np.load(sasrec), peer_peak, np.load(others), judges, n_items, split.train
+        )
     print(text)
     if given.output:
         write_text(given.output, text)

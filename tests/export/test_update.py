@@ -171,3 +171,28 @@ def test_without_a_clock_new_events_follow_the_known_ones(sold: Run) -> None:
     assert join(ordered, later, "first").events.items.tolist() == [4, 5, 6, 7]
     with pytest.raises(DataError, match="The new events have times and the known ones have none"):
         join(ordered, replace(dataset, has_clock=True), "first")
+
+
+def test_a_new_item_with_one_event_follows_what_it_is_like(tmp_path: Path, registry: Registry) -> None:
+    shop(0, 30, 80, 1).to_csv(tmp_path / "events.csv", index=False)
+    items = pd.DataFrame({"item": [f"i{n}" for n in range(30)], "kind": [f"kind {n // 3} of {n}" for n in range(30)]})
+    items.to_csv(tmp_path / "items.csv", index=False)
+    memory = {"n_neighbours": 10, "content": ["kind"], "content_pairs": 40, "choose": False}
+    experiment = parse_experiment(
+        {
+            "data": {"name": "table", "path": str(tmp_path / "events.csv"), "items": str(tmp_path / "items.csv")},
+            "model": {"width": 8, "max_length": 6, "memory": memory},
+            "stages": [{"epochs": 1}],
+            "evaluate": {"resamples": 0},
+        }
+    )
+    first = run(experiment, tmp_path / "runs", "first", registry)
+    pd.DataFrame({"item": ["new"], "kind": ["kind 7 of 22"]}).to_csv(tmp_path / "new.csv", index=False)
+    pd.DataFrame({"user": ["u1"], "item": ["new"], "time": [3000]}).to_csv(tmp_path / "more.csv", index=False)
+    later = update(first, tmp_path / "more.csv", "later", registry, [f"items={tmp_path / 'new.csv'}"]).run
+    materials = materials_of(later, registry)
+    memory_table = load_network(later, materials, registry).memory
+    assert memory_table is not None
+    new, like = (int(materials.target.dataset.catalogue.encode([item])[0]) for item in ("new", "i22"))
+    scores = memory_table.scores(torch.tensor([[new]]), torch.tensor([1]))[0]
+    assert int(scores.argmax()) == like
