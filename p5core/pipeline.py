@@ -60,6 +60,9 @@ __all__ = [
 MIXING_USERS = 5_000
 """Validation users at most by whom the mixture of network and memory is chosen."""
 
+MIXING_SCORES = 2_000_000_000
+"""Scores of theirs at most: with very many items fewer users decide."""
+
 
 def run(
     experiment: Experiment,
@@ -181,7 +184,8 @@ def _mix_memory(network: Network, materials: Materials, registry: Registry, log:
     experiment, target = materials.experiment, materials.target
     watch = watched_metric(experiment.stages[-1], registry)
     users = _validation_sample(target.split.validation, experiment)
-    holdout = users.sample(MIXING_USERS, np.random.default_rng(experiment.seed))
+    n_users = min(MIXING_USERS, MIXING_SCORES // target.dataset.n_items)
+    holdout = users.sample(n_users, np.random.default_rng(experiment.seed))
     judge = make_judge(experiment, registry, target, [watch.label], holdout)
     for sentence in choose_memory(network, target.split.train, target.dataset.catalogue, judge, watch):
         log.say(sentence)
