@@ -128,6 +128,15 @@ def test_filters_are_weighted_sums_of_the_newest_positions() -> None:
     torch.testing.assert_close(block(states), states + by_hand)
 
 
+@pytest.mark.parametrize("reach", [1, 3, 20])
+def test_one_filtered_state_is_that_of_all(reach: int) -> None:
+    backbone = Filter(FilterConfig(reach=reach), 4, 9).eval()
+    vectors, places = torch.randn(3, 7, 4), torch.tensor([6, 0, 4])
+    real = torch.arange(7) <= places[:, None]
+    wanted = backbone(vectors, real)[torch.arange(3), places]
+    torch.testing.assert_close(backbone.state_at(vectors, real, places), wanted)
+
+
 def test_filters_start_as_averages() -> None:
     taps = Filter(FilterConfig(reach=8), 16, 9).blocks[0].taps
     torch.testing.assert_close(taps.sum(dim=2), torch.ones(16, 1))

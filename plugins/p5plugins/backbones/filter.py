@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config import Config, Tunable
-from p5core.parts.backbone import Backbone
+from p5core.parts.backbone import Backbone, pick
 
 __all__ = ["Filter", "FilterConfig"]
 
@@ -52,11 +52,22 @@ class Filter(Backbone):
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Compute states; padding lies behind the real positions, so no filter reaches it."""
-        places = torch.arange(vectors.shape[1], device=vectors.device)
-        states = self.dropout(vectors + self.positions(places))
+        states = self._placed(vectors)
         for block in self.blocks:
             states = block(states)
         return cast("Tensor", self.norm(states))
+
+    def state_at(self, vectors: Tensor, real: Tensor, places: Tensor) -> Tensor:
+        """Compute one state a row."""
+        *earlier, last = self.blocks
+        states = self._placed(vectors)
+        for block in earlier:
+            states = block(states)
+        return cast("Tensor", self.norm(cast("_Block", last).state_at(states, places)))
+
+    def _placed(self, vectors: Tensor) -> Tensor:
+        places = torch.arange(vectors.shape[1], device=vectors.device)
+        return cast("Tensor", self.dropout(vectors + self.positions(places)))
 
 
 class _Block(nn.Module):
@@ -80,7 +91,18 @@ class _Block(nn.Module):
         channels = self.filter_norm(states).transpose(1, 2)  # (B, D, T)
         before = F.pad(channels, (self.taps.shape[-1] - 1, 0))
         filtered = F.conv1d(before, self.taps, groups=self.taps.shape[0])  # (B, D, T)
-        states = states + self.dropout(filtered.transpose(1, 2))
+        return self._fed(states + self.dropout(filtered.transpose(1, 2)))
+
+    def state_at(self, states: Tensor, places: Tensor) -> Tensor:
+        """(B, D) what `forward` gives at `places` (B,): each position is weighed by its distance."""
+        reach = self.taps.shape[-1]
+        distance = places[:, None] - torch.arange(states.shape[1], device=states.device)  # (B, T)
+        distance = torch.where((distance < 0) | (distance >= reach), reach, distance)
+        weights = F.pad(self.taps[:, 0].T.flip(0), (0, 0, 0, 1))  # (K + 1, D), nothing beyond the reach
+        filtered = (self.filter_norm(states) * F.embedding(distance, weights)).sum(dim=1)
+        return self._fed(pick(states, places) + self.dropout(filtered))
+
+    def _fed(self, states: Tensor) -> Tensor:
         return states + cast("Tensor", self.dropout(self.feedforward(states)))
 
 
