@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from p5core import pipeline
 from p5core.experiment import parse_experiment
@@ -19,6 +22,25 @@ from p5core.plugins import load_plugins
 from p5ui.studio import Studio
 
 SHOTS = Path(__file__).parent / "shots"
+PACKAGES = Path(__file__).parent / "packages"
+PATIENCE = 20_000
+"""Milliseconds; a busy machine is slow, not wrong."""
+
+SETTLE = """() => new Promise(done => {
+    const until = performance.now() + 2000;
+    let last = performance.now();
+    const watch = new MutationObserver(() => { last = performance.now(); });
+    watch.observe(document.body, { attributes: true, childList: true, subtree: true });
+    const look = () => {
+        const now = performance.now();
+        if (now - last < 150 && now < until) return requestAnimationFrame(look);
+        watch.disconnect();
+        done();
+    };
+    look();
+})"""
+"""Waits until plots are drawn for a new width and theme: nothing in the page has changed for a while."""
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -64,14 +86,35 @@ def small() -> str:
 
 
 @pytest.fixture(scope="session")
+def shop() -> str:
+    """A log of 60 customers with a header of its own."""
+    draw = random.Random(0)
+    rows = [
+        f"c{customer};{draw.randrange(20)};{1_700_000_000 + customer * 1_000 + place};{draw.randrange(1, 6)}"
+        for customer in range(60)
+        for place in range(draw.randrange(4, 15))
+    ]
+    return "\n".join(["customer_id;sku;event_time;stars", *rows])
+
+
+@pytest.fixture(scope="session")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The interface over a folder whose only run is called `first`; tests that write use names of their own."""
+    """The interface over a folder whose only run is called `first`; tests that write use names of their own.
+
+    Two plugins of third parties are installed, one of them broken. It answers MCP clients where they could ask.
+    """
     studio = Studio(tmp_path_factory.mktemp("studio"), load_plugins())
-    pipeline.run(parse_experiment(tomllib.loads(SMALL), "small"), studio.runs, "first", studio.registry)
-    command = [sys.executable, "-m", "p5core.cli", "ui", "--folder", str(studio.folder), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    options = ["--folder", str(studio.folder), "--port", "0", *(["--mcp"] if find_spec("mcp") else [])]
+    path = os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        [sys.executable, "-m", "p5core.cli", "ui", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as process:
+        pipeline.run(parse_experiment(tomllib.loads(SMALL), "small"), studio.runs, "first", studio.registry)
         assert process.stdout is not None
-        said = process.stdout.readline()
+        said = next(line for line in process.stdout if line.startswith("P5 works in"))
         yield Running(re.findall(r"http://[\d.:]+", said)[0], studio)
         process.terminate()
 
@@ -85,8 +128,17 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One person's browser, which loads scripts once; tests leave nothing in its storage."""
+    expect.set_options(timeout=PATIENCE)
+    with browser.new_context(locale="en") as context:
+        context.set_default_timeout(PATIENCE)
+        yield context
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(context: BrowserContext) -> Iterator[Page]:
     """An empty tab 1280 px wide; the test fails when the console shows an error."""
     faults: list[str] = []
 
@@ -94,31 +146,29 @@ def page(browser: Browser) -> Iterator[Page]:
         if message.type == "error":
             faults.append(message.text)
 
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en")
     tab = context.new_page()
-    tab.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+    tab.set_viewport_size({"width": 1280, "height": 900})
     tab.on("console", listen)
     tab.on("pageerror", lambda error: faults.append(str(error)))
     yield tab
-    context.close()
+    if tab.url.startswith("http"):
+        tab.evaluate("localStorage.clear()")
+    tab.close()
     assert faults == []
 
 
 @pytest.fixture
 def shot() -> Callable[[Page, str], None]:
-    """Keep pictures of a page, at desktop and phone width, light and dark; nothing may be wider than the window."""
+    """Keep pictures of a page: dark on a phone, light on a desk; nothing may be wider than the window."""
 
     def keep(page: Page, name: str) -> None:
         SHOTS.mkdir(exist_ok=True)
-        for theme in ("light", "dark"):
+        for width, theme in ((390, "dark"), (1280, "light")):
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            for width in (390, 1280):  # plots take the colours of the theme when they are drawn anew for a width
-                page.set_viewport_size({"width": width, "height": 900})
-                page.wait_for_timeout(400)
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                page.screenshot(path=SHOTS / f"{name}-{width}-{theme}.png", full_page=True)
-                assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
-        page.emulate_media(color_scheme="light")
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate(SETTLE)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            page.screenshot(path=SHOTS / f"{name}-{width}-{theme}.png", full_page=True)
+            assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
 
     return keep

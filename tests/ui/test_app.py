@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from p5core.errors import DataError
+from p5ui.app import PAGES
 from p5ui.events import shown
 from p5ui.words import LANGUAGES, words
 
@@ -21,27 +22,20 @@ def test_every_text_is_there_in_every_language() -> None:
 def test_the_browser_chooses_the_language(ui, browser: Browser) -> None:
     with browser.new_context(locale="zh-CN") as context:
         tab = context.new_page()
-        tab.goto(f"{ui.address}/runs")
-        expect(tab.get_by_text(words()["runs.heading"]["zh"].lstrip("# "), exact=True).last).to_be_visible()
-        expect(tab.locator("nav")).to_contain_text("首页")
-        tab.get_by_role("link", name="比较").click()
-        expect(tab.locator("nav")).to_contain_text("首页")
+        for page in PAGES:
+            tab.goto(f"{ui.address}/{page.PATH}")
+            heading = words()[f"{page.PATH}.heading"]["zh"].lstrip("# ")
+            expect(tab.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+            expect(tab.locator("nav")).to_contain_text("首页")
 
 
-def test_what_starts_the_interface_does_not_load_torch() -> None:
-    code = "import sys, p5ui.launch; assert not {'torch', 'onnx', 'lightning_fabric'} & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_what_the_first_answers_need_is_loaded_before_anybody_asks() -> None:
-    code = "; ".join(
-        [
-            "import sys, p5ui.launch as l, p5core.plugins as p",
-            "l.load_parts(p.load_plugins())",
-            "assert {'torch', 'p5core.recommender', 'p5plugins.backbones.gpt'} <= set(sys.modules)",
-        ]
-    )
+def test_torch_is_loaded_after_the_start_and_before_anybody_asks() -> None:
+    code = """
+import sys, p5core.plugins, p5ui.launch
+assert not {"torch", "onnx", "lightning_fabric"} & set(sys.modules)
+p5ui.launch.load_parts(p5core.plugins.load_plugins())
+assert {"torch", "p5core.recommender", "p5plugins.backbones.gpt"} <= set(sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

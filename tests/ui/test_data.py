@@ -64,7 +64,7 @@ def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) 
     assert popularity(found)["rank"].iloc[0] == 0
 
 
-def test_a_large_log_says_that_it_is_examined(ui, page: Page) -> None:
+def test_a_large_log_says_that_it_is_examined(ui, page: Page, shop: str) -> None:
     (ui.studio.folder / "held.csv").write_text(shop)
     page.goto(f"{ui.address}/data?file=held.csv")
     expect(page.locator("#data-examine")).to_be_visible()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
-from p5core.cli import build
 from p5core.errors import ExportError
 from p5core.runs import Run
 from p5export.cli.export import export
@@ -103,29 +100,6 @@ def test_one_graph_is_served_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert first.startswith("http://127.0.0.1:")
         with pytest.raises(ExportError, match="Netron could not be started"):
             viewer.show(tmp_path / "model.txt")
-
-
-def test_from_a_run_to_a_verified_zip(ui, page: Page, shot, tmp_path: Path) -> None:
-    page.goto(f"{ui.address}/export?run=first")
-    expect(page.locator("#export-note")).to_contain_text(re.compile("first|Equal"))
-    page.get_by_role("button", name="Export", exact=True).click()
-    expect(page.locator("#export-state")).to_contain_text("Done", timeout=90_000)
-    expect(page.locator("#export-note")).to_contain_text("Equal to the network on 64 random requests")
-    expect(page.locator("#export-parity").get_by_role("gridcell", name="ndcg@10")).to_be_visible()
-    expect(page.locator("#export-python")).to_contain_text("InferenceSession")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download the artefact").click()
-    path = tmp_path / "first.zip"
-    download.value.save_as(path)
-    result = CliRunner().invoke(build(ui.studio.registry), ["verify", str(path)])
-    assert result.exit_code == 0, result.output
-    page.get_by_role("button", name="Measure the latency here").click()
-    expect(page.locator("#export-latency")).to_contain_text("one thread")
-    page.locator("#export-upload input[type=file]").set_input_files(path)
-    expect(page.locator("#export-verdict")).to_contain_text("Verified. first.zip: every file is as it was exported")
-    shot(page, "export")
-    page.reload()
-    expect(page.locator("#export-state")).to_contain_text("Done")
 
 
 def test_an_upload_that_is_none_gets_a_sentence(ui, page: Page, tmp_path: Path) -> None:

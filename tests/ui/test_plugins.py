@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -84,26 +78,8 @@ def test_parts_are_found_by_their_words() -> None:
     assert say("nothing") in inventory_html(load_plugins(), say, "no such part")
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """An interface where a distribution with a faulty plugin is installed."""
-    facts = tmp_path / "p5_broken-0.3.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: p5-broken\nVersion: 0.3\n")
-    (facts / "entry_points.txt").write_text("[p5]\nbroken = p5_broken\n")
-    (tmp_path / "p5_broken.py").write_text("import no_such_module\n")
-    command = [sys.executable, "-m", "p5core.cli", "ui", "--folder", str(tmp_path), "--port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        yield re.findall(r"http://[\d.:]+", process.stdout.readline())[0]
-        process.terminate()
-
-
-def test_the_page_shows_why_a_plugin_failed(address: str, page: Page, shot) -> None:
-    page.goto(f"{address}/plugins")
+def test_the_page_shows_why_a_plugin_failed(ui, page: Page, shot) -> None:
+    page.goto(f"{ui.address}/plugins")
     fault = page.locator("#plugins-installed details.fault")
     expect(fault.locator("summary")).to_have_text("broken (p5-broken 0.3): failed")
     expect(fault.locator("pre")).to_contain_text("No module named 'no_such_module'")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Page, expect
 
 from p5core.recommender import Recommender
 from p5export.export import export_run
@@ -90,25 +89,3 @@ def test_scripts_may_ask(ui) -> None:
     assert found[0]["reasons"]
     with pytest.raises(AppError, match="is no run folder"):
         client.predict(run="../first", history=history, k=3, api_name="/recommend")
-
-
-def test_the_page_recommends_and_the_export_agrees(ui, exported: Path, page: Page, shot) -> None:
-    page.goto(f"{ui.address}/recommend?run=first")
-    found = page.locator("#recommend-found")
-    titles = [found.locator("label").nth(place).inner_text().strip() for place in range(2)]
-    for title in titles:
-        found.get_by_label(title, exact=True).check()
-        expect(page.locator("#recommend-history")).to_contain_text(title)
-    page.get_by_role("button", name="Recommend", exact=True).click()
-    expect(page.locator("#recommend-note")).to_contain_text("The export agrees: the same 10 items in the same order")
-    first, exported_list = page.locator("#recommend-list-0 li"), page.locator("#recommend-list-1 li")
-    expect(first).to_have_count(10)
-    expect(exported_list).to_have_count(10)
-    items = [row.get_attribute("data-item") for row in first.all()]
-    assert items == [row.get_attribute("data-item") for row in exported_list.all()]
-    expect(page.locator("#recommend-list-0")).to_contain_text("because of")
-    page.get_by_label("Search titles").fill("no such title")
-    expect(found.locator("label")).to_have_count(0)
-    page.get_by_role("button", name="Anybody").click()
-    expect(page.get_by_label("User of the data")).not_to_have_value("")
-    shot(page, "recommend")
