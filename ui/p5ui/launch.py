@@ -19,7 +19,7 @@ __all__ = ["MAX_UPLOAD", "Place", "launch", "load_parts"]
 
 MAX_UPLOAD = "2gb"
 
-SECONDS_BEFORE_LOADING = 2.0
+SECONDS_BEFORE_LOADING = 5.0
 """The first page comes first."""
 
 
