@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from p5core.data.vocabulary import PAD_INT, PAD_STRING, Vocabulary
 from p5core.errors import ExportError
-from p5export.memory import mixed, remembered
+from p5export.memory import Reached, mixed, reached
 from p5export.ops import Ops
 from p5export.serving import Serving
 from p5export.states import VECTORS
@@ -35,8 +35,8 @@ class _Context:
     users: ir.Value | None
     """(B,) int64 user codes, -1 unknown"""
     vectors: ItemVectors
-    memory: ir.Value | None = None
-    """(B, V) scores of the item memory"""
+    memory: Reached | None = None
+    """what the item memory knows"""
 
 
 def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
@@ -131,7 +131,7 @@ def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVector
     wide = ops("Pad", rows, np.array([0, 1, 0, 1]))  # (B, L + 2); padding may hold any code
     items = ops("Slice", ops("ScatterElements", wide, column, rows, axis=1), 1, ops("Add", width, 1), 1)  # (B, T)
     _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
-    memory = None if serving.memory is None else remembered(ops, serving.memory, items, lengths, serving.max_length)
+    memory = None if serving.memory is None else reached(ops, serving.memory, items, lengths, serving.max_length)
     return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None, vectors, memory)
 
 
@@ -176,7 +176,7 @@ def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value
     return vectors.scores(context.states)
 
 
-def _mixed(ops: Ops, serving: Serving, context: _Context, memory: ir.Value) -> ir.Value:
+def _mixed(ops: Ops, serving: Serving, context: _Context, memory: Reached) -> ir.Value:
     """(B, V) scores of network and memory as one."""
     assert serving.memory is not None
     return mixed(ops, serving.memory, context.vectors.scores(context.states), memory)
