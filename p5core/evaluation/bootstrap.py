@@ -18,9 +18,10 @@ def resampled_sums(columns: npt.NDArray[np.float64], resamples: int, seed: int) 
     size = max(1, NUMBERS_AT_ONCE // n_users)
     sums = np.empty((resamples, columns.shape[1]))
     for begin in range(0, resamples, size):
-        draws = [rng.integers(n_users, size=n_users) for _ in range(min(size, resamples - begin))]
-        counts = np.stack([np.bincount(one, minlength=n_users) for one in draws]).astype(np.float64)  # (size, M)
-        sums[begin : begin + size] = counts @ columns
+        n = min(size, resamples - begin)
+        draws = rng.integers(n_users, size=(n, n_users)) + n_users * np.arange(n)[:, None]  # each row counts apart
+        counts = np.bincount(draws.ravel(), minlength=n * n_users).reshape(n, n_users)
+        sums[begin : begin + n] = counts.astype(np.float64) @ columns
     return sums
 
 

@@ -153,6 +153,12 @@ def test_equal_seeds_give_equal_intervals() -> None:
     assert (first.low, first.high) != (other.low, other.high)
 
 
+def test_resamples_are_what_drawing_user_by_user_gives() -> None:
+    columns, rng = np.random.default_rng(0).random((20, 3)), np.random.default_rng(1)
+    expected = [columns[rng.integers(20, size=20)].sum(axis=0) for _ in range(50)]
+    assert resampled_sums(columns, 50, 1) == pytest.approx(np.array(expected))
+
+
 def test_blocks_of_resamples_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = np.random.default_rng(0).random((20, 3))
     whole = resampled_sums(columns, 50, 1)
