@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from p5core.errors import DataError
-from p5ui.app import PAGES
+from p5ui.app import PAGES, build_app
 from p5ui.events import shown
 from p5ui.words import LANGUAGES, words
 
@@ -38,6 +38,14 @@ assert {"torch", "p5core.recommender", "p5plugins.backbones.gpt"} <= set(sys.mod
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_may_be_refused_goes_through_the_queue(ui) -> None:
+    asked = {"click", "input", "select", "submit", "upload"}
+    events = [one for one in build_app(ui.studio).fns.values() if asked & {target[1] for target in one.targets}]
+    refusing = [one for one in events if getattr(one.fn, "__code__", None) is shown(print).__code__]
+    assert len(refusing) > 20
+    assert [one.name for one in refusing if not one.queue] == []
 
 
 def test_events_show_sentences_as_text() -> None:

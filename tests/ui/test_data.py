@@ -120,7 +120,6 @@ def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
     page.get_by_role("option", name="synthetic", exact=True).click()
     page.locator("#data-n_users input").fill("50")
     page.locator("#data-ratings input").check()
-    page.wait_for_timeout(500)
     page.locator("#data-take").click()
     expect(page.locator("#data-events")).to_contain_text("rating")
     page.locator("#data-examine").click()

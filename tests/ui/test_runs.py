@@ -157,6 +157,7 @@ def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: st
     expect(page.locator("#runs-resume")).to_be_disabled()
     shot(page, "runs")
     page.locator("#runs-stop").click()
+    expect(page.get_by_text("Run long will save and stop in a moment.")).to_be_visible()
     expect(state).to_contain_text("long: stopped")
     file = ui.studio.runs / "long" / "experiment.toml"
     file.write_text(file.read_text().replace("epochs = 20000", "epochs = 1"))

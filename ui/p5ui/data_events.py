@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from p5core.errors import ConfigError
 from p5core.recipes import Recipe
 from p5ui.doctor_view import Look, diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
 from p5ui.drafts import beginning, save_draft, written
-from p5ui.forms import SPLITS, fields_of
+from p5ui.forms import SPLITS, Field, fields_of
 from p5ui.places import data_files, usable_loaders
 from p5ui.saying import said
 from p5ui.studio import Studio
@@ -61,11 +61,12 @@ class DataEvents:
             raise ConfigError("Name a file below the working folder, or upload one.")
         return self._look({"name": "table", "path": name}, request)
 
-    def take(self, loader: str | None, options: dict[str, Any], request: gr.Request) -> list[Any]:
-        """Look at what another loader brings."""
-        if not loader:
-            raise ConfigError("Choose a data set first.")
-        return self._look({"name": loader, **options}, request)
+    def take(self, loader: str, fields: Sequence[Field], values: Sequence[Any], request: gr.Request) -> list[Any]:
+        """Look at what another loader brings with its options."""
+        section: dict[str, Any] = {"name": loader}
+        for field, value in zip(fields, values, strict=True):
+            section = section if value == field.show({}) else field.apply(section, value)
+        return self._look(section, request)
 
     def map(self, section: dict[str, Any], request: gr.Request, *chosen: str | None) -> list[Any]:
         """Read the columns as they were corrected."""

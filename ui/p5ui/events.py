@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from html import escape
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
 from p5core.errors import P5Error
 
-__all__ = ["shown"]
+__all__ = ["ASKED", "QUICK", "shown"]
+
+QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+"""Events that nobody has to wait for and that have no reason to refuse: clocks, first contents, what only looks."""
+
+ASKED: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
+"""Quick events that a person asks for and may be refused, any number at once.
+
+Only the queue carries sentences: outside of it a refusal is an HTTP error, which browsers log as a fault of the page,
+and messages besides the outputs reach nobody.
+"""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -21,10 +21,10 @@ from p5core.experiment import (
 )
 from p5core.model.options import NeighboursConfig
 from p5ui.drafts import tree_of, written
-from p5ui.events import shown
+from p5ui.events import ASKED, shown
 from p5ui.forms import SPLITS, Field, Steps, at, fields_of, put
 from p5ui.studio import Studio
-from p5ui.widgets import QUICK, on_input, widget
+from p5ui.widgets import on_input, widget
 from p5ui.words import t
 
 __all__ = ["ExperimentForm"]
@@ -198,7 +198,7 @@ class ExperimentForm:
         def event(text: str) -> list[str]:
             return [written(change(tree_of(text)))] * 2
 
-        button.click(shown(event), self._code, [self._code, self._shape], **QUICK)
+        button.click(shown(event), self._code, [self._code, self._shape], **ASKED)
 
 
 def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:

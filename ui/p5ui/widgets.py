@@ -8,11 +8,10 @@ from typing import Any, cast
 import gradio as gr
 from gradio.components import Component
 
+from p5ui.events import ASKED
 from p5ui.forms import Field
 
-__all__ = ["QUICK", "on_input", "widget"]
-
-QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+__all__ = ["on_input", "widget"]
 
 
 def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Component:
@@ -45,6 +44,6 @@ def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Com
 def on_input(component: Component, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
     """Call a function when a person has changed a component."""
     if isinstance(component, gr.Slider):
-        return component.release(function, inputs, outputs, **QUICK)
+        return component.release(function, inputs, outputs, **ASKED)
     # Every other widget above has this event; gradio gives it to the classes at run time.
-    return cast("Any", component).input(function, inputs, outputs, trigger_mode="always_last", **QUICK)
+    return cast("Any", component).input(function, inputs, outputs, trigger_mode="always_last", **ASKED)

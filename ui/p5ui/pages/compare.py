@@ -22,7 +22,7 @@ from p5ui.comparison import (
     protocols,
     sides_of,
 )
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
@@ -38,8 +38,6 @@ WRITE = """(names) => {
     window.history.replaceState(window.history.state, "", address);
 }"""
 """Puts all chosen runs into the address."""
-
-QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 SLOW: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
 
 
@@ -75,7 +73,7 @@ def build(studio: Studio) -> None:
     events = _Events(studio)
     gr.on(None, events.start, None, [names, note], **QUICK)
     names.change(None, names, None, js=WRITE, **QUICK)
-    names.change(events.show, names, [note, figures, reference, metric], **QUICK).then(
+    names.change(events.show, names, [note, figures, reference, metric], **ASKED).then(
         events.test, [names, reference], [tests, refusals], **SLOW
     ).then(events.draw, [names, metric], drawings, **SLOW)
     reference.input(events.test, [names, reference], [tests, refusals], **SLOW)

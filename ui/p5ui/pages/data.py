@@ -7,12 +7,11 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from p5core.parts.part import NoOptions
 from p5ui.data_events import CLEANING, COLUMNS, LAYOUT, DataEvents
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.forms import SPLITS, fields_of
 from p5ui.studio import Studio
-from p5ui.widgets import QUICK, on_input, widget
+from p5ui.widgets import widget
 from p5ui.words import t
 
 __all__ = ["PATH", "TITLE", "build"]
@@ -40,6 +39,7 @@ class _Page:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self.answers = DataEvents(studio)
 
     def draw(self) -> None:
         """All four steps."""
@@ -71,25 +71,24 @@ class _Page:
         self.note = gr.Markdown(elem_id="data-note")
 
     def _draw_loader(self) -> None:
-        self.options: Any = gr.State({})
         self.loader = gr.Dropdown(
             [], value=None, label=t("data.loader"), info=t("data.loader_help"), elem_id="data-loader"
         )
 
         gr.render(inputs=[self.loader], triggers=[self.loader.change], queue=False)(self._draw_options)
-        self.take = gr.Button(t("data.look"), elem_id="data-take")
 
     def _draw_options(self, name: str | None) -> None:
-        config = self._studio.registry.get("loader", name).Config if name else NoOptions
+        if not name:
+            return
+        fields = fields_of(self._studio.registry.get("loader", name).Config)
         with gr.Row():
-            for field in fields_of(config):
-                component = widget(field, {}, "data")
+            components = [widget(field, {}, "data") for field in fields]
+        take = gr.Button(t("data.look"), elem_id="data-take")
 
-                def change(shown_value: Any, options: dict[str, Any], field: Any = field) -> dict[str, Any]:
-                    changed: dict[str, Any] = field.apply(options, shown_value)
-                    return changed
+        def look(request: gr.Request, *values: Any) -> list[Any]:
+            return self.answers.take(name, fields, values, request)
 
-                on_input(component, shown(change), [component, self.options], [self.options])
+        take.click(shown(look), [*components], self.seen, **SLOW)
 
     def _draw_reading(self) -> None:
         gr.Markdown(t("data.reading"))
@@ -173,22 +172,20 @@ class _Page:
             self.saved = gr.Markdown(elem_id="data-saved")
 
     def _wire(self) -> None:
-        seen = [
+        self.seen = seen = [
             self.section, self.recipe, self.note, self.reading, self.guesses, self.mapping, self.writing,
             *self.columns, *self.layout, self.raw, self.events, self.content, self.name, self.doctor, self.found,
             self.saving,
         ]  # fmt: skip
-        answers = DataEvents(self._studio)
+        answers = self.answers
         gr.on(None, answers.start, None, [self.file, self.items, self.loader], **QUICK).then(
             shown(answers.reopen), self.file, seen, **SLOW
         )
         self.file.change(None, self.file, None, js=WRITE, **QUICK)
-        self.loader.change(dict, None, self.options, **QUICK)
         self.upload.upload(shown(answers.take_upload), self.upload, [self.file, self.upload], **SLOW).success(
             shown(answers.open), self.file, seen, **SLOW
         )
         self.open.click(shown(answers.open), self.file, seen, **SLOW)
-        self.take.click(shown(answers.take), [self.loader, self.options], seen, **SLOW)
         for component in self.columns:
             component.input(shown(answers.map), [self.section, *self.columns], seen, **SLOW)
         for component in self.layout:
@@ -208,5 +205,5 @@ class _Page:
             shown(answers.save),
             [self.section, self.recipe, self.name, self.split, *self.cleaning],
             self.saved,
-            **QUICK,
+            **ASKED,
         )

@@ -18,7 +18,7 @@ from p5core.data.store import read_dataset
 from p5core.job import ACTIVE, Job
 from p5ui.address import follow_in_address, run_in_address
 from p5ui.comparison import finished_runs
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.exporting import (
     Option,
     artefact_of,
@@ -44,8 +44,6 @@ TITLE = "Export"
 PATH = "export"
 
 LANGUAGES = ("Python", "Node", "Browser")
-
-QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 def build(studio: Studio) -> None:
@@ -91,10 +89,10 @@ def build(studio: Studio) -> None:
     artefact = [note, whole, download, parity, files, *snippets, latency]
     follow_in_address(run)
     gr.on(None, events.begin, None, [run, note], **QUICK)
-    run.change(events.look, run, [column, *progress], **QUICK).then(events.show, run, artefact, **QUICK)
-    start.click(events.start, [run, *fields], progress, api_visibility="private", show_progress="hidden")
+    run.change(events.look, run, [column, *progress], **ASKED).then(events.show, run, artefact, **ASKED)
+    start.click(events.start, [run, *fields], progress, **ASKED)
     timer.tick(events.watch, run, progress, **QUICK)
-    state.change(events.show, run, artefact, **QUICK)
+    state.change(events.show, run, artefact, **ASKED)
     measure.click(events.measure, run, latency, api_visibility="private")
     graph.click(events.graph, run, seen, api_visibility="private")
     upload.upload(events.verify, upload, verdict, api_visibility="private")

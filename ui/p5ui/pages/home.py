@@ -8,7 +8,7 @@ import gradio as gr
 
 from p5core.curves import read_curves
 from p5ui.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.memo import stamp
 from p5ui.run_list import ACTIVE, DEMO, RunRow, find_row, run_folder
 from p5ui.run_view import loss_frame, state_html
@@ -19,8 +19,6 @@ __all__ = ["PATH", "TITLE", "build"]
 
 TITLE = "Home"
 PATH = ""
-
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 Seen = tuple[int, RunRow | None, tuple[int, int]]
 
 
@@ -44,11 +42,11 @@ def build(studio: Studio) -> None:
     live = [steps, state, loss, again, table, export, exported, download, seen]
     gr.on(None, events.refresh, seen, live, **QUICK)
     timer.tick(events.refresh, seen, live, **QUICK)
-    gr.on([start.click, again.click], events.start, None, None, **QUICK).success(
+    gr.on([start.click, again.click], events.start, None, None, **ASKED).success(
         lambda: gr.Walkthrough(selected=TRAIN), None, steps, **QUICK
     ).then(events.refresh, seen, live, **QUICK)
     onward.click(lambda: gr.Walkthrough(selected=EXPORT), None, steps, **QUICK)
-    export.click(events.export, None, None, **QUICK).success(events.refresh, seen, live, **QUICK)
+    export.click(events.export, None, None, **ASKED).success(events.refresh, seen, live, **QUICK)
 
 
 def _start_step() -> gr.Button:

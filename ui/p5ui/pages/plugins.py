@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
-from p5ui.events import shown
+from p5ui.events import QUICK
 from p5ui.inventory import inventory_html
 from p5ui.saying import said
 from p5ui.studio import Studio
@@ -29,13 +27,10 @@ STYLE = """<style>
   background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary); }
 </style>"""
 
-QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-
 
 def build(studio: Studio) -> None:
     """Draw the page."""
 
-    @shown
     def show(wanted: str, request: gr.Request) -> str:
         return STYLE + inventory_html(studio.registry, lambda key: said(request.headers, f"plugins.{key}"), wanted)
 

@@ -11,7 +11,7 @@ from gradio.events import api
 from p5ui.address import follow_in_address, run_in_address
 from p5ui.answers import Answers, agreement, as_html
 from p5ui.comparison import finished_runs
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
@@ -36,8 +36,6 @@ STYLE = """<style>
 .answer small { display: block; opacity: .75; }
 .answer .score { font-variant-numeric: tabular-nums; opacity: .75; }
 </style>"""
-
-QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 def build(studio: Studio) -> None:
@@ -75,15 +73,15 @@ def build(studio: Studio) -> None:
 
     follow_in_address(run)
     gr.on(None, events.start, None, [run, second, note], **QUICK)
-    run.change(events.find, [run, words, history], found, **QUICK)
-    words.change(events.find, [run, words, history], found, trigger_mode="always_last", **QUICK)
-    found.input(events.tick, [run, words, history, found], [history, user], **QUICK)
-    history.input(events.find, [run, words, history], found, **QUICK).then(lambda: "", None, user, **QUICK)
-    user.submit(events.choose, [run, user, words], [history, found, about], **QUICK)
+    run.change(events.find, [run, words, history], found, **ASKED)
+    words.change(events.find, [run, words, history], found, trigger_mode="always_last", **ASKED)
+    found.input(events.tick, [run, words, history, found], [history, user], **ASKED)
+    history.input(events.find, [run, words, history], found, **ASKED).then(lambda: "", None, user, **QUICK)
+    user.submit(events.choose, [run, user, words], [history, found, about], **ASKED)
     asked = [run, second, user, history, k]
     slow: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
-    anybody.click(events.draw, run, user, **QUICK).then(
-        events.choose, [run, user, words], [history, found, about], **QUICK
+    anybody.click(events.draw, run, user, **ASKED).then(
+        events.choose, [run, user, words], [history, found, about], **ASKED
     ).then(events.wait, None, note, **QUICK).then(events.recommend, asked, [*lists, note], **slow)
     gr.on([go.click, user.submit], events.wait, None, note, **QUICK).then(
         events.recommend, asked, [*lists, note], **slow

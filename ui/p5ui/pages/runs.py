@@ -12,7 +12,7 @@ from gradio.events import api
 
 from p5core.curves import read_curves
 from p5ui.address import follow_in_address, run_in_address
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.memo import stamp
 from p5ui.run_list import ACTIVE, RunRow, run_folder, run_rows, tail
 from p5ui.run_view import figures_frame, loss_frame, stage_legend, state_html, table
@@ -24,8 +24,6 @@ __all__ = ["PATH", "TITLE", "build"]
 
 TITLE = "Runs"
 PATH = "runs"
-
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 OPEN_TRAIN = "(name) => { if (name) window.location.assign('train?run=' + encodeURIComponent(name)); }"
 ACTIONS = ("stop", "kill", "resume", "clone", "delete")
 
@@ -68,17 +66,17 @@ def build(studio: Studio) -> None:
     live = [rows, choice, *details]
     gr.on(None, events.start, seen, live, **QUICK)
     timer.tick(events.refresh, [choice, metric, seen], live, **QUICK)
-    choice.input(events.refresh, [choice, metric, seen], live, **QUICK)
+    choice.input(events.refresh, [choice, metric, seen], live, **ASKED)
     rows.select(events.pick, None, choice, **QUICK).then(events.refresh, [choice, metric, seen], live, **QUICK)
-    metric.input(events.draw, [choice, metric], figures, **QUICK)
+    metric.input(events.draw, [choice, metric], figures, **ASKED)
     for name in ("stop", "kill", "resume"):
-        buttons[name].click(events.act(name), choice, None, **QUICK).success(
+        buttons[name].click(events.act(name), choice, None, **ASKED).success(
             events.refresh, [choice, metric, seen], live, **QUICK
         )
     buttons["clone"].click(None, choice, None, js=OPEN_TRAIN, **QUICK)
     buttons["delete"].click(events.ask, choice, [question, asked], **QUICK)
     keep.click(lambda: gr.Group(visible=False), None, question, **QUICK)
-    confirm.click(events.act("delete"), choice, None, **QUICK).then(
+    confirm.click(events.act("delete"), choice, None, **ASKED).then(
         lambda: gr.Group(visible=False), None, question, **QUICK
     ).then(events.refresh, [choice, metric, seen], live, **QUICK)
     _endpoints(studio)
@@ -136,7 +134,7 @@ class _Events:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self.start, self.refresh = shown(self._start), shown(self._refresh)
-        self.draw, self.ask = shown(self._draw), shown(self._ask)
+        self.draw = shown(self._draw)
 
     def _start(self, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         """Show the run that the address names."""
@@ -156,7 +154,8 @@ class _Events:
 
         return shown(act)
 
-    def _ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
+    def ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
+        """Whether to delete a run for good."""
         return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=escape(run))
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:

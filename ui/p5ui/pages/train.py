@@ -22,11 +22,10 @@ from p5ui.drafts import (
     tree_of,
     written,
 )
-from p5ui.events import shown
+from p5ui.events import ASKED, QUICK, shown
 from p5ui.experiment_form import ExperimentForm
 from p5ui.saying import said
 from p5ui.studio import Studio
-from p5ui.widgets import QUICK
 from p5ui.words import t
 
 __all__ = ["PATH", "TITLE", "build"]
@@ -107,13 +106,13 @@ class _Page:
         gr.on(None, self._choices, None, [self.draft, self.begin], **QUICK).then(
             self._restore, [self.draft, self.kept], [*named, self.note], **QUICK
         )
-        self.draft.input(shown(self._read), self.draft, named, **QUICK)
+        self.draft.input(shown(self._read), self.draft, named, **ASKED)
         self.draft.change(None, self.draft, None, js=WRITE, **QUICK)
-        self.begin.input(shown(self._begin), [self.begin, self.code], texts, **QUICK)
+        self.begin.input(shown(self._begin), [self.begin, self.code], texts, **ASKED)
         self.code.change(self._verdict, self.code, self.note, trigger_mode="always_last", **QUICK)
         self.code.blur(lambda text: text, self.code, self.shape, **QUICK)
         self.code.change(self._keep, [self.draft, self.code], self.kept, trigger_mode="always_last", **QUICK)
-        self.save.click(shown(self._save), [self.name, self.code], [self.draft, self.note], **QUICK)
+        self.save.click(shown(self._save), [self.name, self.code], [self.draft, self.note], **ASKED)
         self.foresee.click(
             shown(self._foresee),
             self.code,
@@ -123,7 +122,7 @@ class _Page:
             api_visibility="private",
         )
         api(shown(self._endpoint()), api_name="start_run", queue=False)
-        self.start.click(shown(self._start), [self.code, self.run], self.note, **QUICK).success(
+        self.start.click(shown(self._start), [self.code, self.run], self.note, **ASKED).success(
             None, self.run, None, js=LEAVE, **QUICK
         )
 
