@@ -117,7 +117,7 @@ encoders = [  # what item vectors are made of
 ]
 unit_items = true  # item vectors of length one
 backbone = {{ name = "filter", n_layers = 2, dropout = {recipe.dropout} }}
-memory = {{ n_neighbours = 100 }}  # counts of what was had next to what, mixed in as validation events say
+memory = {{ n_neighbours = 100 }}  # what was had next to what, and is alike; mixed in as validation events say
 
 [[stages]]
 name = "train"

@@ -68,7 +68,7 @@ def countings(config: NeighboursConfig) -> list[NeighboursConfig]:
     return [config, *(config.model_copy(update=other) for other in others)]
 
 
-CONTENT_PAIRS = (0.0, 15.0, 40.0, 120.0)
+CONTENT_PAIRS = (0.0, 15.0, 40.0, 120.0, 400.0)
 """What content may count; from nothing, for items with many events or content that says little."""
 
 
