@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from p5core import pipeline
 from p5core.experiment import parse_experiment
+from p5core.job import ACTIVE
 from p5core.plugins import load_plugins
 from p5ui.studio import Studio
 
@@ -117,6 +120,23 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         said = next(line for line in process.stdout if line.startswith("P5 works in"))
         yield Running(re.findall(r"http://[\d.:]+", said)[0], studio)
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def script(ui: Running) -> Client:
+    """What a script asks with."""
+    return Client(ui.address, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def exported(ui: Running, script: Client) -> Path:
+    """The export of the run `first`, as a script asks for it."""
+    script.predict("first", ["title"], api_name="/export_run")
+    until = time.monotonic() + PATIENCE / 100
+    while (found := script.predict("first", api_name="/exported"))["state"] in ACTIVE and time.monotonic() < until:
+        time.sleep(0.2)
+    assert found["state"] == "done", found
+    return ui.studio.folder / found["folder"]
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gradio_client import Client
-from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
 from p5core.errors import ConfigError
@@ -125,13 +123,3 @@ def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
     page.locator("#data-examine").click()
     expect(page.locator("#data-figures")).to_contain_text("20,000")
     expect(page.get_by_role("row", name="users 50 50")).to_be_visible()
-
-
-def test_a_script_asks_the_doctor(ui, shop: str) -> None:
-    (ui.studio.folder / "asked.csv").write_text(shop)
-    client = Client(ui.address, verbose=False)
-    found = client.predict("asked.csv", api_name="/examine")
-    assert (found["read"]["n_users"], found["fault"]) == (60, "")
-    assert [one["subject"] for one in found["merits"]] == ["order", "histories", "ratings", "content"]
-    with pytest.raises(AppError, match="is not below the working folder"):
-        client.predict("/etc/passwd", api_name="/examine")

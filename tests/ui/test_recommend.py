@@ -5,24 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-from gradio_client import Client
-from gradio_client.exceptions import AppError
-
-from p5core.recommender import Recommender
-from p5export.export import export_run
-from p5export.serving import ExportOptions
 from p5ui.answers import Answer, Answers, Line, agreement, as_html
 from p5ui.shelf import Shelf
-
-
-@pytest.fixture(scope="module")
-def exported(ui) -> Path:
-    """The export of the run `first`."""
-    folder: Path = ui.studio.runs / "first" / "export"
-    if not folder.exists():
-        export_run(ui.studio.run("first"), folder, ui.studio.registry, ExportOptions(), say=lambda text: None)
-    return folder
 
 
 def test_a_shelf_keeps_few_and_notices_what_was_written_again(tmp_path: Path) -> None:
@@ -78,14 +62,3 @@ def test_texts_of_the_data_are_escaped() -> None:
     line = Line('"><script>', "<script>", 1.0, ("<i>",), 'https://example.org/"onerror="x.png')
     html = as_html(Answer("x", [line]), "<h>", "because")
     assert not any(text in html for text in ("<script", "<i>", "<h>", '"onerror'))
-
-
-def test_scripts_may_ask(ui) -> None:
-    client = Client(ui.address, verbose=False)
-    history = Answers(ui.studio).history("first", "1")
-    found = client.predict(run="first", history=history, k=3, api_name="/recommend")
-    wanted = Recommender.load(ui.studio.run("first")).recommend(history, 3)
-    assert [one["item"] for one in found] == [one.item for one in wanted]
-    assert found[0]["reasons"]
-    with pytest.raises(AppError, match="is no run folder"):
-        client.predict(run="../first", history=history, k=3, api_name="/recommend")

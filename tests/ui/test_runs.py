@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
@@ -175,22 +174,6 @@ def test_clone_opens_the_form(ui, page: Page) -> None:
     page.goto(f"{ui.address}/runs?run=first")
     page.locator("#runs-clone:not([disabled])").click()
     page.wait_for_url("**/train?run=first")
-
-
-def call(address: str, name: str, *arguments: str) -> tuple[str, Any]:
-    """What a named endpoint answers: the kind of its last event and the data."""
-    event = httpx.post(f"{address}/gradio_api/call/{name}", json={"data": list(arguments)}).json()["event_id"]
-    lines = httpx.get(f"{address}/gradio_api/call/{name}/{event}", timeout=20).text.strip().splitlines()
-    return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
-
-
-def test_scripts_ask_by_name(ui) -> None:
-    kind, (rows,) = call(ui.address, "runs")
-    assert kind == "complete"
-    assert {"name": "first", "state": "done"}.items() <= rows[-1].items()
-    kind, fault = call(ui.address, "stop_run", "first")
-    assert kind == "error"
-    assert "Run 'first' is not running; there is nothing to stop" in str(fault)
 
 
 def test_fifty_runs_are_quick(studio: Studio) -> None:

@@ -27,8 +27,10 @@ __all__ = [
     "Latency",
     "Option",
     "artefact_of",
+    "ask_export",
     "columns_of",
     "command_line",
+    "export_facts",
     "export_options",
     "latest_export_job",
     "measure_latency",
@@ -110,6 +112,30 @@ def artefact_of(run: Run) -> Artefact | None:
 
     folder = run.path / "export"
     return Artefact.load(folder) if (folder / "p5.json").is_file() else None
+
+
+def ask_export(studio: Studio, name: str, columns: Sequence[str]) -> str:
+    """Queue the export of a run; returns its name. Raises RunError for one that is not finished."""
+    run = studio.run(name)
+    run.metrics()
+    line = ["export", str(run.path), *(word for one in columns for word in ("--column", one))]
+    return studio.jobs.submit_command(line, name).run
+
+
+def export_facts(studio: Studio, name: str) -> dict[str, Any]:
+    """State of the latest export of a run, with what it said when it failed, and what there is of it.
+
+    Nothing is told of files while an export is under way: they may change.
+    """
+    job = latest_export_job(studio, name)
+    state = job.state() if job else ""
+    found = None if state in ACTIVE else artefact_of(studio.run(name))
+    said = job.output().strip() if job and state == "failed" else ""
+    facts: dict[str, Any] = {"state": state, "message": said.rpartition("\n")[2].removeprefix("Error: ")}
+    if found is None:
+        return facts
+    folder = found.folder.relative_to(studio.folder).as_posix()
+    return {**facts, "folder": folder, "files": found.about["files"], "parity": found.about["parity"]}
 
 
 def zip_of(artefact: Artefact) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import pandas as pd
+from gradio.events import api
 
 from p5core.evaluation.stored import Compared
 from p5ui.comparison import (
@@ -78,7 +79,8 @@ def build(studio: Studio) -> None:
     ).then(events.draw, [names, metric], drawings, **SLOW)
     reference.input(events.test, [names, reference], [tests, refusals], **SLOW)
     metric.input(events.draw, [names, metric], drawings, **SLOW)
-    control.click(events.add_control, names, names, **SLOW)  # only a queued event can say something
+    control.click(events.add_control, names, names, **SLOW)
+    api(events.figures, api_name="figures", queue=False)
 
 
 def _lines(name: str) -> gr.LinePlot:
@@ -94,13 +96,22 @@ class _Events:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self.show, self.test, self.draw = shown(self._show), shown(self._test), shown(self._draw)
-        self.add_control = shown(self._add_control)
+        self.add_control, self.figures = shown(self._add_control), shown(self._endpoint())
 
     def start(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the runs that the address names."""
         known = finished_runs(self._studio)
         wanted = [name for name in str(request.query_params.get("run", "")).split(",") if name in known] or known[:1]
         return gr.Dropdown(known, value=wanted), "" if known else said(request.headers, "compare.none")
+
+    def _endpoint(self) -> Callable[[str], dict[str, Any]]:
+        studio = self._studio
+
+        def figures(run: str) -> dict[str, Any]:
+            """All figures of a finished run and of its baselines, with their intervals."""
+            return studio.run(run).metrics()
+
+        return figures
 
     def _show(self, names: list[str], request: gr.Request) -> tuple[str, pd.DataFrame, Any, Any]:
         sides = sides_of(self._studio, names)

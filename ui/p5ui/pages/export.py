@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 from gradio.components.base import Component
+from gradio.events import api
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
@@ -22,8 +23,10 @@ from p5ui.events import ASKED, QUICK, shown
 from p5ui.exporting import (
     Option,
     artefact_of,
+    ask_export,
     columns_of,
     command_line,
+    export_facts,
     export_options,
     latest_export_job,
     measure_latency,
@@ -96,6 +99,22 @@ def build(studio: Studio) -> None:
     measure.click(events.measure, run, latency, api_visibility="private")
     graph.click(events.graph, run, seen, api_visibility="private")
     upload.upload(events.verify, upload, verdict, api_visibility="private")
+    _endpoints(studio)
+
+
+def _endpoints(studio: Studio) -> None:
+    """What a script may want."""
+
+    def export_run(run: str, columns: list[str]) -> str:
+        """Queue the export of a finished run; what it recommends then comes with these columns of the items."""
+        return ask_export(studio, run, columns)
+
+    def exported(run: str) -> dict[str, Any]:
+        """How the export of a run fares, and when it is there its folder, files and the proof that it is right."""
+        return export_facts(studio, run)
+
+    for function in (export_run, exported):
+        api(shown(function), api_name=function.__name__, queue=False)
 
 
 def _field(option: Option) -> Component:
