@@ -1,0 +1,97 @@
+"""What a script or an MCP client is offered by name, and that it answers as the plain functions do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from p5core.recommender import Recommender
+from p5ui.answers import Answers
+from p5ui.doctor_view import diagnose
+from p5ui.exporting import artefact_of
+from p5ui.run_list import ACTIVE, find_row, run_rows
+
+OFFERED = {"examine", "start_run", "runs", "stop_run", "resume_run", "figures", "recommend", "export_run", "exported"}
+
+
+def as_sent(answer: Any) -> Any:
+    """What is left of an answer on its way: tuples become lists."""
+    return json.loads(json.dumps(answer))
+
+
+def test_only_what_has_a_name_is_offered(script: Client) -> None:
+    offered = script.view_api(return_format="dict")
+    assert offered["named_endpoints"].keys() == {f"/{name}" for name in OFFERED}
+    assert offered["unnamed_endpoints"] == {}
+    for private in ("/_start", "/_save", "/act"):
+        with pytest.raises(ValueError, match="Cannot find a function"):
+            script.predict(api_name=private)
+
+
+def test_examine(ui, script: Client, shop: str) -> None:
+    (ui.studio.folder / "asked.csv").write_text(shop)
+    found = script.predict("asked.csv", api_name="/examine")
+    plain = diagnose(ui.studio, {"name": "table", "path": "asked.csv"}, None, None)
+    assert plain.report is not None
+    assert found["read"] == as_sent(plain.whole.to_dict())
+    assert found["cleaned"] == as_sent(plain.report.to_dict())
+    assert [one["subject"] for one in found["merits"]] == ["order", "histories", "ratings", "content"]
+    with pytest.raises(AppError, match="is not below the working folder"):
+        script.predict("/etc/passwd", api_name="/examine")
+
+
+def test_a_run_is_started_and_stopped(ui, script: Client, small: str) -> None:
+    with pytest.raises(AppError, match="unknown option 'layers'"):
+        script.predict(small.replace("n_layers", "layers"), "scripted", api_name="/start_run")
+    assert script.predict(small, "scripted", api_name="/start_run") == "scripted"
+    with pytest.raises(AppError, match="'scripted'"):
+        script.predict(small, "scripted", api_name="/start_run")
+    listed = {row["name"]: row for row in script.predict(api_name="/runs")}
+    assert listed.keys() == {row.name for row in run_rows(ui.studio)}
+    assert listed["scripted"]["state"] in ACTIVE
+    row = find_row(ui.studio, "first")
+    assert row is not None
+    assert listed["first"] == as_sent(asdict(row))
+    assert script.predict("scripted", api_name="/stop_run") == "scripted"
+    with pytest.raises(AppError, match="Run 'first' is not running; there is nothing to stop"):
+        script.predict("first", api_name="/stop_run")
+    with pytest.raises(AppError, match="'first'"):
+        script.predict("first", api_name="/resume_run")
+
+
+def test_figures(ui, script: Client) -> None:
+    found = script.predict("first", api_name="/figures")
+    assert found == ui.studio.run("first").metrics()
+    assert {"model", "popularity"} <= found["test"].keys()
+    with pytest.raises(AppError, match="is no run folder"):
+        script.predict("nothing", api_name="/figures")
+
+
+def test_recommend(ui, script: Client) -> None:
+    history = Answers(ui.studio).history("first", "1")
+    found = script.predict(run="first", history=history, k=3, api_name="/recommend")
+    wanted = Recommender.load(ui.studio.run("first")).recommend(history, 3)
+    assert [one["item"] for one in found] == [one.item for one in wanted]
+    assert found[0]["reasons"]
+    with pytest.raises(AppError, match="is no run folder"):
+        script.predict(run="../first", history=history, k=3, api_name="/recommend")
+
+
+def test_export(ui, script: Client, exported: Path) -> None:
+    found, plain = script.predict("first", api_name="/exported"), artefact_of(ui.studio.run("first"))
+    assert plain is not None
+    assert plain.folder == exported
+    assert found == {
+        "state": "done", "message": "", "folder": "runs/first/export", "files": plain.about["files"],
+        "parity": plain.about["parity"],
+    }  # fmt: skip
+    with pytest.raises(AppError, match="is no run folder"):
+        script.predict("nothing", [], api_name="/export_run")
+    with pytest.raises(AppError, match="is no run folder"):
+        script.predict("nothing", api_name="/exported")
