@@ -91,7 +91,7 @@ def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
         (
             "mcp",
             ["--mcp"],
-            "'p5 ui --mcp' needs the package mcp, which is not installed. Run: pip install 'gradio[mcp]'",
+            "'p5 ui --mcp' needs the package mcp, which is not installed. Run: pip install 'p5rec[mcp]'",
         ),
     ],
 )
@@ -123,4 +123,5 @@ def test_a_password_lets_others_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert client.post("/login", data={"username": "ali", "password": "open sesame"}).status_code == 200
             assert client.get("/config").status_code == 200
             assert client.get("/config", headers={"Host": "evil.example"}).status_code == 400
+            assert client.post("/gradio_api/mcp/", json={}).status_code == 404, "nobody asked for --mcp"
         process.terminate()

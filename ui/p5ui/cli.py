@@ -62,7 +62,7 @@ def _check(folder: Path, host: str, auth: str | None, mcp: bool) -> None:
         raise ConfigError(f"--host {host} lets other machines in. Add --auth USER, or listen at 127.0.0.1.")
     _require("gradio", "p5 ui", "p5rec[ui]")
     if mcp:
-        _require("mcp", "p5 ui --mcp", "gradio[mcp]")
+        _require("mcp", "p5 ui --mcp", "p5rec[mcp]")
 
 
 def _require(package: str, command: str, extra: str) -> None:
