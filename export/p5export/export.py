@@ -85,7 +85,7 @@ def _fill(
     if serving.options.quantize == "none":
         proof, cost = _prove_metrics(folder, run, materials, serving, registry), None
     else:
-        exact = replace(serving, options=replace(serving.options, quantize="none"))
+        exact = replace(serving, options=replace(serving.options, quantize="none", subvectors=None))
         plain = folder.with_name("plain")
         plain.mkdir()
         _write(plain, states, exact)

@@ -98,7 +98,7 @@ def _opened(states: ir.Model, serving: Serving) -> tuple[ir.Model, Ops, list[ir.
     """A copy of the states' graph with raw ids in front."""
     model = states.clone()
     ops = Ops(model.graph)
-    vectors = item_vectors(ops, serving.vectors, serving.options.quantize)
+    vectors = item_vectors(ops, serving.stored, serving.options.quantize)
     if serving.users is None:
         _use_table(model.graph, vectors)
         inputs, context = _by_history(ops, model.graph, serving, vectors)
@@ -172,7 +172,7 @@ def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value
         return scores if is_whole else ops("Gather", scores, ops.constant(serving.allowed, "allowed_items"), axis=1)
     vectors = context.vectors
     if len(serving.allowed) < len(serving.items):
-        vectors = item_vectors(ops, serving.vectors[serving.allowed], serving.options.quantize)
+        vectors = vectors.only(serving.allowed)
     return vectors.scores(context.states)
 
 

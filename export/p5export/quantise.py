@@ -56,9 +56,10 @@ class Cost:
     def check(self, is_forced: bool) -> None:
         """Raise ExportError when too much is lost, unless it is forced."""
         if not is_forced and (self.ndcg_loss > MAX_NDCG_LOSS or self.overlap_at_10 < MIN_OVERLAP):
+            more = "choose more --subvectors, " if self.quantize == "product" else ""
             raise ExportError(
                 f"{self}. At most {MAX_NDCG_LOSS:.0%} of NDCG@10 may be lost, and {MIN_OVERLAP:.0%} of the ten best "
-                "items must stay. Keep the file with --force, or choose another --quantize."
+                f"items must stay. Keep the file with --force, {more}or choose another --quantize."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from p5core.errors import ExportError, did_you_mean
 from p5core.evaluation.judge import domain_items
 from p5core.model.memory import Memory
 from p5core.model.network import Network
+from p5export.product import Product
 
 __all__ = ["ExportOptions", "Serving", "serving_of"]
 
@@ -41,7 +43,10 @@ class ExportOptions:
     """columns of the items table to return beside each item, such as title"""
 
     quantize: str = "none"
-    """"none", "fp16", "int8" or "weight8": see `p5export.quantise`"""
+    """"none", "fp16", "int8", "weight8" or "product": see `p5export.vectors`"""
+
+    subvectors: int | None = None
+    """pieces of a vector, a byte each, for "product"; a quarter of the width when None"""
 
     force: bool = False
     """keep a quantised file whose ranking lost more than it should"""
@@ -79,6 +84,12 @@ class Serving:
     max_length: int
     options: ExportOptions
 
+    @cached_property
+    def stored(self) -> npt.NDArray[np.float32] | Product:
+        """The item vectors, or what product quantisation makes of them."""
+        is_product = self.options.quantize == "product"
+        return Product.fit(self.vectors, self.options.subvectors) if is_product else self.vectors
+
     @property
     def uses_history(self) -> bool:
         """Whether the model reads a history, and not the vector of a user."""
@@ -98,6 +109,8 @@ class Serving:
 
 def serving_of(network: Network, dataset: Dataset, max_length: int, options: ExportOptions) -> Serving:
     """Choose the items of the run's domain; raises ExportError for options that do not fit."""
+    if options.subvectors is not None and options.quantize != "product":
+        raise ExportError("Vectors are cut into pieces by --quantize product alone; leave --subvectors out.")
     own = domain_items(dataset)
     rows = np.arange(len(dataset.catalogue)) if own is None else own.astype(np.int64)
     frame = dataset.catalogue.frame.iloc[rows]

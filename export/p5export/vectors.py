@@ -6,29 +6,36 @@
 | fp16 | float16, half the size | float32: ONNX Runtime widens the table once, when it loads |
 | weight8 | 8 bits an entry, one scale a row, a quarter of the size | float32 states × 8-bit rows (MatMulNBits) |
 | int8 | the same, by columns | states in 8 bits as well (DynamicQuantizeLinear, MatMulInteger) |
+| product | a byte for several entries (`p5export.product`) | state · centroid, looked up and added |
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from p5export.ops import Ops
+from p5export.product import N_CENTROIDS, Product
 
-__all__ = ["QUANTIZATIONS", "ItemVectors", "item_vectors"]
+__all__ = ["ItemVectors", "item_vectors"]
 
-FLOAT = ir.DataType.FLOAT.value
+FLOAT, INT32 = ir.DataType.FLOAT.value, ir.DataType.INT32.value
 
 
 class ItemVectors(ABC):
     """V vectors of width D, float32 outside, however they are stored."""
 
-    def __init__(self, ops: Ops, rows: npt.NDArray[np.float32]) -> None:
+    def __init__(self, ops: Ops, rows: npt.NDArray[Any]) -> None:
         self.ops = ops
         self.rows = rows
+
+    def only(self, places: npt.NDArray[np.int64]) -> ItemVectors:
+        """The vectors at `places` alone, to be scored."""
+        return type(self)(self.ops, self.rows[places])
 
     @abstractmethod
     def look_up(self, codes: ir.Value) -> ir.Value:
@@ -106,6 +113,63 @@ class _Int8(ItemVectors):
         return ops("Mul", product, ops("Mul", scale, self.scale))
 
 
+class _Product(ItemVectors):
+    """Codes of centroids. No vector is ever put together to be scored."""
+
+    def __init__(self, ops: Ops, product: Product) -> None:
+        super().__init__(ops, product.codes)
+        self.product = product
+        self.codes = ops.constant(product.codes)  # (V, S)
+        self.basis = ops.constant(product.basis)  # (D, S · W)
+        self.centroids = ops.constant(product.centroids)  # (S, 256, W)
+
+    def only(self, places: npt.NDArray[np.int64]) -> ItemVectors:
+        return _Product(self.ops, self.product.only(places))
+
+    def look_up(self, codes: ir.Value) -> ir.Value:
+        ops = self.ops
+        n_pieces, _, width = self.product.centroids.shape
+        firsts = np.arange(0, n_pieces * N_CENTROIDS, N_CENTROIDS, dtype=np.int32)
+        places = ops("Add", ops("Cast", ops("Gather", self.codes, codes), to=INT32), firsts)  # (…, S)
+        found = ops("Gather", ops("Reshape", self.centroids, np.array([-1, width])), places)  # (…, S, W)
+        shape = ops("Concat", ops("Shape", codes), n_pieces * width, axis=0)
+        return ops("MatMul", ops("Reshape", found, shape), ops("Transpose", self.basis, perm=[1, 0]))
+
+    def scores(self, states: ir.Value) -> ir.Value:
+        """Two pieces at a time: all sums of two are 65,536, so a large catalogue is read half as often.
+
+        GatherElements reads single numbers several times faster than Gather.
+        """
+        ops = self.ops
+        shape = ops("Concat", ops("Shape", states, start=0, end=1), len(self.rows), axis=0)
+        pieces = self._affinities(states)
+        found = None
+        for first in range(0, len(pieces), 2):
+            table, codes = pieces[first], self._column(first)  # (B, 256), (V,)
+            if first + 1 < len(pieces):
+                sums = ops("Add", ops("Unsqueeze", table, 2), ops("Unsqueeze", pieces[first + 1], 1))
+                table = ops("Reshape", sums, np.array([0, N_CENTROIDS**2]))
+                codes = ops("Mul", codes, np.array(N_CENTROIDS, dtype=np.int32))
+                codes = ops("Add", codes, self._column(first + 1))
+            values = ops("GatherElements", table, ops("Expand", codes, shape), axis=1)  # (B, V)
+            found = values if found is None else ops("Add", found, values)
+        assert found is not None
+        return found
+
+    def _affinities(self, states: ir.Value) -> list[ir.Value]:
+        """S times (B, 256): each piece of the states · each of its centroids."""
+        ops = self.ops
+        n_pieces, _, width = self.product.centroids.shape
+        turned = ops("Reshape", ops("MatMul", states, self.basis), np.array([0, n_pieces, width]))
+        centroids = ops("Transpose", self.centroids, perm=[0, 2, 1])
+        products = ops("MatMul", ops("Transpose", turned, perm=[1, 0, 2]), centroids)  # (S, B, 256)
+        return [ops("Gather", products, np.array(piece), axis=0) for piece in range(n_pieces)]
+
+    def _column(self, piece: int) -> ir.Value:
+        """(V,) int32 codes of one piece, which ONNX Runtime computes once, when it loads."""
+        return self.ops("Cast", self.ops("Gather", self.codes, np.array(piece), axis=1), to=INT32)
+
+
 def _eight_bits(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Codes from -127 to 127 (V, D) and a scale for each row (V,): the largest entry becomes 127."""
     scale = np.abs(rows).max(axis=1) / 127
@@ -113,9 +177,9 @@ def _eight_bits(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], np
     return codes.astype(np.int8), scale.astype(np.float32)
 
 
-QUANTIZATIONS: dict[str, type[ItemVectors]] = {"none": _Float, "fp16": _Half, "weight8": _Weight8, "int8": _Int8}
+BY_ROW: dict[str, type[ItemVectors]] = {"none": _Float, "fp16": _Half, "weight8": _Weight8, "int8": _Int8}
 
 
-def item_vectors(ops: Ops, rows: npt.NDArray[np.float32], quantize: str) -> ItemVectors:
+def item_vectors(ops: Ops, rows: npt.NDArray[np.float32] | Product, quantize: str) -> ItemVectors:
     """The table as `quantize` stores it."""
-    return QUANTIZATIONS[quantize](ops, rows)
+    return _Product(ops, rows) if isinstance(rows, Product) else BY_ROW[quantize](ops, rows)

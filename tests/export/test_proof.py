@@ -30,8 +30,11 @@ def silent(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("quantize", "allow"),
-    [("fp16", None), ("int8", None), ("weight8", None), ("int8", ["007", "7", "日本", "NULL"])],
-    ids=["fp16", "int8", "weight8", "few"],
+    [
+        *[(kind, None) for kind in ("fp16", "int8", "weight8", "product")],
+        *[(kind, ["007", "7", "日本", "NULL"]) for kind in ("int8", "product")],
+    ],
+    ids=["fp16", "int8", "weight8", "product", "few-int8", "few-product"],
 )
 def test_smaller_files_are_judged_by_their_ranking(
     quantize: str, allow: list[str] | None, run: p5core.Run, registry: Registry, tmp_path: Path
@@ -55,6 +58,8 @@ def test_a_quantised_file_that_lost_too_much_is_refused(
     options = ExportOptions(quantize="int8")
     with pytest.raises(ExportError, match=r"At most 1% of NDCG@10 may be lost, .* Keep the file with --force"):
         export_run(run, tmp_path / "export", registry, options, silent)
+    with pytest.raises(ExportError, match=r"Keep the file with --force, choose more --subvectors, or choose another"):
+        export_run(run, tmp_path / "export", registry, ExportOptions(quantize="product"), silent)
     assert list(tmp_path.iterdir()) == []
     forced = ExportOptions(quantize="int8", force=True)
     assert export_run(run, tmp_path / "export", registry, forced, silent).folder.is_dir()
