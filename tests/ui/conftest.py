@@ -29,6 +29,9 @@ PACKAGES = Path(__file__).parent / "packages"
 PATIENCE = 20_000
 """Milliseconds; a busy machine is slow, not wrong."""
 
+LEFT = ("BodyStreamBuffer was aborted", "Connection errored out.")
+"""What gradio logs of a page that is left, or loaded again, before all answers are there."""
+
 SETTLE = """() => new Promise(done => {
     const until = performance.now() + 2000;
     let last = performance.now();
@@ -163,13 +166,13 @@ def page(context: BrowserContext) -> Iterator[Page]:
     faults: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            faults.append(message.text)
+        if message.type == "error" and not any(one in message.text for one in LEFT):
+            faults.append(f"{tab.url}: {message.text}")
 
     tab = context.new_page()
     tab.set_viewport_size({"width": 1280, "height": 900})
     tab.on("console", listen)
-    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("pageerror", lambda error: faults.append(f"{tab.url}: {error}"))
     yield tab
     if tab.url.startswith("http"):
         tab.evaluate("localStorage.clear()")

@@ -40,9 +40,10 @@ class DataEvents:
     def start(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Fill what depends on the folder, with the file that the address names."""
         known = data_files(self._studio)
-        wanted = str(request.query_params.get("file", "")) or None
+        wanted = str(request.query_params.get("file", ""))
+        file = gr.Dropdown(known, value=wanted) if wanted else gr.Dropdown(known)  # somebody may have been quicker
         loaders = [one for one in usable_loaders(self._studio.registry) if one != "table"]
-        return gr.Dropdown(known, value=wanted), gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders, value=None)
+        return file, gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders)
 
     def take_upload(self, arrived: str | None) -> tuple[Any, None]:
         """Take a file into the folder of uploads."""
