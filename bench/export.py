@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,20 @@ def against_numpy(folder: Path, serving: Serving) -> None:
     print(f"numpy {found['numpy']:.1f} ms, ONNX {found['onnx']:.1f} ms: {found['onnx'] / found['numpy']:.2f} times")
 
 
+def in_pieces(folder: Path, states: ir.Model, serving: Serving) -> None:
+    """The file with product-quantised vectors beside that of float32."""
+    small = replace(serving, options=ExportOptions(quantize="product"))
+    write_model(ranking_graph(states, small), folder / "product.onnx")
+    inputs = {"history": histories(serving, 1)[1], "k": np.array([K])}
+    calls: dict[str, Callable[[], Any]] = {
+        name: partial(session(folder / f"{name}.onnx", 1).run, None, inputs) for name in ("model", "product")
+    }
+    found = median_ms(calls)
+    share = found["product"] / found["model"]
+    print(f"\nproduct-quantised: {found['product']:.1f} ms, float32 {found['model']:.1f} ms: {share:.2f} times")
+    loading(folder / "product.onnx")
+
+
 LOAD = """
 import sys, time
 import numpy, onnxruntime
@@ -214,6 +229,7 @@ def main() -> None:
             overhead(folder, serving)
             if n_items >= 500_000:
                 against_numpy(folder, serving)
+                in_pieces(folder, states, serving)
             loading(folder / "model.onnx")
 
 
