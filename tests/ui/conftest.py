@@ -7,7 +7,6 @@ import random
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from p5core import pipeline
 from p5core.experiment import parse_experiment
-from p5core.job import ACTIVE
 from p5core.plugins import load_plugins
+from p5export.export import export_run
+from p5export.serving import ExportOptions
 from p5ui.studio import Studio
 
 SHOTS = Path(__file__).parent / "shots"
@@ -132,14 +132,12 @@ def script(ui: Running) -> Client:
 
 
 @pytest.fixture(scope="session")
-def exported(ui: Running, script: Client) -> Path:
-    """The export of the run `first`, as a script asks for it."""
-    script.predict("first", ["title"], api_name="/export_run")
-    until = time.monotonic() + PATIENCE / 100
-    while (found := script.predict("first", api_name="/exported"))["state"] in ACTIVE and time.monotonic() < until:
-        time.sleep(0.2)
-    assert found["state"] == "done", found
-    return ui.studio.folder / found["folder"]
+def exported(ui: Running) -> Path:
+    """The export of the run `first`."""
+    run = ui.studio.run("first")
+    folder = run.path / "export"
+    export_run(run, folder, ui.studio.registry, ExportOptions(), say=lambda text: None)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5core.errors import ExportError
+from p5core.errors import ExportError, RunError
+from p5core.files import write_json
 from p5core.runs import Run
 from p5export.cli.export import export
-from p5ui.exporting import columns_of, command_line, export_options, measure_latency, verified
+from p5ui.exporting import ask_export, columns_of, command_line, export_facts, export_options, measure_latency, verified
+from p5ui.studio import Studio
 from p5ui.viewer import Viewer
 
 
@@ -44,6 +47,23 @@ def test_the_form_makes_the_command_line(tmp_path: Path) -> None:
 
 def test_columns_are_those_of_the_items(ui) -> None:
     assert columns_of(ui.studio.run("first")) == ["title", "category", "tags", "price"]
+
+
+def test_an_export_that_failed_says_why(ui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p5core.jobs.Jobs._advance", lambda jobs: None)
+    studio = Studio(tmp_path, ui.studio.registry)
+    shutil.copytree(ui.studio.runs / "first", studio.runs / "a", ignore=shutil.ignore_patterns("export*"))
+    assert export_facts(studio, "a") == {"state": "", "message": ""}
+    ask_export(studio, "a", [])
+    job = studio.jobs.all()[-1]
+    assert export_facts(studio, "a")["state"] == "queued"
+    write_json(job.path / "start.json", {"pid": 2**22 + 1, "born": "1"})
+    write_json(job.path / "end.json", {"code": 1})
+    (job.path / "output.txt").write_text("much\nError: Parity lost.\n")
+    assert export_facts(studio, "a") == {"state": "failed", "message": "Parity lost."}
+    (studio.runs / "a" / "metrics.json").unlink()
+    with pytest.raises(RunError, match="has no metrics yet"):
+        ask_export(studio, "a", [])
 
 
 class Slow:

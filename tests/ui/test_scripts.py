@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from gradio_client.exceptions import AppError
 from p5core.recommender import Recommender
 from p5ui.answers import Answers
 from p5ui.doctor_view import diagnose
-from p5ui.exporting import artefact_of
 from p5ui.run_list import ACTIVE, find_row, run_rows
 
 OFFERED = {"examine", "start_run", "runs", "stop_run", "resume_run", "figures", "recommend", "export_run", "exported"}
@@ -83,15 +84,23 @@ def test_recommend(ui, script: Client) -> None:
         script.predict(run="../first", history=history, k=3, api_name="/recommend")
 
 
-def test_export(ui, script: Client, exported: Path) -> None:
-    found, plain = script.predict("first", api_name="/exported"), artefact_of(ui.studio.run("first"))
-    assert plain is not None
-    assert plain.folder == exported
-    assert found == {
-        "state": "done", "message": "", "folder": "runs/first/export", "files": plain.about["files"],
-        "parity": plain.about["parity"],
-    }  # fmt: skip
+def test_an_export_is_begun_and_stopped(ui, script: Client) -> None:
+    assert script.predict("first", ["title"], api_name="/export_run") == "first"
+    job = ui.studio.jobs.of("first")
+    assert job.arguments == ["export", str(ui.studio.runs / "first"), "--column", "title"]
+    assert script.predict("first", api_name="/exported")["state"] in ACTIVE
+    script.predict("first", api_name="/stop_run")
+    while job.state() in ACTIVE:
+        time.sleep(0.05)
+    shutil.rmtree(job.path)
     with pytest.raises(AppError, match="is no run folder"):
         script.predict("nothing", [], api_name="/export_run")
+
+
+def test_exported(ui, script: Client, exported: Path) -> None:
+    about = json.loads((exported / "p5.json").read_text())
+    assert script.predict("first", api_name="/exported") == {
+        "state": "", "message": "", "folder": "runs/first/export", "files": about["files"], "parity": about["parity"],
+    }  # fmt: skip
     with pytest.raises(AppError, match="is no run folder"):
         script.predict("nothing", api_name="/exported")
