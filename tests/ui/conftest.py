@@ -29,7 +29,7 @@ PACKAGES = Path(__file__).parent / "packages"
 PATIENCE = 20_000
 """Milliseconds; a busy machine is slow, not wrong."""
 
-LEFT = ("BodyStreamBuffer was aborted", "Connection errored out.")
+LEFT = ("AbortError", "Connection errored out.")
 """What gradio logs of a page that is left, or loaded again, before all answers are there."""
 
 SETTLE = """() => new Promise(done => {

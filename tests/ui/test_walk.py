@@ -40,10 +40,11 @@ def take_data(page: Page, studio: Studio, file: Path, shot: Shot) -> None:
 
 def train(page: Page, address: str, studio: Studio) -> None:
     page.goto(f"{address}/train?draft=shop")
-    for option, value in (("model-width", "8"), ("stages-0-epochs", "1")):
-        page.locator(f"#option-{option} input").fill(value)
+    text = page.locator("#train-toml .cm-content")
+    for option, line in (("model-width", "width = 8"), ("stages-0-epochs", "epochs = 1")):
+        page.locator(f"#option-{option} input").fill(line[-1])
+        expect(text).to_contain_text(line)
     expect(page.locator("#train-note")).to_contain_text("valid")
-    expect(page.locator("#train-toml .cm-content")).to_contain_text("width = 8")
     page.locator("#train-name").locator("input, textarea").fill("small-shop")
     page.locator("#train-save").click()
     expect(page.locator("#train-note")).to_contain_text("Saved as draft small-shop")

@@ -58,7 +58,7 @@ def build(studio: Studio) -> None:
     run = gr.Dropdown([], label=t("export.run"), elem_id="export-run")
     with gr.Accordion(t("export.options"), open=False), gr.Row():
         fields = [_field(one) for one in options]
-    start = gr.Button(t("export.start"), variant="primary", elem_id="export-start")
+    start = gr.Button(t("export.start"), variant="primary", interactive=False, elem_id="export-start")
     gr.Markdown(t("export.replaces"))
     state = gr.Markdown(elem_id="export-state")
     log = gr.Textbox(
@@ -92,7 +92,7 @@ def build(studio: Studio) -> None:
     artefact = [note, whole, download, parity, files, *snippets, latency]
     follow_in_address(run)
     gr.on(None, events.begin, None, [run, note], **QUICK)
-    run.change(events.look, run, [column, *progress], **ASKED).then(events.show, run, artefact, **ASKED)
+    run.change(events.look, run, [start, column, *progress], **ASKED).then(events.show, run, artefact, **ASKED)
     start.click(events.start, [run, *fields], progress, **ASKED)
     timer.tick(events.watch, run, progress, **QUICK)
     state.change(events.show, run, artefact, **ASKED)
@@ -148,13 +148,13 @@ class _Events:
         return gr.Dropdown(known, value=run_in_address(request, known)), note
 
     def _look(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Columns to choose from, and the export that may be under way."""
+        """Columns to choose from, and the export that may be under way; only then another may be asked for."""
         if not name:
-            return gr.skip(), "", gr.skip(), gr.Timer(active=False)
+            return gr.Button(interactive=False), gr.skip(), "", gr.skip(), gr.Timer(active=False)
         columns = columns_of(self._studio.run(name))
         chosen = [one for one in columns if one == "title"]
         job = latest_export_job(self._studio, name)
-        return gr.Dropdown(columns, value=chosen), *_progress(job, request.headers)
+        return gr.Button(interactive=True), gr.Dropdown(columns, value=chosen), *_progress(job, request.headers)
 
     def _start(self, request: gr.Request, name: str | None, *values: Any) -> tuple[Any, ...]:
         if not name:
