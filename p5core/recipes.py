@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tomli_w
 
 from p5core.data.dataset import Dataset
 
@@ -89,16 +92,15 @@ def _aligned(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def recipe_text(path: str, recipe: Recipe, summary: str) -> str:
-    """A commented experiment in TOML; `summary` says in a line what the data is."""
+def recipe_text(data: Mapping[str, Any], recipe: Recipe, summary: str) -> str:
+    """A commented experiment in TOML; `data` is its section, `summary` says in a line what that is."""
     encoders = ",\n    ".join(recipe.encoders)
     return _aligned(f"""\
 # {summary}
 # Run it with: p5 run THIS_FILE
 
-[data]
-name = "table"  # 'p5 plugins list' shows all loaders
-path = {json.dumps(path)}
+[data]  # 'p5 plugins list' shows all loaders
+{tomli_w.dumps(data).strip()}
 
 [prepare]
 keep = "first"  # of several events of a user with an item: first, last or all

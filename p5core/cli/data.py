@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["data", "init"]
 
+SETTING = "Option of the loader, such as items=movies.csv; name=… chooses the loader."
+LOOKED_AT = 100
+"""Lines"""
+
 
 @click.group()
 def data() -> None:
@@ -22,45 +28,60 @@ def data() -> None:
 
 @data.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
 @click.pass_obj
-def describe(registry: Registry, file: Path) -> None:
+def describe(registry: Registry, file: Path, settings: tuple[str, ...]) -> None:
     """Say what P5 sees in FILE: a data file, or an experiment."""
     from rich.console import Console
 
     from p5core.data.report import report_text
 
-    _, report = _look_at(registry, file)
-    Console().print(report_text(report), markup=False, highlight=False)
-
-
-def _look_at(registry: Registry, file: Path) -> tuple[Dataset, PrepareReport]:
-    """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
-    from p5core.config import PartSpec
-    from p5core.data.prepare import PrepareConfig
-    from p5core.experiment import load_experiment
-    from p5core.materials import load_data
-
-    if file.suffix == ".toml":
-        experiment = load_experiment(file)
-        return load_data(registry, experiment.data, experiment.prepare)
-    spec = PartSpec.model_validate({"name": "table", "path": str(file)})
-    return load_data(registry, spec, PrepareConfig(keep="all", min_user_events=1))
+    Console().print(report_text(_look_at(registry, file, settings)[1]), markup=False, highlight=False)
 
 
 @click.command()
 @click.argument("file", metavar="DATA", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to write; DATA.toml here otherwise.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
 @click.pass_obj
-def init(registry: Registry, file: Path, output: Path | None) -> None:
+def init(registry: Registry, file: Path, output: Path | None, settings: tuple[str, ...]) -> None:
     """Write a commented experiment for the data file DATA."""
     from p5core.errors import ConfigError
     from p5core.files import write_text
     from p5core.recipes import recipe_for, recipe_text
 
-    dataset, report = _look_at(registry, file)
+    dataset, report, section = _look_at(registry, file, settings)
     target = output or Path(file.name.split(".")[0] + ".toml")
     if target.exists():
         raise ConfigError(f"{target} exists and is left alone. Choose another file with --output.")
     summary = f"{file}: {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events"
-    write_text(target, recipe_text(str(file), recipe_for(dataset), summary))
+    write_text(target, recipe_text(section, recipe_for(dataset), summary))
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
+
+
+def _look_at(
+    registry: Registry, file: Path, settings: Sequence[str]
+) -> tuple[Dataset, PrepareReport, Mapping[str, Any]]:
+    """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
+    from p5core.config import PartSpec
+    from p5core.data.prepare import PrepareConfig
+    from p5core.experiment import load_experiment, override
+    from p5core.materials import load_data
+
+    if file.suffix == ".toml":
+        experiment = load_experiment(file, [f"data.{one}" for one in settings])
+        return *load_data(registry, experiment.data, experiment.prepare), {}
+    section = {"name": "sequences" if _is_ragged(file) else "table", "path": str(file)}
+    for setting in settings:
+        section = override(section, setting)
+    keep_all = PrepareConfig(keep="all", min_user_events=1)
+    return *load_data(registry, PartSpec.model_validate(section), keep_all), section
+
+
+def _is_ragged(file: Path) -> bool:
+    """Whether the lines hold words with spaces between, here more and there fewer: histories, and no table."""
+    if file.suffix not in {"", ".txt", ".seq", ".dat"} or not file.is_file():
+        return False
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        numbers = {len(line.split(" ")) for line in islice(lines, LOOKED_AT) if "\t" not in line and "," not in line}
+    return len(numbers) > 1

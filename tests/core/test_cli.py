@@ -255,3 +255,24 @@ def test_data_is_described_and_an_experiment_written_for_it(tmp_path: Path, monk
     assert "exists and is left alone" in p5("init", "log.csv").output
     good("run", "log.toml", "--set", "stages.0.epochs=1", "--set", "model.width=8")
     assert Path("runs/log/metrics.json").exists()
+
+
+def test_histories_and_tables_of_items_are_taken_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("histories.txt").write_text(
+        "".join(
+            f"u{user} " + " ".join(f"i{(user + step) % 12}" for step in range(5 + user % 3)) + "\n"
+            for user in range(30)
+        )
+    )
+    Path("items.csv").write_text("item,title,kind\n" + "".join(f"i{n},Thing {n},kind {n % 3}\n" for n in range(12)))
+    good("init", "histories.txt", "--set", "items=items.csv")
+    written = Path("histories.toml").read_text()
+    assert 'name = "sequences"' in written
+    assert 'items = "items.csv"' in written
+    assert 'columns = ["kind"]' in written
+    good("run", "histories.toml", "--set", "stages.0.epochs=1", "--set", "model.width=8")
+    assert "content as" in Path("runs/histories/log.txt").read_text()
+    assert "30 users" in good("data", "describe", "histories.txt")
+    assert "unknown option 'itms'" in p5("init", "histories.txt", "-o", "x.toml", "--set", "itms=items.csv").output
+    assert not Path("x.toml").exists()

@@ -108,7 +108,7 @@ def check(text: str, studio: Studio) -> Experiment:
 
 def beginning(data: Mapping[str, Any], recipe: Recipe, sections: Mapping[str, Any]) -> dict[str, Any]:
     """What a recipe makes of a data section; `sections` are what was chosen otherwise."""
-    return {**tomllib.loads(recipe_text("", recipe, "")), "data": dict(data), **sections}
+    return {**tomllib.loads(recipe_text({}, recipe, "")), "data": dict(data), **sections}
 
 
 def begun_with(name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
