@@ -35,34 +35,27 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
     memory = network.memory
     assert memory is not None
     sign = 1 if watch.higher_is_better else -1
-    counted = [Neighbours.fit(train, len(memory.neighbours), config) for config in countings(memory.config)]
-    if len(counted) > 1:
-        alone = [judge.values(one)[watch.label] for one in counted]
-        best = counted[int(np.argmax(sign * np.array(alone)))]
-        values = ", ".join(f"{name} {getattr(best.config, name):g}" for name in HOW_COUNTED)
-        yield f"{watch.label} of {len(alone)} ways of counting on validation events: {_figures(alone)}; taken: {values}"
-    else:
-        best = counted[0]
+    n_items, ways = len(memory.neighbours), countings(memory.config)
+    way = ways[0]
+    if len(ways) > 1:
+        alone = [judge.values(Neighbours.fit(train, n_items, one))[watch.label] for one in ways]
+        way = ways[int(np.argmax(sign * np.array(alone)))]
+        figures = ", ".join(f"{value:.4f}" for value in alone)
+        values = ", ".join(f"{name} {getattr(way, name):g}" for name in HOW_COUNTED)
+        yield f"{watch.label} of {len(alone)} ways of counting on validation events: {figures}; taken: {values}"
+    content = alike(catalogue, memory.config.content)
+    configs = with_content(way) if content is not None else [way]
     mixed = []
-    tables = _with_content(best, train, catalogue)
-    for table in tables:
-        memory.keep(table)
+    for config in configs:
+        memory.keep(Neighbours.fit(train, n_items, config, content))
         mixed.append(_mixed(network, memory, judge, watch.label))
-        if len(tables) > 1:
-            yield f"content as {table.config.content_pairs:g} pairs, {_told(mixed[-1], watch.label)}"
+        if content is not None:
+            yield f"content as {config.content_pairs:g} pairs, {_told(mixed[-1], watch.label)}"
     place, taken = np.unravel_index(int(np.argmax(sign * np.array(mixed))), np.shape(mixed))
-    memory.keep(tables[place])
+    memory.keep(Neighbours.fit(train, n_items, configs[place], content))
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
-    pairs = f", content as {tables[place].config.content_pairs:g} pairs" if len(tables) > 1 else ""
+    pairs = "" if content is None else f", content as {configs[place].content_pairs:g} pairs"
     yield f"{_told(mixed[place], watch.label)}; taken: {_name(MIXTURES[taken])}{pairs}"
-
-
-def _with_content(counted: Neighbours, train: Events, catalogue: Catalogue) -> list[Neighbours]:
-    """The same counts with more and less of the content, where items have any."""
-    content = alike(catalogue, counted.config.content)
-    if content is None:
-        return [counted]
-    return [Neighbours.fit(train, len(catalogue), config, content) for config in with_content(counted.config)]
 
 
 def _told(figures: list[float], label: str) -> str:
@@ -72,10 +65,6 @@ def _told(figures: list[float], label: str) -> str:
 
 def _name(mixture: tuple[float, float]) -> str:
     return f"{mixture[0]:g} network + {mixture[1]:g} memory"
-
-
-def _figures(values: list[float]) -> str:
-    return ", ".join(f"{value:.4f}" for value in values)
 
 
 def _mixed(network: Network, memory: Memory, judge: Judge, label: str) -> list[float]:
