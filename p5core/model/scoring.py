@@ -14,6 +14,9 @@ from p5core.model.network import Network
 
 __all__ = ["NetworkScorer", "newest"]
 
+ROWS_TOGETHER = 32
+"""Histories that are padded to the longest of them."""
+
 
 def newest(histories: Ragged, max_length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The newest `max_length` items of each history: codes (B, T), right-padded, and lengths (B,)."""
@@ -60,6 +63,13 @@ class NetworkScorer:
             return found.double().cpu().numpy()
 
     def _states(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        """(B, D) states; histories of like length are computed together, so that short ones are hardly padded."""
+        order = np.argsort(histories.lengths, kind="stable")
+        parts = [order[begin : begin + ROWS_TOGETHER] for begin in range(0, max(1, len(order)), ROWS_TOGETHER)]
+        found = torch.cat([self._padded_states(users[rows], histories.take(rows)) for rows in parts])
+        return found[torch.from_numpy(np.argsort(order)).to(found.device)]
+
+    def _padded_states(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         items, lengths = newest(histories, self._max_length)
         return self._network.last_states(self._tensor(users), self._tensor(items), self._tensor(lengths))
 
