@@ -20,6 +20,9 @@ SETTING = "Option of the loader, such as items=movies.csv; name=… chooses the 
 LOOKED_AT = 100
 """Lines"""
 
+BETWEEN_COLUMNS = ("\t", ",", ";", "|", "::")
+"""What histories do not hold, and tables do."""
+
 
 @click.group()
 def data() -> None:
@@ -82,6 +85,7 @@ def _is_ragged(file: Path) -> bool:
     """Whether the lines hold words with spaces between, here more and there fewer: histories, and no table."""
     if file.suffix not in {"", ".txt", ".seq", ".dat"} or not file.is_file():
         return False
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        numbers = {len(line.split(" ")) for line in islice(lines, LOOKED_AT) if "\t" not in line and "," not in line}
-    return len(numbers) > 1
+    with file.open(encoding="utf-8", errors="replace") as text:
+        lines = list(islice(text, LOOKED_AT))
+    is_table = any(mark in line for line in lines for mark in BETWEEN_COLUMNS)
+    return not is_table and len({len(line.split()) for line in lines if line.strip()}) > 1

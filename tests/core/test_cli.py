@@ -276,3 +276,14 @@ def test_histories_and_tables_of_items_are_taken_too(tmp_path: Path, monkeypatch
     assert "30 users" in good("data", "describe", "histories.txt")
     assert "unknown option 'itms'" in p5("init", "histories.txt", "-o", "x.toml", "--set", "itms=items.csv").output
     assert not Path("x.toml").exists()
+
+
+@pytest.mark.parametrize("mark", ["\t", ";", "|", ","])
+def test_a_text_file_of_columns_with_spaces_in_them_is_a_table(
+    mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"u{n % 20}", f"thing {n % 13}" + " again" * (n % 2), str(10**9 + n)) for n in range(200)]
+    Path("log.txt").write_text("\n".join(mark.join(row) for row in [("user", "item", "time"), *rows]))
+    good("init", "log.txt")
+    assert 'name = "table"' in Path("log.toml").read_text()
