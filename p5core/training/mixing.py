@@ -50,17 +50,15 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
         memory.keep(Neighbours.fit(train, n_items, config, content))
         mixed.append(_mixed(network, memory, judge, watch.label))
         if content is not None:
-            yield f"content as {config.content_pairs:g} pairs, {_told(mixed[-1], watch.label)}"
+            best = int(np.argmax(sign * np.array(mixed[-1])))
+            at_best = f"{watch.label} {mixed[-1][best]:.4f} ({_name(MIXTURES[best])})"
+            yield f"content as {config.content_pairs:g} pairs: {at_best}, memory alone {mixed[-1][-1]:.4f}"
     place, taken = np.unravel_index(int(np.argmax(sign * np.array(mixed))), np.shape(mixed))
     memory.keep(Neighbours.fit(train, n_items, configs[place], content))
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
     pairs = "" if content is None else f", content as {configs[place].content_pairs:g} pairs"
-    yield f"{_told(mixed[place], watch.label)}; taken: {_name(MIXTURES[taken])}{pairs}"
-
-
-def _told(figures: list[float], label: str) -> str:
-    parts = [f"{_name(mixture)} {figure:.4f}" for mixture, figure in zip(MIXTURES, figures, strict=True)]
-    return f"{label} on validation events: {', '.join(parts)}"
+    figures = ", ".join(f"{_name(one)} {figure:.4f}" for one, figure in zip(MIXTURES, mixed[place], strict=True))
+    yield f"{watch.label} on validation events: {figures}; taken: {_name(MIXTURES[taken])}{pairs}"
 
 
 def _name(mixture: tuple[float, float]) -> str:
