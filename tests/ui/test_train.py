@@ -45,6 +45,35 @@ def test_the_form_writes_the_text(form: Page, shot) -> None:
     shot(form, "train")
 
 
+def test_changes_that_overtake_their_answers_all_count(form: Page) -> None:
+    text = form.locator("#train-toml .cm-content")
+    form.evaluate(
+        """() => {
+            for (const [place, value] of [["model-width", 24], ["model-max_length", 9], ["stages-0-epochs", 5]]) {
+                const box = document.querySelector(`#option-${place} input`);
+                box.value = value;
+                box.dispatchEvent(new Event("input", { bubbles: true }));
+            }
+        }"""
+    )
+    for line in ("width = 24", "max_length = 9", "epochs = 5"):
+        expect(text).to_contain_text(line)
+    form.locator("#option-model-width input").fill("8")
+    expect(text).to_contain_text("width = 8")
+    expect(text).to_contain_text("epochs = 5")
+
+
+def test_what_is_typed_counts_though_it_was_there_before(form: Page, small: str) -> None:
+    text = form.locator("#train-toml .cm-content")
+    before = str(form.evaluate("document.querySelector('#train-toml .cm-content').innerText"))
+    form.locator("#option-model-width input").fill("24")
+    expect(text).to_contain_text("width = 24")
+    replace_text(form, before)
+    form.locator("#option-model-max_length input").fill("9")
+    expect(text).to_contain_text("max_length = 9")
+    expect(text).to_contain_text("width = 8")
+
+
 def test_an_option_of_a_plugin_appears_by_itself(form: Page) -> None:
     choose(form, "#option-model-backbone", "tide")
     expect(form.locator("#option-model-backbone")).to_contain_text("A network that comes and goes.")

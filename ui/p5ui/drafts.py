@@ -9,6 +9,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from p5ui.studio import Studio
 
 __all__ = [
     "STARTS",
+    "Ahead",
     "beginning",
     "begun_with",
     "check",
@@ -46,6 +48,27 @@ NAME = re.compile(r"\w[\w.-]{0,99}")
 PATIENCE_SECONDS = 120
 PARTS = ("data", "prepare", "split")
 """What belongs to the data, not to the model."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The text of a form after its latest change, and the texts before it that a browser may still show.
+
+    A person can change a second option before the answer to the first has arrived. The second change then comes with
+    a text that is no longer the latest one, and belongs to the latest one.
+    """
+
+    text: str = ""
+    past: frozenset[str] = frozenset()
+
+    def latest(self, shown: str) -> str:
+        """The text that a change belongs to which comes with this one."""
+        return self.text if shown in self.past else shown
+
+    def then(self, shown: str, text: str) -> Ahead:
+        """After a change that came with one text and made another of the latest."""
+        past = self.past | {self.text} if shown in self.past else {shown}
+        return Ahead(text, frozenset(past - {text}))
 
 
 def draft_names(studio: Studio) -> list[str]:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from p5core.errors import P5Error
 
-__all__ = ["ASKED", "QUICK", "shown"]
+__all__ = ["ASKED", "IN_TURN", "QUICK", "shown"]
 
 QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 """Events that nobody has to wait for and that have no reason to refuse: clocks, first contents, what only looks."""
@@ -22,6 +22,9 @@ ASKED: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private",
 Only the queue carries sentences: outside of it a refusal is an HTTP error, which browsers log as a fault of the page,
 and messages besides the outputs reach nobody.
 """
+
+IN_TURN: dict[str, Any] = {**ASKED, "concurrency_limit": 1, "concurrency_id": "in turn"}
+"""Those where each builds on what the one before it has made."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

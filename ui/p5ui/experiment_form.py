@@ -20,8 +20,8 @@ from p5core.experiment import (
     parse_experiment,
 )
 from p5core.model.options import NeighboursConfig
-from p5ui.drafts import tree_of, written
-from p5ui.events import ASKED, shown
+from p5ui.drafts import Ahead, tree_of, written
+from p5ui.events import shown
 from p5ui.forms import SPLITS, Field, Steps, at, fields_of, put
 from p5ui.studio import Studio
 from p5ui.widgets import on_input, widget
@@ -42,9 +42,9 @@ Change = Callable[[dict[str, Any], Any], dict[str, Any]]
 class ExperimentForm:
     """Draws the form and writes what is put in into the text beside it."""
 
-    def __init__(self, studio: Studio, code: gr.Code, shape: gr.Textbox) -> None:
+    def __init__(self, studio: Studio, code: gr.Code, ahead: gr.State, shape: gr.Textbox) -> None:
         self._studio, self._registry = studio, studio.registry
-        self._code, self._shape = code, shape
+        self._code, self._ahead, self._shape = code, ahead, shape
 
     def draw(self, text: str) -> None:
         """All sections of an experiment; a sentence when it cannot be read."""
@@ -61,7 +61,7 @@ class ExperimentForm:
         for index in range(len(experiment.stages)):
             self._draw_stage(tree, index, experiment)
         button = gr.Button(t("train.add_stage"), elem_id="train-add-stage")
-        self._on_click(button, lambda tree: _with_stage(tree, experiment))
+        self._on_shape(button, lambda tree, _: _with_stage(tree, experiment))
         self._draw_rest(tree)
 
     def _draw_model(self, tree: Mapping[str, Any]) -> None:
@@ -90,7 +90,7 @@ class ExperimentForm:
             self._fields(tree, options)
             if len(experiment.stages) > 1:
                 button = gr.Button(t("train.remove_stage"), size="sm", elem_id=f"train-remove-{index}")
-                self._on_click(button, lambda tree: put(tree, steps, None))
+                self._on_shape(button, lambda tree, _: put(tree, steps, None))
 
     def _draw_rest(self, tree: Mapping[str, Any]) -> None:
         with gr.Accordion(t("train.prepare"), open=False):
@@ -181,24 +181,22 @@ class ExperimentForm:
     def _on_value(self, component: Component, change: Change) -> None:
         """An input that changes a value: the text is written anew, the form stays."""
 
-        def event(value: Any, text: str) -> str:
-            return written(change(tree_of(text), value))
+        def event(value: Any, seen: str, ahead: Ahead) -> list[Any]:
+            text = written(change(tree_of(ahead.latest(seen)), value))
+            return [text, ahead.then(seen, text)]
 
-        on_input(component, shown(event), [component, self._code], [self._code])
+        texts = [self._code, self._ahead]
+        on_input(component, shown(event), [component, *texts], texts)
 
     def _on_shape(self, component: Component, change: Change) -> None:
         """An input that changes which options there are: the form is drawn anew."""
 
-        def event(value: Any, text: str) -> list[str]:
-            return [written(change(tree_of(text), value))] * 2
+        def event(value: Any, seen: str, ahead: Ahead) -> list[Any]:
+            text = written(change(tree_of(ahead.latest(seen)), value))
+            return [text, ahead.then(seen, text), text]
 
-        on_input(component, shown(event), [component, self._code], [self._code, self._shape])
-
-    def _on_click(self, button: gr.Button, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        def event(text: str) -> list[str]:
-            return [written(change(tree_of(text)))] * 2
-
-        button.click(shown(event), self._code, [self._code, self._shape], **ASKED)
+        texts = [self._code, self._ahead]
+        on_input(component, shown(event), [component, *texts], [*texts, self._shape])
 
 
 def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import gradio as gr
 from gradio.components import Component
 
-from p5ui.events import ASKED
+from p5ui.events import IN_TURN
 from p5ui.forms import Field
 
 __all__ = ["on_input", "widget"]
@@ -41,9 +41,12 @@ def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Com
     return gr.Textbox(value, max_lines=4, **about)
 
 
-def on_input(component: Component, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
-    """Call a function when a person has changed a component."""
+def on_input(component: Component, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
+    """Call a function when a person has changed a component, or pressed a button."""
     if isinstance(component, gr.Slider):
-        return component.release(function, inputs, outputs, **ASKED)
-    # Every other widget above has this event; gradio gives it to the classes at run time.
-    return cast("Any", component).input(function, inputs, outputs, trigger_mode="always_last", **ASKED)
+        component.release(function, inputs, outputs, **IN_TURN)
+    elif isinstance(component, gr.Button):
+        component.click(function, inputs, outputs, **IN_TURN)
+    else:
+        # Every other widget above has this event; gradio gives it to the classes at run time.
+        cast("Any", component).input(function, inputs, outputs, trigger_mode="always_last", **IN_TURN)

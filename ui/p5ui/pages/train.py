@@ -11,6 +11,7 @@ from gradio.events import api
 from p5core.errors import ConfigError, P5Error
 from p5ui.drafts import (
     STARTS,
+    Ahead,
     begun_with,
     check,
     draft_names,
@@ -22,7 +23,7 @@ from p5ui.drafts import (
     tree_of,
     written,
 )
-from p5ui.events import ASKED, QUICK, shown
+from p5ui.events import ASKED, IN_TURN, QUICK, shown
 from p5ui.experiment_form import ExperimentForm
 from p5ui.saying import said
 from p5ui.studio import Studio
@@ -63,6 +64,7 @@ class _Page:
         self.shape = gr.Textbox(
             "", visible="hidden", elem_id="train-shape"
         )  # a State tells of no change out of a queue
+        self.ahead = gr.State(Ahead())
         with gr.Row(equal_height=True):
             self.draft = gr.Dropdown(
                 [], value=None, label=t("train.draft"), info=t("train.draft_help"), min_width=240, elem_id="train-draft"
@@ -75,7 +77,7 @@ class _Page:
             with gr.Column(scale=2, min_width=340):
                 self._draw_text()
         with form:
-            drawn = ExperimentForm(self._studio, self.code, self.shape)
+            drawn = ExperimentForm(self._studio, self.code, self.ahead, self.shape)
             gr.render(inputs=[self.shape], triggers=[self.shape.change], queue=False)(drawn.draw)
         self._draw_start()
         self._wire()
@@ -101,14 +103,15 @@ class _Page:
             self.start = gr.Button(t("train.start"), variant="primary", scale=1, min_width=140, elem_id="train-start")
 
     def _wire(self) -> None:
-        texts = [self.code, self.shape]
+        texts = [self.code, self.ahead, self.shape]
         named = [*texts, self.name, self.run]
         gr.on(None, self._choices, None, [self.draft, self.begin], **QUICK).then(
             self._restore, [self.draft, self.kept], [*named, self.note], **QUICK
         )
-        self.draft.input(shown(self._read), self.draft, named, **ASKED)
+        self.draft.input(shown(self._read), self.draft, named, **IN_TURN)
         self.draft.change(None, self.draft, None, js=WRITE, **QUICK)
-        self.begin.input(shown(self._begin), [self.begin, self.code], texts, **ASKED)
+        self.begin.input(shown(self._begin), [self.begin, self.code, self.ahead], texts, **IN_TURN)
+        self.code.input(Ahead, None, self.ahead, trigger_mode="always_last", **IN_TURN)
         self.code.change(self._verdict, self.code, self.note, trigger_mode="always_last", **QUICK)
         self.code.blur(lambda text: text, self.code, self.shape, **QUICK)
         self.code.change(self._keep, [self.draft, self.code], self.kept, trigger_mode="always_last", **QUICK)
@@ -139,7 +142,7 @@ class _Page:
         if isinstance(kept, dict) and kept.get("draft") == name and kept.get("saved") == text and kept.get("text"):
             text = str(kept["text"])
         note = said(request.headers, "train.loading" if text else "train.no_draft")
-        return [text, text, (name or "").rpartition("/")[2], free_run_name(self._studio, name or ""), note]
+        return [text, Ahead(), text, (name or "").rpartition("/")[2], free_run_name(self._studio, name or ""), note]
 
     def _keep(self, name: str | None, text: str) -> dict[str, str | None]:
         """For the browser: what is typed, and what it came from."""
@@ -148,14 +151,14 @@ class _Page:
 
     def _read(self, name: str) -> list[Any]:
         text = read_draft(self._studio, name)
-        return [text, text, name.rpartition("/")[2], free_run_name(self._studio, name)]
+        return [text, Ahead(), text, name.rpartition("/")[2], free_run_name(self._studio, name)]
 
-    def _begin(self, start: str, text: str) -> list[Any]:
-        tree = tree_of(text)
+    def _begin(self, start: str, text: str, ahead: Ahead) -> list[Any]:
+        tree = tree_of(ahead.latest(text))
         if "data" not in tree:
             raise ConfigError("There is no data yet. Choose a draft first, or make one on the page Data.")
         begun = written(begun_with(start, tree))
-        return [begun, begun]
+        return [begun, ahead.then(text, begun), begun]
 
     def _verdict(self, text: str, request: gr.Request) -> str:
         """Whether the text is an experiment that can be started, and if not, what is wrong where."""
