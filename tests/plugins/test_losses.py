@@ -11,6 +11,7 @@ from torch import Tensor
 
 from p5core.config import parse_config
 from p5core.errors import ConfigError
+from p5plugins.losses import sampled_softmax
 from p5plugins.losses.bpr import BPR, BPRConfig
 from p5plugins.losses.cross_entropy import ChunkedCrossEntropy, ChunkedCrossEntropyConfig, CrossEntropy
 from p5plugins.losses.gbce import GBCE, GBCEConfig
@@ -90,6 +91,35 @@ def test_chunked_cross_entropy_keeps_float32_under_autocast() -> None:
     torch.testing.assert_close(low, loss(states.bfloat16().float(), targets, items))
 
 
+@pytest.mark.parametrize("chunk", [1, 60, 2**20])
+def test_the_sampled_softmax_is_that_of_corrected_scores(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    states, targets, items = sample(10, 50)
+    uniform = torch.randint(50, (30,))
+    monkeypatch.setattr(torch, "randint", lambda *size, **_: uniform)
+    monkeypatch.setattr(sampled_softmax, "CHUNK", chunk)
+    found = SampledSoftmax(SampledSoftmaxConfig(n_uniform=30, in_batch=False, temperature=0.7))(states, targets, items)
+    corrections = torch.log(torch.bincount(uniform, minlength=50) / (30 / 50))  # -inf where nothing was drawn
+    right = F.one_hot(targets, 50).bool()
+    logits = states @ items.table.T / 0.7 + torch.where(right, 0.0, corrections)
+    wanted = F.cross_entropy(logits, targets)
+    torch.testing.assert_close(found, wanted)
+    for one, other in zip(gradients(found, states, items), gradients(wanted, states, items), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_sampled_softmax_multiplies_in_the_type_of_autocast() -> None:
+    states, targets, items = sample(10, 50)
+    loss = SampledSoftmax(SampledSoftmaxConfig(n_uniform=400_000))
+    with torch.autocast("cpu", torch.bfloat16):
+        low = loss(states, targets, items)
+    exact = loss(states, targets, items)
+    assert low.dtype == torch.float32
+    torch.testing.assert_close(low, exact, atol=0.05, rtol=0.02)
+    for one, other in zip(gradients(low, states, items), gradients(exact, states, items), strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, atol=0.02, rtol=0.05)
+
+
 def test_sampled_softmax_nears_the_full_one_as_the_sample_grows() -> None:
     states, targets, items = sample(64, 200)
     full = CrossEntropy(SoftmaxConfig())(states, targets, items)
@@ -103,13 +133,17 @@ def test_the_correction_estimates_the_sum_over_the_catalogue_without_bias(monkey
     items, state = Items(30, 8, shares), 0.3 * torch.randn(1, 8)
     scores = (state @ items.table.T)[0].detach()
     loss = SampledSoftmax(SampledSoftmaxConfig(n_uniform=30))
-    seen: list[Tensor] = []
-    monkeypatch.setattr(F, "cross_entropy", lambda logits, _: seen.append(logits[0].detach()) or logits.sum())
-    estimates = []
+    estimates: list[Tensor] = []
+
+    def summed(states: Tensor, vectors: Tensor, targets: Tensor, _: int, corrections: Tensor) -> Tensor:
+        counted = (states[0] @ vectors.T + corrections).detach().exp()
+        estimates.append(counted.sum() - counted[targets[0]])  # of the wrong items of the first state
+        return states.sum()
+
+    monkeypatch.setattr(sampled_softmax, "cross_entropy_in_chunks", summed)
     for _ in range(500):
         targets = torch.cat([torch.tensor([3]), torch.multinomial(shares, 19, replacement=True)])
         loss(state.expand(20, -1), targets, items)
-        estimates.append(seen[-1].exp().sum() - scores[3].exp())  # of the wrong items of the first state
     wanted = scores.exp().sum() - scores[3].exp()
     found = torch.stack(estimates)
     error = found.std() / math.sqrt(len(found))

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from p5core.config import Tunable
 from p5core.parts.loss import ItemScorer, RankingLoss
+from p5plugins.losses.chunks import cross_entropy_in_chunks, in_training_precision
 from p5plugins.losses.options import SoftmaxConfig
 
 __all__ = ["SampledSoftmax", "SampledSoftmaxConfig"]
+
+
+CHUNK = 2**20
+"""Scores held at once: they stay in the caches of a processor."""
 
 
 class SampledSoftmaxConfig(SoftmaxConfig):
@@ -56,10 +60,9 @@ class SampledSoftmax(RankingLoss):
         sampled = places if self.config.in_batch else places[len(targets) :]
         counts = torch.bincount(sampled, minlength=len(codes))
         corrections = torch.log(counts / self._expected(codes, len(targets), items))  # -inf where only a target
-        scores = states / self.config.temperature @ items.vectors(codes).T  # (N, C)
-        right = places[: len(targets), None]
-        logits = (scores + corrections).scatter(1, right, scores.gather(1, right).to(corrections.dtype))
-        return F.cross_entropy(logits, right.squeeze(1))
+        scaled, vectors = in_training_precision(states / self.config.temperature, items.vectors(codes))
+        chunk_rows = max(1, CHUNK // len(codes))
+        return cross_entropy_in_chunks(scaled, vectors, places[: len(targets)], chunk_rows, corrections)
 
     def _expected(self, codes: Tensor, n_states: int, items: ItemScorer) -> Tensor:
         """(C,) how often each item is expected in the sample."""

@@ -1,0 +1,69 @@
+"""Softmax losses over scores that are never all in memory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+__all__ = ["cross_entropy_in_chunks", "in_training_precision"]
+
+
+def cross_entropy_in_chunks(
+    states: Tensor, vectors: Tensor, targets: Tensor, chunk_rows: int, corrections: Tensor | None = None
+) -> Tensor:
+    """() the mean of -log softmax of the target among all vectors, the scores of `chunk_rows` states held at once.
+
+    `states` (N, D) and `vectors` (V, D) of one type; `targets` (N,) codes of vectors. `corrections` (V,) are added to
+    the scores of all but the target; -inf takes a vector out.
+    """
+    summed: Callable[..., Tensor] = _SummedCrossEntropy.apply
+    with torch.autocast(states.device.type, enabled=False):
+        return summed(states, vectors, targets, chunk_rows, corrections) / len(targets)
+
+
+def in_training_precision(states: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the type that matrix products are computed in: that of autocast where it is on."""
+    device = states.device.type
+    kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
+    return states.to(kind), vectors.to(kind)
+
+
+class _SummedCrossEntropy(Function):
+    """Gradients are computed beside the loss, while a chunk's scores are at hand, so that no chunk is scored twice.
+
+    With p = softmax(states · vectorsᵀ) - onehot(targets), they are p · vectors and pᵀ · states.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, vectors: Tensor, targets: Tensor, chunk_rows: int, corrections: Tensor | None
+    ) -> Tensor:
+        exact = torch.promote_types(states.dtype, torch.float32)
+        state_gradient, vector_gradient = torch.empty_like(states), torch.zeros_like(vectors, dtype=exact)
+        total = torch.zeros((), dtype=exact, device=states.device)
+        for begin in range(0, len(states), chunk_rows):
+            rows = slice(begin, begin + chunk_rows)
+            scores = (states[rows] @ vectors.T).to(exact)  # (C, V)
+            places = targets[rows, None]
+            right = scores.gather(1, places)
+            if corrections is not None:
+                scores.add_(corrections).scatter_(1, places, right)
+            norms = scores.logsumexp(dim=1, keepdim=True)
+            total += (norms - right).sum()
+            p = scores.sub_(norms).exp_()
+            p = p.scatter_add_(1, places, -torch.ones_like(norms)).to(states.dtype)
+            torch.mm(p, vectors, out=state_gradient[rows])
+            vector_gradient += p.T @ states[rows]
+        ctx.save_for_backward(state_gradient, vector_gradient.to(vectors.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        state_gradient, vector_gradient = ctx.saved_tensors
+        return state_gradient * gradient, vector_gradient * gradient, None, None, None
