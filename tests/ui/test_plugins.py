@@ -14,6 +14,9 @@ from p5core.plugins import KINDS, load_plugins
 from p5ui.inventory import OptionRow, inventory_html, option_rows, type_text
 from p5ui.words import words
 
+ENGLISH: dict[str, str] = {}
+CHINESE = {"accept-language": "zh-CN"}
+
 
 class Options(Config):
     n: int = Field(2, ge=1, lt=9)
@@ -62,7 +65,7 @@ class Broken:
 
 def test_every_part_is_there_and_faults_are_text() -> None:
     registry = load_plugins(extra=[("<i>odd</i>", Broken())])
-    html = inventory_html(registry, say)
+    html = inventory_html(registry, ENGLISH)
     for kind in KINDS:
         assert all(f'id="{kind}-{name}"' in html for name in registry.parts(kind))
     assert "ValueError: &lt;b&gt;lost&lt;/b&gt;" in html
@@ -72,10 +75,18 @@ def test_every_part_is_there_and_faults_are_text() -> None:
 
 
 def test_parts_are_found_by_their_words() -> None:
-    html = inventory_html(load_plugins(), say, " NDCG ")
+    html = inventory_html(load_plugins(), ENGLISH, " NDCG ")
     assert 'id="metric-ndcg"' in html
     assert 'id="loader-movielens"' not in html
-    assert say("nothing") in inventory_html(load_plugins(), say, "no such part")
+    assert say("nothing") in inventory_html(load_plugins(), ENGLISH, "no such part")
+
+
+def test_parts_are_told_in_chinese_and_found_in_both_languages() -> None:
+    for wanted in ("折损增益", "Discounted gain"):
+        html = inventory_html(load_plugins(), CHINESE, wanted)
+        assert words()["part.metric_ndcg"]["zh"] in html
+        assert words()["part.k"]["zh"] in html
+        assert 'id="metric-hr"' not in html
 
 
 def test_the_page_shows_why_a_plugin_failed(ui, page: Page, shot) -> None:

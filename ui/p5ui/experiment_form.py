@@ -24,6 +24,7 @@ from p5ui.drafts import Ahead, tree_of, written
 from p5ui.events import shown
 from p5ui.forms import SPLITS, Field, Steps, at, fields_of, put
 from p5ui.studio import Studio
+from p5ui.translated import told
 from p5ui.widgets import on_input, widget
 from p5ui.words import t
 
@@ -75,7 +76,7 @@ class ExperimentForm:
         steps: Steps = ("model", "memory")
         has_memory = at(tree, steps) is not None
         words = " ".join((ModelConfig.model_fields["memory"].description or "").split())
-        box = gr.Checkbox(has_memory, label="memory", info=words, interactive=True, elem_id="option-model-memory")
+        box = gr.Checkbox(has_memory, label="memory", info=told(words), interactive=True, elem_id="option-model-memory")
         self._on_shape(box, lambda tree, is_on: put(tree, steps, {} if is_on else None))
         if has_memory:
             with gr.Accordion(t("train.memory"), open=False):
@@ -101,7 +102,7 @@ class ExperimentForm:
                 list(SPLITS),
                 value=chosen,
                 label="split",
-                info=_about(SPLITS[chosen]),
+                info=told(_about(SPLITS[chosen])),
                 interactive=True,
                 elem_id="option-split",
             )
@@ -118,7 +119,7 @@ class ExperimentForm:
         """One part: which, and its options."""
         chosen = str(at(tree, (*steps, "name"), default))
         info = self._registry.parts(kind).get(chosen)
-        about = info.about if info else ""
+        about = told(info.about) if info else ""
         box = gr.Dropdown(
             list(dict.fromkeys([*names, chosen])),
             value=chosen,
@@ -136,11 +137,15 @@ class ExperimentForm:
         specs = at(tree, steps, default)
         chosen = [str(one["name"]) for one in specs]
         known = self._registry.parts(kind)
-        about = " ".join(known[one].about for one in chosen if one in known)
+        abouts = {one: known[one].about for one in chosen if one in known}
+        only = next(iter(abouts.values())) if len(abouts) == 1 else ""
         box = gr.Dropdown(
             list(dict.fromkeys([*known, *chosen])), value=chosen, multiselect=True, label=f"{kind}s",
-            info=about or None, interactive=True, elem_id=_id(steps),
+            info=told(only) or None, interactive=True, elem_id=_id(steps),
         )  # fmt: skip
+        if len(abouts) > 1:
+            for name, about in abouts.items():
+                gr.Markdown(f"`{name}`: {told(about)}")  # gradio translates the first sentence of a text alone
         self._on_shape(box, lambda tree, names: put(tree, steps, _chosen(at(tree, steps, default), names)))
         for place, name in enumerate(chosen):
             if name in known:

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from p5core.plugins import KINDS, PartInfo, PluginStatus, Registry
+from p5ui.saying import said
+from p5ui.translated import translated
 
 __all__ = ["OptionRow", "inventory_html", "option_rows", "type_text"]
 
@@ -24,6 +26,8 @@ BOUNDS = {
     "min_length": "length ≥ {}",
     "max_length": "length ≤ {}",
 }
+
+Headers = Mapping[str, str]
 
 Say = Callable[[str], str]
 """The words of a key below `plugins`."""
@@ -76,19 +80,29 @@ def type_text(annotation: Any) -> str:
     return "none" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
-def inventory_html(registry: Registry, say: Say, wanted: str = "") -> str:
+def inventory_html(registry: Registry, headers: Headers, wanted: str = "") -> str:
     """Plugins with what is wrong with them, then the parts of each kind whose name or words hold a text.
 
+    Words are in the language of the browser that sent the headers; parts are found by their English ones as well.
     Everything that plugins say of themselves is escaped.
     """
+    say = _say(headers)
     statuses = registry.plugins
     parts = [info for kind in KINDS for info in registry.parts(kind).values()]
-    shown = [one for one in parts if wanted.casefold().strip() in f"{one.kind} {one.part.name} {one.about}".casefold()]
+    shown = [one for one in parts if wanted.casefold().strip() in _searched(one, headers)]
     faults = "".join(_fault(one, say) for one in statuses if one.fault is not None)
     return (
         f'<section class="inventory">{_plugins(statuses, parts, say)}{faults}'
-        f"<h2>{escape(say('parts'))}</h2>{_parts(shown, say) or escape(say('nothing'))}</section>"
+        f"<h2>{escape(say('parts'))}</h2>{_parts(shown, headers) or escape(say('nothing'))}</section>"
     )
+
+
+def _say(headers: Headers) -> Say:
+    return lambda key: said(headers, f"plugins.{key}")
+
+
+def _searched(info: PartInfo, headers: Headers) -> str:
+    return f"{info.kind} {info.part.name} {info.about} {translated(headers, info.about)}".casefold()
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -125,26 +139,28 @@ def _fault(one: PluginStatus, say: Say) -> str:
     )
 
 
-def _parts(shown: Sequence[PartInfo], say: Say) -> str:
+def _parts(shown: Sequence[PartInfo], headers: Headers) -> str:
+    say = _say(headers)
     kinds = {kind: [info for info in shown if info.kind == kind] for kind in KINDS}
     return "".join(
-        f"<h3>{escape(say(f'kind_{kind}'))}</h3>{''.join(_part(info, say) for info in infos)}"
+        f"<h3>{escape(say(f'kind_{kind}'))}</h3>{''.join(_part(info, headers) for info in infos)}"
         for kind, infos in kinds.items()
         if infos
     )
 
 
-def _part(info: PartInfo, say: Say) -> str:
+def _part(info: PartInfo, headers: Headers) -> str:
+    say = _say(headers)
     rows = option_rows(info.part.Config)
     head = [say(key) for key in ("option", "type", "default", "bounds", "about")]
     cells = [
         (f"<code>{escape(row.name)}</code>", escape(row.type), f"<code>{escape(row.default)}</code>" if row.default
-         else escape(say("required")), escape(row.bounds), escape(row.about))
+         else escape(say("required")), escape(row.bounds), escape(translated(headers, row.about)))
         for row in rows
     ]  # fmt: skip
     plugin = f"{info.plugin.distribution} {info.plugin.version}"
     inner = _table(head, cells) if rows else f"<p>{escape(say('no_options'))}</p>"
     return (
         f'<details id="{info.kind}-{escape(info.part.name)}"><summary><code>{escape(info.part.name)}</code> '
-        f"{escape(info.about)} <small>{escape(plugin)}</small></summary>{inner}</details>"
+        f"{escape(translated(headers, info.about))} <small>{escape(plugin)}</small></summary>{inner}</details>"
     )

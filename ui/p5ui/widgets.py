@@ -10,6 +10,7 @@ from gradio.components import Component
 
 from p5ui.events import IN_TURN
 from p5ui.forms import Field
+from p5ui.translated import told
 
 __all__ = ["on_input", "widget"]
 
@@ -19,7 +20,7 @@ def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Com
     value = field.show(tree)
     about: dict[str, Any] = {
         "label": field.name,
-        "info": field.help or None,
+        "info": told(field.help) or None,
         "elem_id": "-".join([prefix, *map(str, field.steps)]),
         "min_width": 220,
         "interactive": True,

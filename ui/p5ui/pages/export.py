@@ -38,6 +38,7 @@ from p5ui.exporting import (
 )
 from p5ui.saying import said
 from p5ui.studio import Studio
+from p5ui.translated import told
 from p5ui.viewer import Viewer
 from p5ui.words import t
 
@@ -119,16 +120,17 @@ def _endpoints(studio: Studio) -> None:
 
 def _field(option: Option) -> Component:
     """The component of an option; name and help are those of the command line."""
-    about: dict[str, Any] = {"label": option.flag, "elem_id": f"export-{option.name}"}
+    place = f"export-{option.name}"
+    if option.kind == "file":
+        return gr.File(label=f"{option.flag}: {told(option.about)}", elem_id=place, type="filepath", height=150)
+    about: dict[str, Any] = {"label": option.flag, "info": told(option.about), "elem_id": place}
     if option.kind == "flag":
-        return gr.Checkbox(option.name == "is_zipped", info=option.about, min_width=280, **about)
+        return gr.Checkbox(option.name == "is_zipped", min_width=280, **about)
     if option.kind == "choice":
-        return gr.Dropdown(list(option.choices), value=option.default, info=option.about, min_width=280, **about)
+        return gr.Dropdown(list(option.choices), value=option.default, min_width=280, **about)
     if option.kind == "texts":
-        return gr.Dropdown([], multiselect=True, info=option.about, min_width=280, **about)
-    if option.kind == "number":
-        return gr.Number(0, precision=0, minimum=0, info=option.about, min_width=280, **about)
-    return gr.File(label=f"{option.flag}: {option.about}", elem_id=about["elem_id"], type="filepath", height=150)
+        return gr.Dropdown([], multiselect=True, min_width=280, **about)
+    return gr.Number(0, precision=0, minimum=0, min_width=280, **about)
 
 
 class _Events:

@@ -6,7 +6,6 @@ import gradio as gr
 
 from p5ui.events import QUICK
 from p5ui.inventory import inventory_html
-from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
 
@@ -32,7 +31,7 @@ def build(studio: Studio) -> None:
     """Draw the page."""
 
     def show(wanted: str, request: gr.Request) -> str:
-        return STYLE + inventory_html(studio.registry, lambda key: said(request.headers, f"plugins.{key}"), wanted)
+        return STYLE + inventory_html(studio.registry, request.headers, wanted)
 
     gr.Markdown(t("plugins.heading"))
     gr.Markdown(t("plugins.intro"))

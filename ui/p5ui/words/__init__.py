@@ -3,6 +3,8 @@
 [train.start]
 en = "Start"
 zh = "开始"
+
+What the core and its parts say in English has its own files: `option`, `part` and `finding`; see `p5ui.translated`.
 """
 
 from __future__ import annotations
