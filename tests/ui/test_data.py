@@ -58,8 +58,9 @@ def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) 
     table = figures(headers, found)
     assert table.iloc[0].tolist() == [words()["data.figure_users"][language], "1,000", "1,000"]
     assert table[table.columns[1]].tolist()[2] == "20,000"
-    assert dropped_rows(headers, found).iloc[0, 1] == "repeated user and item, kept the first"
-    assert "future" in warning_text(headers, found)
+    repeated = {"en": "repeated user and item, kept the first", "zh": "用户与物品重复，保留第一个"}
+    assert dropped_rows(headers, found).iloc[0, 1] == repeated[language]
+    assert {"en": "future", "zh": "未来"}[language] in warning_text(headers, found)
     assert popularity(found)["rank"].iloc[0] == 0
 
 

@@ -21,6 +21,7 @@ from p5ui.forms import SPLITS, Field, fields_of
 from p5ui.places import data_files, usable_loaders
 from p5ui.saying import said
 from p5ui.studio import Studio
+from p5ui.translated import translated
 from p5ui.uploads import keep_upload
 
 __all__ = ["CLEANING", "COLUMNS", "LAYOUT", "DataEvents"]
@@ -93,7 +94,7 @@ class DataEvents:
         found = look(self._studio, section)
         known = self._studio.registry.get("loader", section["name"]).Config.model_fields
         has_columns, has_layout = set(COLUMNS) <= known.keys(), set(LAYOUT) <= known.keys()
-        notes = "\n".join(f"- {note}" for note in found.notes)
+        notes = "\n".join(f"- {translated(request.headers, note)}" for note in found.notes)
         fault = said(request.headers, "data.fault", fault=found.fault) + "\n\n" if found.fault else ""
         return [
             section,

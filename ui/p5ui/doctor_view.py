@@ -19,6 +19,7 @@ from p5core.errors import DataError
 from p5ui.places import grounded
 from p5ui.saying import said
 from p5ui.studio import Studio
+from p5ui.translated import translated
 
 __all__ = ["Look", "diagnose", "dropped_rows", "figures", "look", "merit_text", "popularity", "warning_text"]
 
@@ -75,8 +76,8 @@ def _sentence(headers: Headers, one: Merit) -> str:
 def warning_text(headers: Headers, found: Diagnosis) -> str:
     """What went wrong, was left out or leaks."""
     lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
-    lines += [said(headers, "data.fault", fault=found.fault)] if found.fault else []
-    lines += [f"⚠ {one}" for one in (found.report.warnings if found.report else ())]
+    lines += [said(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
+    lines += [f"⚠ {translated(headers, one)}" for one in (found.report.warnings if found.report else ())]
     return "\n\n".join(lines)
 
 
@@ -84,7 +85,7 @@ def dropped_rows(headers: Headers, found: Diagnosis) -> pd.DataFrame:
     """Rows that are left out, and why."""
     dropped = (found.report or found.whole).dropped
     columns = [said(headers, "data.column_rows"), said(headers, "data.column_reason")]
-    return pd.DataFrame([[f"{one.rows:,}", one.reason] for one in dropped], columns=columns)
+    return pd.DataFrame([[f"{one.rows:,}", translated(headers, one.reason)] for one in dropped], columns=columns)
 
 
 def figures(headers: Headers, found: Diagnosis) -> pd.DataFrame:

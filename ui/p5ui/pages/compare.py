@@ -26,6 +26,7 @@ from p5ui.comparison import (
 from p5ui.events import ASKED, QUICK, shown
 from p5ui.saying import said
 from p5ui.studio import Studio
+from p5ui.translated import translated
 from p5ui.words import t
 
 __all__ = ["PATH", "TITLE", "build"]
@@ -116,7 +117,8 @@ class _Events:
     def _show(self, names: list[str], request: gr.Request) -> tuple[str, pd.DataFrame, Any, Any]:
         sides = sides_of(self._studio, names)
         notes = protocols(self._studio, names)
-        text = "\n\n".join(said(request.headers, "compare.protocol", note=note) for note in notes)
+        told = [translated(request.headers, note) for note in notes]
+        text = "\n\n".join(said(request.headers, "compare.protocol", note=note) for note in told)
         if len(notes) > 1:
             text += "\n\n" + said(request.headers, "compare.protocols_differ")
         labels = list(self._studio.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []

@@ -1,0 +1,243 @@
+"""What the core and its parts say in English has its Chinese, and nothing in the catalogue is left over."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from gradio.i18n import I18nData
+from playwright.sync_api import Browser, expect
+
+import p5core
+import p5plugins
+from p5core.config import PartSpec
+from p5core.data.prepare import PrepareConfig
+from p5core.data.split import LeaveOneOut, TimeWindows
+from p5core.evaluation.report import protocol_note
+from p5core.experiment import (
+    EvaluateConfig,
+    Experiment,
+    ModelConfig,
+    OptimiserConfig,
+    StageConfig,
+    TaskSpec,
+)
+from p5core.model.options import NeighboursConfig
+from p5core.plugins import KINDS, load_plugins
+from p5ui.doctor_view import diagnose, dropped_rows, look, warning_text
+from p5ui.exporting import export_options
+from p5ui.forms import SPLITS, fields_of
+from p5ui.studio import Studio
+from p5ui.translated import FINDINGS, HELPS, known, told, translated
+from p5ui.words import LANGUAGES, words
+
+CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
+CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
+SOURCES = [*CORE.glob("data/*.py"), CORE / "evaluation" / "report.py", *PARTS.glob("loaders/*.py")]
+"""Files that find something."""
+
+SECTIONS = (
+    ModelConfig, NeighboursConfig, StageConfig, TaskSpec, OptimiserConfig, PrepareConfig, EvaluateConfig, Experiment,
+    *SPLITS.values(),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    return Studio(tmp_path_factory.mktemp("translated").resolve(), load_plugins())
+
+
+def entries(*pages: str) -> dict[str, dict[str, str]]:
+    return {key: dict(texts) for key, texts in words().items() if key.partition(".")[0] in pages}
+
+
+def helps(studio: Studio) -> Iterator[str]:
+    """What P5 says of its own options and parts."""
+    for section in SECTIONS:
+        yield from (one.help for one in fields_of(section))
+    yield from (" ".join((split.__doc__ or "").split()) for split in SPLITS.values())
+    yield from (one.about for one in export_options())
+    for kind in KINDS:
+        for info in studio.registry.parts(kind).values():
+            if info.plugin.distribution == "p5rec":
+                yield info.about
+                yield from (one.help for one in fields_of(info.part.Config))
+
+
+def test_every_help_has_its_words_and_no_words_are_left_over(studio: Studio) -> None:
+    catalogue = [texts["en"] for texts in entries(*HELPS).values()]
+    assert set(helps(studio)) - set(catalogue) == set()
+    assert set(catalogue) - set(helps(studio)) == set()
+    assert len(catalogue) == len(set(catalogue))
+
+
+def is_chinese(text: str) -> bool:
+    return re.search("[\u4e00-\u9fff]", text) is not None
+
+
+def test_every_help_is_chinese_for_a_chinese_browser(studio: Studio) -> None:
+    assert [one for one in helps(studio) if not is_chinese(translated(CHINESE, one))] == []
+    assert [one for one in helps(studio) if translated({}, one) != one] == []
+    assert all(isinstance(told(one), I18nData) for one in helps(studio))
+
+
+def test_what_nobody_knows_stays_as_it_is() -> None:
+    for sentence in ("A network that comes and goes.", "How far the water rises.", "no {timestamp}", ""):
+        assert told(sentence) == translated(CHINESE, sentence) == sentence
+
+
+def test_languages_hold_the_same_values() -> None:
+    for key, texts in entries(FINDINGS).items():
+        held = [sorted(re.findall(r"\{.*?\}", texts[language])) for language in LANGUAGES]
+        assert held[0] == held[1], key
+
+
+def texts_in(file: Path) -> Iterator[str]:
+    """Every text in a file, with {} for what is filled in."""
+    yield from (text for node in ast.walk(parsed(file)) if (text := template(node)) is not None)
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def template(node: ast.AST) -> str | None:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def forms(text: str) -> set[str]:
+    """A sentence of the catalogue as the code may write it."""
+    bare = re.sub(r"\{\w+\}", "{}", text)
+    return {bare, bare.replace("timestamp", "{}")}
+
+
+FILES = {
+    "comma.csv": "user,item,time\n1,2,1700000000\n",
+    "tab.csv": "user\titem\ttime\n1\t2\t1700000000000\n",
+    "semicolon.csv": "user;item;time\n1;2;1700000000000000\n",
+    "space.csv": "user item time\n1 2 1700000000000000000\n",
+    "bar.csv": "user|item|time\n1|2|3\n",
+    "bare.csv": "1,2,3\n",
+    "lines.txt": "u a b\n",
+    "things.csv": "sku,title\na,An A\nb,A B\n",
+}
+SKETCHED = [
+    *({"name": "table", "path": name} for name in FILES),
+    {"name": "table", "path": "comma.csv", "separator": ","},
+    {"name": "table", "path": "bare.csv", "separator": ","},
+    {"name": "table", "path": "comma.csv", "header": True},
+    {"name": "sequences", "path": "lines.txt", "items": "things.csv"},
+]
+
+
+def notes(studio: Studio) -> Iterator[str]:
+    """What is guessed of small files."""
+    for name, text in FILES.items():
+        (studio.folder / name).write_text(text)
+    for section in SKETCHED:
+        yield from look(studio, section).notes
+
+
+def test_guesses_are_chinese(studio: Studio) -> None:
+    assert "自动判断：分隔符为逗号，有标题行" in {translated(CHINESE, one) for one in notes(studio)}
+    assert "时间是数字；按自 1970 年起的毫秒数读取" in {translated(CHINESE, one) for one in notes(studio)}
+    assert [one for one in notes(studio) if not is_chinese(translated(CHINESE, one))] == []
+
+
+def test_no_finding_is_left_over(studio: Studio) -> None:
+    written = {text for file in SOURCES for text in texts_in(file)}
+    guessed = [found for found in map(known, notes(studio)) if found]
+    words_in_guesses = [found for _, held in guessed for found in map(known, held.values()) if found]
+    seen = {key for key, _ in [*guessed, *words_in_guesses]}
+    findings = {key: texts["en"] for key, texts in entries(FINDINGS).items()}
+    assert [key for key, text in findings.items() if key not in seen and forms(text).isdisjoint(written)] == []
+
+
+def test_every_reason_to_drop_rows_has_its_words() -> None:
+    nodes = [node for file in CORE.glob("data/*.py") for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
+    reasons = [template(node.args[0]) for node in nodes if ast.unparse(node.func) == "Dropped"]
+    findings = {form for texts in entries(FINDINGS).values() for form in forms(texts["en"])}
+    assert len(reasons) >= 5
+    assert set(reasons) - findings == set()
+
+
+@pytest.mark.parametrize(("metric", "candidates"), [("ndcg", 0), ("ndcg", 100), ("mae", 0)])
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_how_it_was_measured_is_said_in_chinese(
+    studio: Studio, metric: str, candidates: int, exclude_seen: bool
+) -> None:
+    measured = studio.registry.choose("metric", PartSpec(name=metric), "evaluate").build()
+    note = translated(CHINESE, protocol_note([measured], candidates, exclude_seen))
+    assert re.search("[a-z]", note) is None
+
+
+DIRTY = """customer,sku,when,stars
+,a,1700000001,5
+u1,,1700000002,5
+u1,a,,5
+u1,a,1700000003,1
+u1,a,1700000004,5
+u1,a,1700000005,5
+u1,b,1700000006,5
+u1,c,1700000007,5
+u1,d,1700000008,5
+u2,a,1700000010,4
+u2,b,1700000011,4
+u2,c,1700000012,4
+u2,d,1700000013,4
+u3,a,1700000014,4
+"""
+SECTION = {"name": "table", "path": "dirty.csv", "user": "customer", "item": "sku", "timestamp": "when"}
+
+
+@pytest.fixture
+def dirty(studio: Studio) -> Studio:
+    (studio.folder / "dirty.csv").write_text(DIRTY)
+    return studio
+
+
+def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Studio) -> None:
+    cleaning = PrepareConfig(min_rating=2, min_user_events=2, min_item_events=2, keep="first")
+    found = diagnose(dirty, SECTION, cleaning, LeaveOneOut())
+    assert dropped_rows(CHINESE, found).iloc[:, 1].tolist() == [
+        "没有用户或物品编号（空文本和 -9223372036854775808 是填充值，不是编号）",
+        "没有时间",
+        "评分低于 2.0",
+        "用户与物品重复，保留第一个",
+        "用户的事件少于 2 个，或物品的事件少于 2 个",
+    ]
+    assert "训练事件晚于第一个测试事件" in warning_text(CHINESE, found)
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "splitting", "sentence"),
+    [
+        (PrepareConfig(min_user_events=90), LeaveOneOut(), "没有剩余数据"),
+        (PrepareConfig(min_user_events=1), TimeWindows(validation=datetime(1970, 1, 2), test=0.9), "没有训练事件"),
+    ],
+)
+def test_what_is_impossible_is_said_in_chinese(
+    dirty: Studio, cleaning: PrepareConfig, splitting: LeaveOneOut | TimeWindows, sentence: str
+) -> None:
+    assert sentence in warning_text(CHINESE, diagnose(dirty, SECTION, cleaning, splitting))
+
+
+def test_the_form_helps_in_chinese(ui, browser: Browser, small: str) -> None:
+    ui.studio.experiments.mkdir(exist_ok=True)
+    two = small.replace("width = 8", 'width = 8\nencoders = [{ name = "id" }, { name = "numbers", columns = ["x"] }]')
+    (ui.studio.experiments / "two.toml").write_text(two.replace('name = "gpt", n_layers = 1', 'name = "tide"'))
+    with browser.new_context(locale="zh-CN") as context:
+        tab = context.new_page()
+        tab.goto(f"{ui.address}/train?draft=two")
+        form = tab.locator("#train-form")
+        for key in ("option.model_width", "part.recurrent_layers", "part.task_next_item", "part.encoder_numbers"):
+            expect(form).to_contain_text(words()[key]["zh"], timeout=40_000)
+        expect(form).to_contain_text("A network that comes and goes.")
+        expect(form).not_to_contain_text(words()["option.model_width"]["en"])
+        expect(form).not_to_contain_text("__i18n__")
