@@ -14,8 +14,7 @@ from p5core.plugins import Registry
 
 __all__ = ["check_metrics", "choose_loss", "metric_labels", "resolve_losses", "watched_metric"]
 
-FULL_SOFTMAX_UP_TO = 4_000
-CHUNKED_SOFTMAX_UP_TO = 10_000
+FULL_SOFTMAX_UP_TO = 10_000
 
 
 def choose_loss(loss_kind: str, n_items: int) -> tuple[str, str]:
@@ -24,8 +23,6 @@ def choose_loss(loss_kind: str, n_items: int) -> tuple[str, str]:
         return "mse", "ratings are predicted"
     if n_items <= FULL_SOFTMAX_UP_TO:
         return "cross_entropy", f"{n_items:,} items fit a full softmax"
-    if n_items <= CHUNKED_SOFTMAX_UP_TO:
-        return "chunked_cross_entropy", f"{n_items:,} items fit a softmax in chunks"
     return "sampled_softmax", f"{n_items:,} items are too many for a full softmax at each step"
 
 

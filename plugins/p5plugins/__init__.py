@@ -63,12 +63,12 @@ def p5_tasks() -> list[type[Task]]:
 @hookimpl
 def p5_losses() -> list[type[Loss]]:
     from p5plugins.losses.bpr import BPR
-    from p5plugins.losses.cross_entropy import ChunkedCrossEntropy, CrossEntropy
+    from p5plugins.losses.cross_entropy import CrossEntropy
     from p5plugins.losses.gbce import GBCE
     from p5plugins.losses.mse import MSE
     from p5plugins.losses.sampled_softmax import SampledSoftmax
 
-    return [BPR, ChunkedCrossEntropy, CrossEntropy, GBCE, MSE, SampledSoftmax]
+    return [BPR, CrossEntropy, GBCE, MSE, SampledSoftmax]
 
 
 @hookimpl

@@ -337,9 +337,7 @@ def test_a_frame_is_learnt_from(registry: Registry, tmp_path: Path) -> None:
     ("kind", "n_items", "name"),
     [
         ("rating", 10, "mse"),
-        ("ranking", 4_000, "cross_entropy"),
-        ("ranking", 4_001, "chunked_cross_entropy"),
-        ("ranking", 10_000, "chunked_cross_entropy"),
+        ("ranking", 10_000, "cross_entropy"),
         ("ranking", 10_001, "sampled_softmax"),
     ],
 )

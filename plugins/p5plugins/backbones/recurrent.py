@@ -52,10 +52,16 @@ class _Recurrent(Backbone):
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Read the history from its first item on."""
-        states = self.dropout(_same_length(self.encoder(vectors)[0], vectors))  # (B, T, D)
+        states = self.dropout(_same_length(self._encoded(vectors), vectors))  # (B, T, D)
         if self.attention is not None:
             states = torch.cat([states, self.attention(states)], dim=-1)  # (B, T, 2D)
         return cast("Tensor", self.norm(self.decoder(states)))
+
+    def _encoded(self, vectors: Tensor) -> Tensor:
+        if vectors.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return cast("Tensor", self.encoder(vectors)[0])
+        with torch.autocast("cpu", enabled=False):  # processors without AVX-512 have no LSTM in bfloat16
+            return cast("Tensor", self.encoder(vectors.float())[0])
 
 
 class GRU(_Recurrent):

@@ -10,27 +10,34 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-__all__ = ["cross_entropy_in_chunks", "in_training_precision"]
+__all__ = ["cross_entropy_in_chunks", "rows_at_once"]
+
+CHUNK = 2**20
+"""Scores that stay in the caches of a processor."""
+
+MIN_ROWS = 256
+"""States that are worth a pass over the vectors."""
+
+
+def rows_at_once(n_vectors: int) -> int:
+    """States whose scores against so many vectors are held at once."""
+    return max(MIN_ROWS, CHUNK // n_vectors)
 
 
 def cross_entropy_in_chunks(
-    states: Tensor, vectors: Tensor, targets: Tensor, chunk_rows: int, corrections: Tensor | None = None
+    states: Tensor, vectors: Tensor, targets: Tensor, corrections: Tensor | None = None
 ) -> Tensor:
-    """() the mean of -log softmax of the target among all vectors, the scores of `chunk_rows` states held at once.
+    """() the mean of -log softmax of the target among all vectors, with the scores of few states in memory at a time.
 
-    `states` (N, D) and `vectors` (V, D) of one type; `targets` (N,) codes of vectors. `corrections` (V,) are added to
-    the scores of all but the target; -inf takes a vector out.
+    `states` (N, D), `vectors` (V, D), `targets` (N,) codes of vectors. `corrections` (V,) are added to the scores of
+    all but the target; -inf takes a vector out. Products are computed in the type of autocast where it is on, all else
+    in float32 at least.
     """
-    summed: Callable[..., Tensor] = _SummedCrossEntropy.apply
-    with torch.autocast(states.device.type, enabled=False):
-        return summed(states, vectors, targets, chunk_rows, corrections) / len(targets)
-
-
-def in_training_precision(states: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in the type that matrix products are computed in: that of autocast where it is on."""
     device = states.device.type
     kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
-    return states.to(kind), vectors.to(kind)
+    summed: Callable[..., Tensor] = _SummedCrossEntropy.apply
+    with torch.autocast(device, enabled=False):
+        return summed(states.to(kind), vectors.to(kind), targets, corrections) / len(targets)
 
 
 class _SummedCrossEntropy(Function):
@@ -40,9 +47,8 @@ class _SummedCrossEntropy(Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, vectors: Tensor, targets: Tensor, chunk_rows: int, corrections: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, states: Tensor, vectors: Tensor, targets: Tensor, corrections: Tensor | None) -> Tensor:
+        chunk_rows = rows_at_once(len(vectors))
         exact = torch.promote_types(states.dtype, torch.float32)
         state_gradient, vector_gradient = torch.empty_like(states), torch.zeros_like(vectors, dtype=exact)
         total = torch.zeros((), dtype=exact, device=states.device)
@@ -64,6 +70,6 @@ class _SummedCrossEntropy(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         state_gradient, vector_gradient = ctx.saved_tensors
-        return state_gradient * gradient, vector_gradient * gradient, None, None, None
+        return state_gradient * gradient, vector_gradient * gradient, None, None

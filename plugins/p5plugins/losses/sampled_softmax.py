@@ -10,14 +10,10 @@ from torch import Tensor
 
 from p5core.config import Tunable
 from p5core.parts.loss import ItemScorer, RankingLoss
-from p5plugins.losses.chunks import cross_entropy_in_chunks, in_training_precision
+from p5plugins.losses.chunks import cross_entropy_in_chunks
 from p5plugins.losses.options import SoftmaxConfig
 
 __all__ = ["SampledSoftmax", "SampledSoftmaxConfig"]
-
-
-CHUNK = 2**20
-"""Scores held at once: they stay in the caches of a processor."""
 
 
 class SampledSoftmaxConfig(SoftmaxConfig):
@@ -60,9 +56,8 @@ class SampledSoftmax(RankingLoss):
         sampled = places if self.config.in_batch else places[len(targets) :]
         counts = torch.bincount(sampled, minlength=len(codes))
         corrections = torch.log(counts / self._expected(codes, len(targets), items))  # -inf where only a target
-        scaled, vectors = in_training_precision(states / self.config.temperature, items.vectors(codes))
-        chunk_rows = max(1, CHUNK // len(codes))
-        return cross_entropy_in_chunks(scaled, vectors, places[: len(targets)], chunk_rows, corrections)
+        scaled = states / self.config.temperature
+        return cross_entropy_in_chunks(scaled, items.vectors(codes), places[: len(targets)], corrections)
 
     def _expected(self, codes: Tensor, n_states: int, items: ItemScorer) -> Tensor:
         """(C,) how often each item is expected in the sample."""
