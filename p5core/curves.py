@@ -18,6 +18,8 @@ NOT_METRICS = ("kind", "time", "stage", "epoch", "step", "loss", "best", "share"
 LOSSES = {"step": "int64", "stage": "str", "epoch": "int64", "loss": "float64", "events_per_second": "float64"}
 FIGURES = {"step": "int64", "stage": "str", "epoch": "int64", "metric": "str", "value": "float64"}
 
+NEEDED = {"step": {*LOSSES}, "validation": {"step", "epoch", "best"}}
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -62,14 +64,32 @@ def thinned(frame: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def _records(events: Path, kinds: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The events of some kinds, each kind as it is quoted in the file; a line that is still being written is left."""
+    """The events of some kinds, each kind as it is quoted in the file.
+
+    A line that is still being written is left, and so is one that a full disk or another hand has spoilt.
+    """
     if not events.exists():
         return
     starts = tuple(f'{{"kind": {kind}' for kind in kinds)
-    with events.open(encoding="utf-8") as stream:
+    with events.open(encoding="utf-8", errors="replace") as stream:
         for line in stream:
             if line.startswith(starts) and line.endswith("}\n"):
-                yield json.loads(line)
+                record = _parsed(line)
+                if record is not None:
+                    yield record
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """The event of a line; None when it is none of P5's."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    figures = [value for label, value in record.items() if label not in ("kind", "time", "stage")]
+    is_sound = isinstance(record.get("stage"), str) and all(
+        one is None or isinstance(one, int | float) for one in figures
+    )
+    return record if is_sound and NEEDED[record["kind"]] <= record.keys() else None
 
 
 def _typed(records: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:

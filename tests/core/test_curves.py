@@ -54,6 +54,27 @@ def test_a_line_that_is_being_written_is_left(tmp_path: Path) -> None:
     assert read_curves(events).losses["step"].tolist() == [5]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"kind": "step", "stage": "a", }',
+        b"\x00" * 40 + b"\xff\xfe",
+        b'{"kind": "step", "stage": "a"}',
+        b'{"kind": "step", "stage": 1, "epoch": 1, "step": 2, "loss": 1.0, "events_per_second": 1.0}',
+        b'{"kind": "step", "stage": "a", "epoch": 1, "step": "x", "loss": [1], "events_per_second": 1.0}',
+        b'{"kind": "validation", "step": 3}',
+        b'{"kind": "validation", "stage": "a", "epoch": 1, "step": 3, "best": true, "ndcg@10": "high"}',
+    ],
+)
+def test_a_spoilt_line_is_left(tmp_path: Path, line: bytes) -> None:
+    events = write(tmp_path, step("a", 5), validation("a", 6, True, 0.1))
+    events.write_bytes(line + b"\n" + events.read_bytes() + line + b"\n")
+    curves = read_curves(events)
+    assert curves.losses["step"].tolist() == [5]
+    assert curves.figures["value"].tolist() == [0.1]
+    assert best_figures(events) == {"ndcg@10": 0.1}
+
+
 def test_nothing_yet(tmp_path: Path) -> None:
     curves = read_curves(tmp_path / "events.jsonl")
     assert curves.losses.empty

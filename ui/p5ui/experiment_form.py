@@ -124,7 +124,7 @@ class ExperimentForm:
             list(dict.fromkeys([*names, chosen])),
             value=chosen,
             label=kind,
-            info=about or None,
+            info=about,
             interactive=True,
             elem_id=_id(steps),
         )
@@ -139,9 +139,10 @@ class ExperimentForm:
         known = self._registry.parts(kind)
         abouts = {one: known[one].about for one in chosen if one in known}
         only = next(iter(abouts.values())) if len(abouts) == 1 else ""
+        # A form that is drawn anew keeps the info of before where the new one is None.
         box = gr.Dropdown(
             list(dict.fromkeys([*known, *chosen])), value=chosen, multiselect=True, label=f"{kind}s",
-            info=told(only) or None, interactive=True, elem_id=_id(steps),
+            info=told(only), interactive=True, elem_id=_id(steps),
         )  # fmt: skip
         if len(abouts) > 1:
             for name, about in abouts.items():

@@ -20,13 +20,14 @@ def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Com
     value = field.show(tree)
     about: dict[str, Any] = {
         "label": field.name,
-        "info": told(field.help) or None,
+        "info": told(field.help),
         "elem_id": "-".join([prefix, *map(str, field.steps)]),
         "min_width": 220,
         "interactive": True,
     }
     if field.kind == "bool":
-        return gr.Checkbox(bool(value), **about)
+        with gr.Column(min_width=about.pop("min_width")):  # a Checkbox has the width and gives it no room
+            return gr.Checkbox(bool(value), **about)
     if field.kind == "choice":
         return gr.Dropdown(list(dict.fromkeys([*field.choices, value])), value=value, **about)
     if field.kind == "list":
