@@ -25,6 +25,9 @@ __all__ = ["ItemVectors", "item_vectors"]
 
 FLOAT, INT32 = ir.DataType.FLOAT.value, ir.DataType.INT32.value
 
+MIDDLE = 128
+"""The code of 0 in eight bits."""
+
 
 class ItemVectors(ABC):
     """V vectors of width D, float32 outside, however they are stored."""
@@ -73,15 +76,15 @@ class _Weight8(ItemVectors):
         super().__init__(ops, rows)
         self.block = max(16, 1 << (rows.shape[1] - 1).bit_length())
         codes, scale = _eight_bits(rows)
-        padded = np.pad(codes, ((0, 0), (0, self.block - rows.shape[1]))).astype(np.int16) + 128
-        self.codes = ops.constant(padded.astype(np.uint8)[:, None])  # (V, 1, block)
+        padded = np.pad(codes, ((0, 0), (0, self.block - rows.shape[1])), constant_values=MIDDLE)
+        self.codes = ops.constant(padded[:, None])  # (V, 1, block)
         self.scale = ops.constant(scale)  # (V,)
 
     def look_up(self, codes: ir.Value) -> ir.Value:
         ops = self.ops
         found = ops("Squeeze", ops("Gather", self.codes, ops("Unsqueeze", codes, -1)), np.array([-3, -2]))
         found = ops("Slice", found, 0, self.rows.shape[1], -1)
-        centred = ops("Sub", ops("Cast", found, to=FLOAT), np.array(128, dtype=np.float32))
+        centred = ops("Sub", ops("Cast", found, to=FLOAT), np.array(MIDDLE, dtype=np.float32))
         return ops("Mul", centred, ops("Unsqueeze", ops("Gather", self.scale, codes), -1))
 
     def scores(self, states: ir.Value) -> ir.Value:
@@ -91,7 +94,10 @@ class _Weight8(ItemVectors):
 
 
 class _Int8(ItemVectors):
-    """One scale a vector, entries by columns, as MatMulInteger wants them."""
+    """One scale a vector, entries by columns, as MatMulInteger wants them: x ≈ scale · (code - 128).
+
+    Both factors are unsigned: with signed ones ONNX Runtime adds in 16 bits on processors without VNNI, which overflow.
+    """
 
     def __init__(self, ops: Ops, rows: npt.NDArray[np.float32]) -> None:
         super().__init__(ops, rows)
@@ -102,15 +108,16 @@ class _Int8(ItemVectors):
     def look_up(self, codes: ir.Value) -> ir.Value:
         ops = self.ops
         flat = ops("Reshape", codes, -1)  # (n,)
-        vectors = ops("Cast", ops("Transpose", ops("Gather", self.codes, flat, axis=1), perm=[1, 0]), to=FLOAT)
-        vectors = ops("Mul", vectors, ops("Unsqueeze", ops("Gather", self.scale, flat), 1))  # (n, D)
+        found = ops("Cast", ops("Transpose", ops("Gather", self.codes, flat, axis=1), perm=[1, 0]), to=FLOAT)
+        centred = ops("Sub", found, np.array(MIDDLE, dtype=np.float32))
+        vectors = ops("Mul", centred, ops("Unsqueeze", ops("Gather", self.scale, flat), 1))  # (n, D)
         return ops("Reshape", vectors, ops("Concat", ops("Shape", codes), self.rows.shape[1], axis=0))
 
     def scores(self, states: ir.Value) -> ir.Value:
         ops = self.ops
         small, scale, zero = ops.several("DynamicQuantizeLinear", 3, states)
-        product = ops("Cast", ops("MatMulInteger", small, self.codes, zero), to=FLOAT)
-        return ops("Mul", product, ops("Mul", scale, self.scale))
+        product = ops("MatMulInteger", small, self.codes, zero, np.array(MIDDLE, dtype=np.uint8))
+        return ops("Mul", ops("Cast", product, to=FLOAT), ops("Mul", scale, self.scale))
 
 
 class _Product(ItemVectors):
@@ -170,11 +177,11 @@ class _Product(ItemVectors):
         return self.ops("Cast", self.ops("Gather", self.codes, np.array(piece), axis=1), to=INT32)
 
 
-def _eight_bits(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Codes from -127 to 127 (V, D) and a scale for each row (V,): the largest entry becomes 127."""
+def _eight_bits(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Codes from 1 to 255 (V, D) around MIDDLE and a scale for each row (V,): the largest entry becomes 127 steps."""
     scale = np.abs(rows).max(axis=1) / 127
-    codes = np.rint(rows / np.maximum(scale, np.finfo(np.float32).tiny)[:, None])
-    return codes.astype(np.int8), scale.astype(np.float32)
+    steps = np.rint(rows / np.maximum(scale, np.finfo(np.float32).tiny)[:, None])
+    return (steps + MIDDLE).astype(np.uint8), scale.astype(np.float32)
 
 
 BY_ROW: dict[str, type[ItemVectors]] = {"none": _Float, "fp16": _Half, "weight8": _Weight8, "int8": _Int8}
