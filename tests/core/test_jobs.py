@@ -77,7 +77,7 @@ def jobs(tmp_path: Path) -> Jobs:
 
 def test_a_run_is_stopped_resumed_and_done(jobs: Jobs) -> None:
     job = jobs.submit(small(epochs=4_000), "one")
-    wait(lambda: (jobs.runs / "one").exists() and Jobs(jobs.folder).state(jobs.find("one")) == "running")
+    wait(lambda: (run := jobs.find("one")) is not None and Jobs(jobs.folder).state(run) == "running")
     with pytest.raises(RunError, match=r"Run 'one' has a job that is running. Wait until it is over, or stop it first"):
         jobs.delete("one")
     jobs.stop("one")
