@@ -186,23 +186,19 @@ class ExperimentForm:
 
     def _on_value(self, component: Component, change: Change) -> None:
         """An input that changes a value: the text is written anew, the form stays."""
-
-        def event(value: Any, seen: str, ahead: Ahead) -> list[Any]:
-            text = written(change(tree_of(ahead.latest(seen)), value))
-            return [text, ahead.then(seen, text)]
-
-        texts = [self._code, self._ahead]
-        on_input(component, shown(event), [component, *texts], texts)
+        self._on_change(component, change, [])
 
     def _on_shape(self, component: Component, change: Change) -> None:
         """An input that changes which options there are: the form is drawn anew."""
+        self._on_change(component, change, [self._shape])
 
+    def _on_change(self, component: Component, change: Change, drawn_from: list[Component]) -> None:
         def event(value: Any, seen: str, ahead: Ahead) -> list[Any]:
             text = written(change(tree_of(ahead.latest(seen)), value))
-            return [text, ahead.then(seen, text), text]
+            return [text, ahead.then(seen, text), *[text for _ in drawn_from]]
 
         texts = [self._code, self._ahead]
-        on_input(component, shown(event), [component, *texts], [*texts, self._shape])
+        on_input(component, shown(event), [component, *texts], [*texts, *drawn_from])
 
 
 def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
