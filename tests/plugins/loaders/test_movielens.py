@@ -106,6 +106,14 @@ def test_gsasrec_histories_are_put_together_under_original_ids(tmp_path, rows):
     assert "the last but one item of 1 users is missing in this copy" in raw.notes[1]
 
 
+def test_gsasrec_histories_end_before_a_gap_if_asked(tmp_path, rows):
+    folder = lay_out(tmp_path, "gsasrec")
+    raw = MovieLens(MovieLensConfig(path=folder, variant="gsasrec-gapless")).load()
+    histories = rows(raw).groupby("user")["item"].apply(list).to_dict()
+    assert histories == {100: [10, 20, 30], 200: [30, 10, 20, 40, 50]}
+    assert raw.notes == ("1 users lack their last but one item in this copy; their histories end before it",)
+
+
 def test_gsasrec_files_must_fit_together(tmp_path):
     folder = lay_out(tmp_path, "gsasrec")
     (folder / "gsasrec/test/output.txt").write_text("4\n")
