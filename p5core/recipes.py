@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tomli_w
 
 from p5core.data.dataset import Dataset
@@ -16,10 +18,17 @@ __all__ = ["Recipe", "recipe_for", "recipe_text"]
 
 
 SPARSE_BELOW = 20
-"""Mean events of a user below which histories are short: wide vectors and much dropout were best on Beauty."""
+"""Mean events of a user below which histories are short: wide vectors, narrow layers between them and much dropout were
+best on Beauty."""
 
 EVENTS_SEEN = 3_200_000
-"""Training events in all epochs together, where the catalogue is small enough to be seen often."""
+"""Training events in all epochs together, of a small log."""
+
+EPOCHS_OF_A_MILLION = 10
+"""Epochs for a million events; more events are seen fewer times."""
+
+NAMES = re.compile(r"(?:^|[\W_]|(?<=[a-z])(?=I))(?:id|Id|ID|code)s?$")
+"""Columns whose numbers stand for something else: id, brand_id, brandId, zip_code."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,9 @@ class Recipe:
     width: int
     max_length: int
     dropout: float
+    feedforward: float
+    """width inside the layers of the backbone, as a multiple of `width`"""
+
     encoders: tuple[str, ...]
     """TOML texts"""
 
@@ -52,11 +64,18 @@ def recipe_for(dataset: Dataset) -> Recipe:
         ),
         min_events=5 if np.median(lengths) >= 5 else 3,
         width=256 if is_sparse else 64 if n_events < 200_000 else 128,
-        max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.9))), 10, 200)),
+        max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.99))), 10, 200)),
         dropout=0.5 if is_sparse else 0.3,
+        feedforward=2.0 if is_sparse else 4.0,
         encoders=_encoders(dataset),
-        epochs=int(np.clip(EVENTS_SEEN // max(1, n_events), 10, 80)),
+        epochs=_epochs(max(1, n_events)),
     )
+
+
+def _epochs(n_events: int) -> int:
+    """32 for a hundred thousand events, 16 for two, 10 for a million, 5 for ten."""
+    falling: float = EPOCHS_OF_A_MILLION * (1e6 / n_events) ** 0.3
+    return min(80, round(max(EVENTS_SEEN / n_events, falling)))
 
 
 def _tied_share(dataset: Dataset) -> float:
@@ -67,8 +86,8 @@ def _tied_share(dataset: Dataset) -> float:
 
 def _encoders(dataset: Dataset) -> tuple[str, ...]:
     frame = dataset.catalogue.frame
-    numbers = [name for name in dataset.catalogue.features if frame[name].dtype.kind in "iuf"]
-    words = [name for name in dataset.catalogue.features if name not in numbers and _is_category(dataset, name)]
+    numbers = [name for name in dataset.catalogue.features if _is_amount(frame[name])]
+    words = [name for name in dataset.catalogue.features if name not in numbers and _repeats(frame[name])]
     found = ['{ name = "id" }']
     if words:
         found.append(f'{{ name = "categories", columns = {json.dumps(words)} }}')
@@ -77,10 +96,21 @@ def _encoders(dataset: Dataset) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_category(dataset: Dataset, name: str) -> bool:
-    """Whether values repeat; free text such as a description does not."""
-    values = dataset.catalogue.frame[name].dropna()
-    return not values.empty and values.map(str).nunique() < 0.5 * len(values)
+def _is_amount(column: pd.Series) -> bool:
+    """Whether more means something; the numbers in `brand_id` are names."""
+    return bool(column.dtype.kind in "iuf" and NAMES.search(str(column.name)) is None)
+
+
+def _repeats(column: pd.Series) -> bool:
+    """Whether items share values, those of lists and of "Action|Comedy" one by one; free text has few in common."""
+    values = [value for cell in column.dropna() for value in _values(cell)]
+    return len(set(map(str, values))) < 0.5 * len(values)
+
+
+def _values(cell: Any) -> Iterable[Any]:
+    if isinstance(cell, str):
+        return cell.split("|")
+    return cell if isinstance(cell, Iterable) else [cell]
 
 
 def _aligned(text: str) -> str:
@@ -118,7 +148,7 @@ encoders = [  # what item vectors are made of
     {encoders},
 ]
 unit_items = true  # item vectors of length one
-backbone = {{ name = "filter", n_layers = 2, dropout = {recipe.dropout} }}
+backbone = {{ name = "filter", n_layers = 2, dropout = {recipe.dropout}, feedforward = {recipe.feedforward} }}
 memory = {{ n_neighbours = 100 }}  # what was had next to what, and is alike; mixed in as validation events say
 
 [[stages]]

@@ -1,0 +1,63 @@
+"""What a recipe makes of a data set."""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from p5core.data.catalogue import Catalogue
+from p5core.data.dataset import Dataset, Events
+from p5core.data.vocabulary import Vocabulary
+from p5core.recipes import recipe_for, recipe_text
+
+N_ITEMS = 60
+
+
+def dataset(lengths: list[int], **features: list[object]) -> Dataset:
+    """Histories of so many events, one item after the other, and an items table."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    events = Events(offsets, np.arange(offsets[-1], dtype=np.int32) % N_ITEMS, np.arange(offsets[-1]))
+    users = [f"u{number}" for number in range(len(lengths))]
+    items = pd.DataFrame({"item": [f"i{code}" for code in range(N_ITEMS)], "domain": "default", **features})
+    return Dataset(events, Vocabulary.of(users), Catalogue(items), pd.DataFrame({"user": users}), has_clock=True)
+
+
+@pytest.mark.parametrize(
+    ("n_events", "epochs"), [(1_000, 80), (100_000, 32), (200_000, 16), (1_000_000, 10), (10_000_000, 5)]
+)
+def test_larger_logs_are_seen_fewer_times(n_events: int, epochs: int) -> None:
+    assert recipe_for(dataset([50] * (n_events // 50))).epochs == epochs
+
+
+def test_short_histories_get_wide_vectors_and_narrow_layers() -> None:
+    short, long = recipe_for(dataset([8] * 200)), recipe_for(dataset([80] * 200))
+    assert (short.width, short.feedforward, short.dropout) == (256, 2.0, 0.5)
+    assert (long.width, long.feedforward, long.dropout) == (64, 4.0, 0.3)
+
+
+def test_nearly_all_histories_are_read_whole() -> None:
+    assert recipe_for(dataset([8] * 95 + [50] * 5)).max_length == 64
+    assert recipe_for(dataset([500] * 20)).max_length == 200
+
+
+def test_values_that_items_share_are_content_and_free_text_is_not() -> None:
+    recipe = recipe_for(
+        dataset(
+            [5] * 20,
+            tags=[[f"tag {code % 7}", f"tag {code % 11}", f"tag {code % 4}"] for code in range(N_ITEMS)],
+            kinds=[f"kind {code % 7}|kind {code % 11}|kind {code % 4}" for code in range(N_ITEMS)],
+            brand_id=[code % 9 for code in range(N_ITEMS)],
+            shopId=list(range(N_ITEMS)),
+            story=[f"The story of {code}" for code in range(N_ITEMS)],
+            price=[code * 1.5 for code in range(N_ITEMS)],
+            paid=list(range(N_ITEMS)),
+        )
+    )
+    assert tomllib.loads(recipe_text({}, recipe, "a log"))["model"]["encoders"] == [
+        {"name": "id"},
+        {"name": "categories", "columns": ["tags", "kinds", "brand_id"]},
+        {"name": "numbers", "columns": ["price", "paid"]},
+    ]
