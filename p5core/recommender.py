@@ -92,6 +92,11 @@ class Recommender:
         titles = self._titles(codes)
         return list(zip(self._dataset.catalogue.decode(codes), titles, strict=True))
 
+    def unknown(self, history: Sequence[str | int], *, domain: str | None = None) -> list[str | int]:
+        """The raw ids of a history that name no item."""
+        codes = self._dataset.catalogue.encode(list(history), domain or self._domain())
+        return [raw for raw, code in zip(history, codes, strict=True) if code < 0]
+
     def score(self, history: Sequence[str | int], candidates: Sequence[str | int]) -> list[float]:
         """Scores of candidate items for a history; raises DataError for an unknown candidate."""
         wanted = self._dataset.catalogue.encode(list(candidates), self._domain())

@@ -41,6 +41,8 @@ def recommend(registry: Registry, run: Path, history: str | None, user: str | No
     else:
         raw = [one.strip() for one in (history or "").split(",") if one.strip()]
         found = recommender.recommend(raw, k, n_reasons=2)
+        if unknown := recommender.unknown(raw):
+            click.echo(f"No item of this run, and left out: {', '.join(map(str, unknown))}.", err=True)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False))
     else:

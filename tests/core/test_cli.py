@@ -113,6 +113,10 @@ def test_an_unknown_history_gets_the_popular_items(finished: Path) -> None:
     best = recommender.recommend([], k=1)[0]
     counts = recommender._scorer._network.table.counts
     assert recommender._dataset.catalogue.encode([best.item])[0] == int(counts.argmax())
+    asked = p5("recommend", finished, "--history", f"nothing,{best.item},-5")
+    assert asked.exit_code == 0
+    assert "left out: nothing, -5." in asked.stderr
+    assert "left out" not in p5("recommend", finished, "--history", str(best.item)).output
 
 
 def test_wrong_questions_get_a_sentence(finished: Path, tmp_path: Path) -> None:
