@@ -103,8 +103,8 @@ def _is_amount(column: pd.Series) -> bool:
 
 def _repeats(column: pd.Series) -> bool:
     """Whether items share values, those of lists and of "Action|Comedy" one by one; free text has few in common."""
-    values = [value for cell in column.dropna() for value in _values(cell)]
-    return len(set(map(str, values))) < 0.5 * len(values)
+    values = [text for cell in column.dropna() for value in _values(cell) if (text := str(value).strip())]
+    return len(set(values)) < 0.5 * len(values)
 
 
 def _values(cell: Any) -> Iterable[Any]:

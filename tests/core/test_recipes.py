@@ -61,6 +61,7 @@ def test_values_that_items_share_are_content_and_free_text_is_not() -> None:
             brand_id=[code % 9 for code in range(N_ITEMS)],
             shopId=list(range(N_ITEMS)),
             story=[f"The story of {code}" for code in range(N_ITEMS)],
+            blank=["", " "] * (N_ITEMS // 2),
             price=[code * 1.5 for code in range(N_ITEMS)],
             paid=list(range(N_ITEMS)),
         )

@@ -46,7 +46,8 @@ def build(studio: Studio) -> None:
         label=t("runs.all"), interactive=False, wrap=True, max_height=320, column_widths=["28%", "42%", "30%"],
         elem_id="runs-table",
     )  # fmt: skip
-    choice = gr.Dropdown([], label=t("runs.choice"), elem_id="runs-choice")
+    # Answers may overtake each other, so a run may be chosen that the server has not listed yet; the events look it up.
+    choice = gr.Dropdown([], label=t("runs.choice"), allow_custom_value=True, elem_id="runs-choice")
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
         buttons = {one: _button(one) for one in ACTIONS}
