@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from p5core.data.batch import NO_TARGET, Batch
+from p5core.model.dropout import Dropout
 from p5core.model.heads import RatingHead
 from p5core.model.item_table import ItemTable
 from p5core.model.memory import Memory
@@ -45,7 +46,7 @@ class Network(nn.Module):
         super().__init__()
         self.table = table
         self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.mask_vector = nn.Parameter(torch.randn(backbone.width) * 0.02) if not backbone.causal else None
         self.user_vectors = None if backbone.uses_history else nn.Embedding(len(labels.users), backbone.width)
         if self.user_vectors is not None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from p5core.errors import ConfigError
 from p5plugins.backbones.bert import BERT
 from p5plugins.backbones.blocks import SelfAttention, TransformerConfig
-from p5plugins.backbones.filter import Filter, FilterConfig
+from p5plugins.backbones.filter import Filter, FilterConfig, _Block
 from p5plugins.backbones.gpt import GPT
 from p5plugins.backbones.mf import MF, MFConfig
 from p5plugins.backbones.mlp import MLP, MLPConfig
@@ -141,3 +141,13 @@ def test_filters_start_as_averages() -> None:
     taps = Filter(FilterConfig(reach=8), 16, 9).blocks[0].taps
     torch.testing.assert_close(taps.sum(dim=2), torch.ones(16, 1))
     assert (taps.diff(dim=2) > 0).all()  # newer positions count more
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 9])
+def test_a_filter_as_products_equals_the_convolution(length: int) -> None:
+    block = _Block(FilterConfig(reach=4), 6)
+    states = torch.randn(3, length, 6, requires_grad=True)
+    found = [filtered(states) for filtered in (block._multiplied, block._convolved)]
+    torch.testing.assert_close(found[0], found[1])
+    gradients = [torch.autograd.grad(one.square().sum(), [states, block.taps]) for one in found]
+    torch.testing.assert_close(gradients[0], gradients[1])

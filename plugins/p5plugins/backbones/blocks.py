@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from p5core.config import Choices, Config, Tunable
 from p5core.errors import ConfigError
+from p5core.model.dropout import Dropout
 from p5core.parts.backbone import pick
 
 __all__ = ["SelfAttention", "Transformer", "TransformerConfig", "with_first"]
@@ -39,7 +40,7 @@ class Transformer(nn.Module):
         """Build it; raises ConfigError when the heads cannot share the width."""
         super().__init__()
         self.positions = nn.Embedding(max_length, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config, width, causal) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(width)
         self.apply(_initialise)
@@ -135,7 +136,7 @@ class _Block(nn.Module):
         self.feedforward = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, states: Tensor, visible: Tensor | None) -> Tensor:
         states = states + self.dropout(self.attention(self.attention_norm(states), visible))

@@ -10,9 +10,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config import Config, Tunable
+from p5core.model.dropout import Dropout
 from p5core.parts.backbone import Backbone, pick
 
 __all__ = ["Filter", "FilterConfig"]
+
+SHORT = 32
+"""Positions up to which products of matrices take a half to a fifth of the time of a convolution."""
 
 
 class FilterConfig(Config):
@@ -45,7 +49,7 @@ class Filter(Backbone):
     def __init__(self, config: FilterConfig, width: int, max_length: int) -> None:
         super().__init__(config, width, max_length)
         self.positions = nn.Embedding(max_length, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config, width) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(width)
         nn.init.normal_(self.positions.weight, std=0.02)
@@ -81,25 +85,39 @@ class _Block(nn.Module):
         self.feedforward = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         for layer in self.feedforward:
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
 
     def forward(self, states: Tensor) -> Tensor:
-        channels = self.filter_norm(states).transpose(1, 2)  # (B, D, T)
-        before = F.pad(channels, (self.taps.shape[-1] - 1, 0))
-        filtered = F.conv1d(before, self.taps, groups=self.taps.shape[0])  # (B, D, T)
-        return self._fed(states + self.dropout(filtered.transpose(1, 2)))
+        normed = self.filter_norm(states)
+        is_short = not torch.compiler.is_exporting() and states.shape[1] <= SHORT
+        filtered = self._multiplied(normed) if is_short else self._convolved(normed)
+        return self._fed(states + self.dropout(filtered))
+
+    def _convolved(self, states: Tensor) -> Tensor:
+        """(B, T, D) the filter of each channel along time."""
+        before = F.pad(states.transpose(1, 2), (self.taps.shape[-1] - 1, 0))  # (B, D, K - 1 + T)
+        return F.conv1d(before, self.taps, groups=self.taps.shape[0]).transpose(1, 2)
+
+    def _multiplied(self, states: Tensor) -> Tensor:
+        """(B, T, D) the same, as a product with a matrix (T, T) for each channel."""
+        places = torch.arange(states.shape[1], device=states.device)
+        by_distance = self._taps_at(places[:, None] - places).permute(2, 0, 1)  # (D, T, T)
+        return torch.bmm(by_distance, states.permute(2, 1, 0)).permute(2, 1, 0)
+
+    def _taps_at(self, distance: Tensor) -> Tensor:
+        """(…, D) weights of positions so far back as `distance` (…) says; nothing ahead or beyond the reach."""
+        reach = self.taps.shape[-1]
+        distance = torch.where((distance < 0) | (distance >= reach), reach, distance)
+        return F.embedding(distance, F.pad(self.taps[:, 0].T.flip(0), (0, 0, 0, 1)))
 
     def state_at(self, states: Tensor, places: Tensor) -> Tensor:
         """(B, D) what `forward` gives at `places` (B,): each position is weighed by its distance."""
-        reach = self.taps.shape[-1]
         distance = places[:, None] - torch.arange(states.shape[1], device=states.device)  # (B, T)
-        distance = torch.where((distance < 0) | (distance >= reach), reach, distance)
-        weights = F.pad(self.taps[:, 0].T.flip(0), (0, 0, 0, 1))  # (K + 1, D), nothing beyond the reach
-        filtered = (self.filter_norm(states) * F.embedding(distance, weights)).sum(dim=1)
+        filtered = (self.filter_norm(states) * self._taps_at(distance)).sum(dim=1)
         return self._fed(pick(states, places) + self.dropout(filtered))
 
     def _fed(self, states: Tensor) -> Tensor:

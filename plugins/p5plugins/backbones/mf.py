@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from p5core.config import Config, Tunable
+from p5core.model.dropout import Dropout
 from p5core.parts.backbone import Backbone
 
 __all__ = ["MF", "MFConfig"]
@@ -30,7 +31,7 @@ class MF(Backbone):
 
     def __init__(self, config: MFConfig, width: int, max_length: int) -> None:
         super().__init__(config, width, max_length)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Return the user's vector at each position."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config import Config, Tunable
+from p5core.model.dropout import Dropout
 from p5core.parts.backbone import Backbone
 
 __all__ = ["MLP", "MLPConfig"]
@@ -45,7 +46,7 @@ class MLP(Backbone):
         self.rates = nn.Parameter(torch.linspace(0.0, -4.0, config.n_means))
         self.mix = nn.Linear((1 + config.n_means) * width, width)
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(config.dropout))
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), Dropout(config.dropout))
             for _ in range(config.n_layers)
         )
         self.norm = nn.LayerNorm(width)

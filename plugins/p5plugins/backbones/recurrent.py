@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config import Choices, Config, Tunable
+from p5core.model.dropout import Dropout
 from p5core.parts.backbone import Backbone
 from p5plugins.backbones.blocks import SelfAttention
 
@@ -47,7 +48,7 @@ class _Recurrent(Backbone):
         self.encoder = self.layer(width, width, dropout=between, **options)
         self.attention = SelfAttention(width, 1, config.dropout, causal=True) if config.attention else None
         self.decoder = nn.Linear(2 * width if config.attention else width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
