@@ -167,8 +167,8 @@ class Experiment(Config):
     device: str = "auto"
     """"auto" takes CUDA when there is one; else "cpu", "cuda", "cuda:1", "mps"."""
 
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Arithmetic of training."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Arithmetic of training; "auto" multiplies in bfloat16 where the processor or GPU does so by itself."""
 
     data: PartSpec
     """The loader and its options."""

@@ -15,7 +15,7 @@ from p5core.data.split import split
 from p5core.errors import ConfigError
 from p5core.experiment import Experiment
 from p5core.plugins import Registry
-from p5core.training.choose import check_metrics, resolve_losses
+from p5core.training.choose import check_metrics, resolve_losses, resolve_precision
 from p5core.training.fit import Material, make_fabric
 
 __all__ = ["Materials", "check_experiment", "gather", "load_data", "rebuild"]
@@ -111,7 +111,8 @@ def rebuild(
     """Split prepared data sets, equal ones once, and check that stages suit them; raises ConfigError."""
     split_of = {id(one): split(one, experiment.split, experiment.seed, fold) for one in (target, *datasets)}
     material = {id(one): Material(one, split_of[id(one)]) for one in (target, *datasets)}
-    resolved, sentences = resolve_losses(experiment, registry, target.n_items)
+    exact, sentences = resolve_precision(experiment)
+    resolved, about_losses = resolve_losses(exact, registry, target.n_items)
     backbone = registry.get("backbone", experiment.model.backbone.name)
     for stage, dataset in zip(experiment.stages, datasets, strict=True):
         for task in stage.tasks:
@@ -125,7 +126,9 @@ def rebuild(
         raise ConfigError(
             f"model.memory reads histories, and backbone '{backbone.name}' knows users alone. Leave it out."
         )
-    return Materials(resolved, material[id(target)], [material[id(one)] for one in datasets], fold, {}, sentences)
+    return Materials(
+        resolved, material[id(target)], [material[id(one)] for one in datasets], fold, {}, [*sentences, *about_losses]
+    )
 
 
 def _unite(known: Sequence[Dataset], datasets: Sequence[Dataset]) -> list[Dataset]:

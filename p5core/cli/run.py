@@ -29,7 +29,7 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
 @click.option("--dry-run", is_flag=True, help="Load, prepare and estimate time and memory; train nothing.")
 @click.option("--device", help='Where to train: "auto" takes CUDA when there is one; else cpu, cuda, cuda:1, mps.')
-@click.option("--precision", help="Arithmetic of training: 32-true or bf16-mixed.")
+@click.option("--precision", help="Arithmetic of training: auto, 32-true or bf16-mixed.")
 @click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
 @click.pass_obj
 def run(
@@ -92,8 +92,11 @@ def _resume(experiment: Experiment, registry: Registry, path: Path, console: Con
     from p5core.training.choose import resolve_losses
 
     folder = open_run(path)
+    started = folder.experiment()
+    if experiment.precision == "auto":  # as on the machine that it was started on
+        experiment = experiment.model_copy(update={"precision": started.precision})
     wanted, _ = resolve_losses(experiment, registry, read_dataset(folder.data / "target").n_items)
-    if wanted != folder.experiment():
+    if wanted != started:
         raise ConfigError(
             f"The experiment differs from the one that run {path} was started with ({path}/experiment.toml). "
             "Resume with the same file and --set values, or start a new run with another --name."

@@ -1,8 +1,10 @@
-"""What an experiment leaves open, decided by the data."""
+"""What an experiment leaves open, decided by the data and the machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import torch
 
 from p5core.config import PartSpec
 from p5core.errors import ConfigError
@@ -12,9 +14,53 @@ from p5core.parts.loss import Loss, RankingLoss, RatingLoss
 from p5core.parts.metric import Metric
 from p5core.plugins import Registry
 
-__all__ = ["check_metrics", "choose_loss", "metric_labels", "resolve_losses", "watched_metric"]
+__all__ = [
+    "check_metrics",
+    "choose_device",
+    "choose_loss",
+    "choose_precision",
+    "metric_labels",
+    "resolve_losses",
+    "resolve_precision",
+    "watched_metric",
+]
 
 FULL_SOFTMAX_UP_TO = 10_000
+
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""Names by which torch tells that a processor multiplies in bfloat16."""
+
+
+def choose_device(device: str) -> str:
+    """What "auto" stands for: CUDA when there is one, else the processor; others as they are."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(device: str) -> tuple[str, str]:
+    """What "auto" stands for on a device, and why: bfloat16 where products in it are the quicker ones."""
+    kind = choose_device(device).partition(":")[0]
+    if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16-mixed", "this GPU multiplies in bfloat16"
+    if kind == "cpu" and any(_capabilities().get(name) for name in BFLOAT16):
+        return "bf16-mixed", "this processor multiplies in bfloat16"
+    return "32-true", "bfloat16 would not be quicker here"
+
+
+def _capabilities() -> dict[str, object]:
+    """What the processor can do; older releases of torch do not tell."""
+    tell = getattr(torch.cpu, "get_capabilities", dict)
+    found: dict[str, object] = tell()
+    return found
+
+
+def resolve_precision(experiment: Experiment) -> tuple[Experiment, list[str]]:
+    """Replace the precision "auto"; also returns a sentence about it."""
+    if experiment.precision != "auto":
+        return experiment, []
+    precision, why = choose_precision(experiment.device)
+    return experiment.model_copy(update={"precision": precision}), [f"precision {precision} ({why})"]
 
 
 def choose_loss(loss_kind: str, n_items: int) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from p5core.parts.metric import Metric
 from p5core.parts.task import Task, TrainingData
 from p5core.plugins import Registry
 from p5core.training.checkpoint import Progress, load_checkpoint
+from p5core.training.choose import choose_device, choose_precision
 from p5core.training.stage import Follower, Moments, Stage, train_stage
 
 __all__ = ["Material", "fit", "make_fabric", "make_stage", "make_tasks"]
@@ -38,9 +39,9 @@ class Material:
 
 
 def make_fabric(device: str, precision: Any) -> Fabric:
-    """Choose the device: "auto" takes CUDA when there is one, else the CPU; raises ConfigError for one there is not."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    """Build it for a device and a precision, either of which may be "auto"; raises ConfigError for a missing device."""
+    device = choose_device(device)
+    precision = choose_precision(device)[0] if precision == "auto" else precision
     kind, _, number = device.partition(":")
     try:
         return Fabric(accelerator=kind, devices=[int(number)] if number else 1, precision=precision)

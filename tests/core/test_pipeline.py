@@ -22,8 +22,6 @@ from p5core.materials import gather
 from p5core.model.transfer import start_from
 from p5core.plugins import Registry, load_plugins
 from p5core.recommender import Recommender
-from p5core.training.choose import choose_loss, watched_metric
-from p5core.training.fit import make_fabric
 
 SMALL = """
 [data]
@@ -333,28 +331,13 @@ def test_a_frame_is_learnt_from(registry: Registry, tmp_path: Path) -> None:
     assert Recommender.load(run.path, registry).recommend(["i1"], k=2)[0].item.startswith("i")
 
 
-@pytest.mark.parametrize(
-    ("kind", "n_items", "name"),
-    [
-        ("rating", 10, "mse"),
-        ("ranking", 10_000, "cross_entropy"),
-        ("ranking", 10_001, "sampled_softmax"),
-    ],
-)
-def test_the_loss_follows_the_catalogue(kind: str, n_items: int, name: str) -> None:
-    assert choose_loss(kind, n_items)[0] == name
-
-
-def test_the_watched_metric_is_the_named_one_or_the_tasks_last(registry: Registry) -> None:
-    assert watched_metric(small().stages[0], registry).label == "ndcg@10"
-    assert watched_metric(small("stages.0.tasks.0.name=rating").stages[0], registry).label == "rmse"
-    assert watched_metric(small("stages.0.watch=hr@3").stages[0], registry).label == "hr@3"
-
-
-def test_the_device_is_the_processor_where_there_is_no_other() -> None:
-    wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    assert make_fabric("auto", "32-true").device.type == wanted
-    assert make_fabric("cpu", "bf16-mixed").device.type == "cpu"
+def test_a_run_says_and_keeps_the_precision_that_was_taken(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    run = p5core.run(small("device='cpu'", "precision='auto'", "stages.0.epochs=1"), tmp_path, "one", registry)
+    assert run.experiment().precision == "bf16-mixed"
+    assert "precision bf16-mixed (this processor multiplies in bfloat16)" in (run.path / "log.txt").read_text()
 
 
 def test_folds_hold_out_each_event_once(registry: Registry) -> None:
@@ -383,7 +366,7 @@ def test_validation_while_training_may_take_a_sample_of_users(registry: Registry
 def test_other_devices_and_half_precision_learn_as_well(
     device: str, precision: str, registry: Registry, tmp_path: Path
 ) -> None:
-    here = p5core.run(small("stages.0.epochs=6"), tmp_path, "here", registry)
+    here = p5core.run(small("stages.0.epochs=6", "precision='32-true'"), tmp_path, "here", registry)
     options = ["stages.0.epochs=6", f"device='{device}'", f"precision='{precision}'"]
     there = p5core.run(small(*options), tmp_path, "there", registry)
     label = "ndcg@10"
