@@ -54,15 +54,14 @@ class _SummedCrossEntropy(Function):
         total = torch.zeros((), dtype=exact, device=states.device)
         for begin in range(0, len(states), chunk_rows):
             rows = slice(begin, begin + chunk_rows)
-            scores = (states[rows] @ vectors.T).to(exact)  # (C, V)
+            scores = states[rows] @ vectors.T  # (C, V)
             places = targets[rows, None]
-            right = scores.gather(1, places)
             if corrections is not None:
-                scores.add_(corrections).scatter_(1, places, right)
-            norms = scores.logsumexp(dim=1, keepdim=True)
-            total += (norms - right).sum()
-            p = scores.sub_(norms).exp_()
-            p = p.scatter_add_(1, places, -torch.ones_like(norms)).to(states.dtype)
+                right = scores.gather(1, places).to(exact)
+                scores = scores.to(exact).add_(corrections).scatter_(1, places, right)
+            p = scores.log_softmax(dim=1, dtype=exact)
+            total -= p.gather(1, places).sum()
+            p = p.exp_().scatter_add_(1, places, p.new_full(places.shape, -1.0)).to(states.dtype)
             torch.mm(p, vectors, out=state_gradient[rows])
             vector_gradient += p.T @ states[rows]
         ctx.save_for_backward(state_gradient, vector_gradient.to(vectors.dtype))
