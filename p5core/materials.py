@@ -112,7 +112,7 @@ def rebuild(
     split_of = {id(one): split(one, experiment.split, experiment.seed, fold) for one in (target, *datasets)}
     material = {id(one): Material(one, split_of[id(one)]) for one in (target, *datasets)}
     exact, sentences = resolve_precision(experiment)
-    resolved, about_losses = resolve_losses(exact, registry, target.n_items)
+    resolved, about_losses = resolve_losses(exact, registry, target)
     backbone = registry.get("backbone", experiment.model.backbone.name)
     for stage, dataset in zip(experiment.stages, datasets, strict=True):
         for task in stage.tasks:

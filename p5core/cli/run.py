@@ -95,7 +95,7 @@ def _resume(experiment: Experiment, registry: Registry, path: Path, console: Con
     started = folder.experiment()
     if experiment.precision == "auto":  # as on the machine that it was started on
         experiment = experiment.model_copy(update={"precision": started.precision})
-    wanted, _ = resolve_losses(experiment, registry, read_dataset(folder.data / "target").n_items)
+    wanted, _ = resolve_losses(experiment, registry, read_dataset(folder.data / "target"))
     if wanted != started:
         raise ConfigError(
             f"The experiment differs from the one that run {path} was started with ({path}/experiment.toml). "

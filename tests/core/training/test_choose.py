@@ -12,15 +12,17 @@ from p5core.training.fit import make_fabric
 
 
 @pytest.mark.parametrize(
-    ("kind", "n_items", "name"),
+    ("kind", "n_items", "n_events", "name"),
     [
-        ("rating", 10, "mse"),
-        ("ranking", 10_000, "cross_entropy"),
-        ("ranking", 10_001, "sampled_softmax"),
+        ("rating", 10, 10, "mse"),
+        ("ranking", 10_000, 10_000_000, "cross_entropy"),
+        ("ranking", 10_001, 10_000_000, "sampled_softmax"),
+        ("ranking", 20_000, 500_000, "cross_entropy"),
+        ("ranking", 20_000, 500_001, "sampled_softmax"),
     ],
 )
-def test_the_loss_follows_the_catalogue(kind: str, n_items: int, name: str) -> None:
-    assert choose_loss(kind, n_items)[0] == name
+def test_the_loss_follows_the_catalogue_and_the_log(kind: str, n_items: int, n_events: int, name: str) -> None:
+    assert choose_loss(kind, n_items, n_events)[0] == name
 
 
 def test_the_watched_metric_is_the_named_one_or_the_tasks_last() -> None:
