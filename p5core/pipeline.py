@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-MIXING_USERS = 5_000
+MIXING_USERS = 20_000
 """Validation users at most by whom the mixture of network and memory is chosen."""
 
 MIXING_SCORES = 2_000_000_000

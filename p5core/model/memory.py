@@ -17,7 +17,7 @@ FLOOR = 1e-4
 """Added to shares of the memory before their logarithm: what no history item reaches is rare, not impossible."""
 
 MIXTURES = (
-    *((1.0, weight) for weight in (0.0, 0.5, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0)),
+    *((1.0, weight) for weight in (0.0, 0.25, 0.5, 0.7, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0)),
     (0.0, 1.0),
 )
 """(weight of the network, weight of the memory) to choose from on validation events; each alone is among them."""

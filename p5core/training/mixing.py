@@ -22,6 +22,9 @@ from p5core.parts.metric import Metric
 
 __all__ = ["choose_memory"]
 
+FIRST_USERS = 5_000
+"""By so many of the users it is chosen how the memory counts; by all of them how much it has to say."""
+
 USERS_AT_ONCE = 256
 """At most; fewer where their scores would take more memory than the evaluation may."""
 
@@ -35,10 +38,11 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
     memory = network.memory
     assert memory is not None
     sign = 1 if watch.higher_is_better else -1
+    first = judge.of(judge.holdout.sample(FIRST_USERS, np.random.default_rng(judge.seed)))
     n_items, ways = len(memory.neighbours), countings(memory.config)
     way = ways[0]
     if len(ways) > 1:
-        alone = [judge.values(Neighbours.fit(train, n_items, one))[watch.label] for one in ways]
+        alone = [first.values(Neighbours.fit(train, n_items, one))[watch.label] for one in ways]
         way = ways[int(np.argmax(sign * np.array(alone)))]
         figures = ", ".join(f"{value:.4f}" for value in alone)
         values = ", ".join(f"{name} {getattr(way, name):g}" for name in HOW_COUNTED)
@@ -48,16 +52,18 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
     mixed = []
     for config in configs:
         memory.keep(Neighbours.fit(train, n_items, config, content))
-        mixed.append(_mixed(network, memory, judge, watch.label))
+        mixed.append(_mixed(network, memory, first, watch.label))
         if content is not None:
             best = int(np.argmax(sign * np.array(mixed[-1])))
             at_best = f"{watch.label} {mixed[-1][best]:.4f} ({_name(MIXTURES[best])})"
             yield f"content as {config.content_pairs:g} pairs: {at_best}, memory alone {mixed[-1][-1]:.4f}"
-    place, taken = np.unravel_index(int(np.argmax(sign * np.array(mixed))), np.shape(mixed))
+    place = int(np.argmax((sign * np.array(mixed)).max(axis=1)))
     memory.keep(Neighbours.fit(train, n_items, configs[place], content))
+    found = mixed[place] if len(first.holdout) == len(judge.holdout) else _mixed(network, memory, judge, watch.label)
+    taken = int(np.argmax(sign * np.array(found)))
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
     pairs = "" if content is None else f", content as {configs[place].content_pairs:g} pairs"
-    figures = ", ".join(f"{_name(one)} {figure:.4f}" for one, figure in zip(MIXTURES, mixed[place], strict=True))
+    figures = ", ".join(f"{_name(one)} {figure:.4f}" for one, figure in zip(MIXTURES, found, strict=True))
     yield f"{watch.label} on validation events: {figures}; taken: {_name(MIXTURES[taken])}{pairs}"
 
 

@@ -18,6 +18,7 @@ from p5core.model.memory import MIXTURES
 from p5core.model.options import CONTENT_PAIRS, HOW_COUNTED, NeighboursConfig, countings
 from p5core.plugins import Registry, load_plugins
 from p5core.recommender import Recommender
+from p5core.training import mixing
 
 DATA = {"name": "synthetic", "n_users": 60, "n_items": 40, "n_events": 900, "n_clusters": 8, "seed": 0}
 
@@ -63,6 +64,17 @@ def test_the_memory_is_mixed_in_as_validation_events_say(registry: Registry, tmp
     assert pipeline.evaluate_run(run, registry, {}).figures["test"]["model"]["ndcg@10"].value == pytest.approx(
         run.metrics()["test"]["model"]["ndcg@10"]
     )
+
+
+def test_few_users_say_how_it_counts_and_all_how_much_it_has_to_say(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixing, "FIRST_USERS", 7)
+    run = p5core.run(with_memory(), tmp_path, "memory", registry)
+    *tried, last = [line for line in (run.path / "log.txt").read_text().splitlines() if "content as" in line]
+    figures = [float(one) for one in re.findall(r"memory (0\.\d+)", last)]
+    assert run.metrics()["validation"]["model"]["ndcg@10"] == pytest.approx(max(figures), abs=5e-5)
+    assert not any(f"{max(figures):.4f}" in line for line in tried)
 
 
 def test_a_memory_belongs_to_its_own_data(registry: Registry, tmp_path: Path) -> None:
