@@ -20,8 +20,12 @@ __all__ = ["Recipe", "recipe_for", "recipe_text"]
 SPARSE_BELOW = 20
 """Mean events of a user below which histories are short: wide vectors and narrow layers were best on Beauty."""
 
-DROPOUT = 0.3
-"""0.5 cost a tenth of the network's NDCG on Beauty and on Last.FM."""
+LEAST_DROPOUT, MOST_DROPOUT = 0.05, 0.3
+"""Where items have many events, and where they have few: more than the most cost a tenth of the network's NDCG on
+Beauty and on Last.FM (16 and 14 events an item), the most instead of the least as much on MovieLens-1M (290)."""
+
+DROPOUT_TIMES_EVENTS = 15
+"""Dropout times the mean events of an item, between the two: 0.25 for MovieLens-100K."""
 
 EVENTS_SEEN, SPARSE_EVENTS_SEEN = 3_200_000, 2_000_000
 """Training events in all epochs together, of a small log; wide vectors have learnt all they can sooner."""
@@ -42,6 +46,8 @@ class Recipe:
     min_events: int
     width: int
     max_length: int
+    dropout: float
+
     feedforward: float
     """width inside the layers of the backbone, as a multiple of `width`"""
 
@@ -66,6 +72,7 @@ def recipe_for(dataset: Dataset) -> Recipe:
         min_events=5 if np.median(lengths) >= 5 else 3,
         width=256 if is_sparse else 64 if n_events < 200_000 else 128,
         max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.99))), 10, 200)),
+        dropout=_dropout(n_events / max(1, len(dataset.catalogue))),
         feedforward=2.0 if is_sparse else 4.0,
         encoders=_encoders(dataset),
         epochs=_epochs(max(1, n_events), SPARSE_EVENTS_SEEN if is_sparse else EVENTS_SEEN),
@@ -76,6 +83,11 @@ def _epochs(n_events: int, n_seen: int) -> int:
     """With 3.2 million seen, 32 for a hundred thousand events, 10 for a million, 5 for ten."""
     least: float = EPOCHS_OF_A_MILLION * min(1.0, 1e6 / n_events) ** 0.3
     return min(80, round(max(n_seen / n_events, least)))
+
+
+def _dropout(events_each: float) -> float:
+    """The more is known of each item, the less must be kept from being learnt by heart."""
+    return round(min(MOST_DROPOUT, max(LEAST_DROPOUT, DROPOUT_TIMES_EVENTS / max(1.0, events_each))), 2)
 
 
 def _tied_share(dataset: Dataset) -> float:
@@ -143,12 +155,12 @@ name = "{recipe.split}"  # {recipe.why_split}
 [model]
 width = {recipe.width}  # length of all vectors
 max_length = {recipe.max_length}  # newest history items that are read
-dropout = {DROPOUT}
+dropout = {recipe.dropout}
 encoders = [  # what item vectors are made of
     {encoders},
 ]
 unit_items = true  # item vectors of length one
-backbone = {{ name = "filter", n_layers = 2, dropout = {DROPOUT}, feedforward = {recipe.feedforward} }}
+backbone = {{ name = "filter", n_layers = 2, dropout = {recipe.dropout}, feedforward = {recipe.feedforward} }}
 memory = {{ n_neighbours = 100 }}  # what was had next to what, and is alike; mixed in as validation events say
 
 [[stages]]

@@ -47,6 +47,16 @@ def test_short_histories_get_wide_vectors_and_narrow_layers() -> None:
     assert (long.width, long.feedforward) == (64, 4.0)
 
 
+@pytest.mark.parametrize(
+    ("events_each", "dropout"), [(1, 0.3), (16, 0.3), (50, 0.3), (60, 0.25), (100, 0.15), (290, 0.05)]
+)
+def test_items_with_many_events_need_little_dropout(events_each: int, dropout: float) -> None:
+    recipe = recipe_for(dataset([N_ITEMS] * events_each))
+    assert recipe.dropout == dropout
+    model = tomllib.loads(recipe_text({}, recipe, "a log"))["model"]
+    assert model["dropout"] == model["backbone"]["dropout"] == dropout
+
+
 def test_nearly_all_histories_are_read_whole() -> None:
     assert recipe_for(dataset([8] * 95 + [50] * 5)).max_length == 64
     assert recipe_for(dataset([500] * 20)).max_length == 200
