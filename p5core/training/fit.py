@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 
 from p5core.data.dataset import Dataset
 from p5core.data.split import Split
@@ -43,8 +44,9 @@ def make_fabric(device: str, precision: Any) -> Fabric:
     device = choose_device(device)
     precision = choose_precision(device)[0] if precision == "auto" else precision
     kind, _, number = device.partition(":")
+    arithmetic = Precision() if precision == "32-true" else MixedPrecision(precision, kind)
     try:
-        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, precision=precision)
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, plugins=arithmetic)
     except (ValueError, RuntimeError) as error:
         fault = str(error).strip().splitlines()[0]
         raise ConfigError(
