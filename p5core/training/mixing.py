@@ -104,4 +104,6 @@ class _Both:
                 learnt = self._scorer.scores(users, histories).log_softmax(dim=1)
                 remembered = self._memory.log_shares(self._scorer.remembered(self._memory, histories))
                 self._parts[key] = (learnt, remembered)
-            return self._memory.weigh(*self._parts[key])
+            learnt, remembered = self._parts[key]
+            empty = torch.from_numpy(histories.lengths == 0).to(learnt.device)
+            return torch.where(empty[:, None], learnt, self._memory.weigh(learnt, remembered))
