@@ -183,9 +183,8 @@ def _mix_memory(network: Network, materials: Materials, registry: Registry, log:
     began = time.perf_counter()
     experiment, target = materials.experiment, materials.target
     watch = watched_metric(experiment.stages[-1], registry)
-    users = _validation_sample(target.split.validation, experiment)
     n_users = min(MIXING_USERS, MIXING_SCORES // target.dataset.n_items)
-    holdout = users.sample(n_users, np.random.default_rng(experiment.seed))
+    holdout = target.split.validation.sample(n_users, np.random.default_rng(experiment.seed))
     judge = make_judge(experiment, registry, target, [watch.label], holdout)
     for sentence in choose_memory(network, target.split.train, target.dataset.catalogue, judge, watch):
         log.say(sentence)

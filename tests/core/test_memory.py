@@ -70,7 +70,9 @@ def test_few_users_say_how_it_counts_and_all_how_much_it_has_to_say(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mixing, "FIRST_USERS", 7)
-    run = p5core.run(with_memory(), tmp_path, "memory", registry)
+    experiment = with_memory()
+    few = experiment.evaluate.model_copy(update={"validation_users": 5})
+    run = p5core.run(experiment.model_copy(update={"evaluate": few}), tmp_path, "memory", registry)
     *tried, last = [line for line in (run.path / "log.txt").read_text().splitlines() if "content as" in line]
     figures = [float(one) for one in re.findall(r"memory (0\.\d+)", last)]
     assert run.metrics()["validation"]["model"]["ndcg@10"] == pytest.approx(max(figures), abs=5e-5)

@@ -11,7 +11,8 @@ import pytest
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
 from p5core.data.vocabulary import Vocabulary
-from p5core.recipes import recipe_for, recipe_text
+from p5core.experiment import parse_experiment
+from p5core.recipes import VALIDATION_USERS, recipe_for, recipe_text
 
 N_ITEMS = 60
 
@@ -55,6 +56,13 @@ def test_items_with_many_events_need_little_dropout(events_each: int, dropout: f
     assert recipe.dropout == dropout
     model = tomllib.loads(recipe_text({}, recipe, "a log"))["model"]
     assert model["dropout"] == model["backbone"]["dropout"] == dropout
+
+
+def test_what_a_recipe_writes_is_an_experiment() -> None:
+    written = recipe_text({"name": "synthetic"}, recipe_for(dataset([9] * 200)), "a log")
+    experiment = parse_experiment(tomllib.loads(written))
+    assert experiment.evaluate.validation_users == VALIDATION_USERS
+    assert experiment.stages[0].tasks[0].loss.name == "auto"
 
 
 def test_nearly_all_histories_are_read_whole() -> None:
