@@ -33,8 +33,8 @@ FULL_SOFTMAX_WORK = 10_000_000_000
 """Items times events up to which a softmax over all items is worth its time: minutes an epoch on one core. On Beauty it
 learnt more than any sample of the items."""
 
-BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
-"""Names by which torch tells that a processor multiplies in bfloat16."""
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""Names by which torch tells that a processor multiplies in bfloat16; on ARM nobody has measured it yet."""
 
 
 def choose_device(device: str) -> str:

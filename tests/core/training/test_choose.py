@@ -42,10 +42,10 @@ def test_the_device_is_the_processor_where_there_is_no_other() -> None:
     ("device", "able", "precision"),
     [
         ("cpu", {"avx512_bf16": True}, "bf16-mixed"),
-        ("cpu", {"bf16": True}, "bf16-mixed"),
+        ("cpu", {"amx_bf16": True}, "bf16-mixed"),
         ("cpu", {"avx512_bf16": False, "avx2": True}, "32-true"),
         ("cpu", {}, "32-true"),
-        ("mps", {"bf16": True}, "32-true"),
+        ("mps", {"avx512_bf16": True}, "32-true"),
         pytest.param("cuda", {}, "bf16-mixed", marks=pytest.mark.gpu),
     ],
 )
