@@ -91,7 +91,7 @@ export class Recommender {
     const wrong = many.find((history) => !Array.isArray(history));
     if (wrong !== undefined) throw new TypeError(`A history is a list of item ids, oldest first; got ${wrong}.`);
     const kind = this.about.id_kind;
-    const length = Math.max(...many.map((history) => history.length));
+    const length = many.reduce((longest, history) => Math.max(longest, history.length), 0);
     const padded = many.flatMap((history) => [...history, ...Array(length - history.length).fill(paddingOf(kind))]);
     return { history: idTensor(this.#ort, kind, padded, [many.length, length]) };
   }
@@ -118,12 +118,15 @@ function tensorsOf(ort, inputs, about, file) {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, value]) => [
       name,
-      idTensor(ort, signature[name][0], value.flat(), name === "user" || name === "k" ? [value.length] : shapeOf(value)),
+      idTensor(ort, signature[name][0], valuesOf(value), shapeOf(value)),
     ]),
   );
 }
 
-const shapeOf = (rows) => [rows.length, rows[0].length];
+/** Values and shape of a tensor of golden.json; one without a row is {shape}. */
+const valuesOf = (tensor) => tensor.flat?.() ?? [];
+const shapeOf = (tensor) =>
+  tensor.shape ?? (Array.isArray(tensor[0]) ? [tensor.length, tensor[0].length] : [tensor.length]);
 
 /** Infinities are close to themselves alone. */
 const isClose = (one, other, { relative, absolute }) =>
@@ -132,7 +135,7 @@ const isClose = (one, other, { relative, absolute }) =>
 /** Largest difference of two scores; items may change places only where scores are equal. */
 function compare(where, found, wanted, tolerance) {
   const [, width] = shapeOf(wanted.scores);
-  const scores = wanted.scores.flat().map((one) => one ?? -Infinity);
+  const scores = valuesOf(wanted.scores).map((one) => one ?? -Infinity);
   const isTied = (place) =>
     place % width === width - 1 ||
     isClose(scores[place], scores[place + 1], tolerance) ||
@@ -141,7 +144,7 @@ function compare(where, found, wanted, tolerance) {
   for (const [name, rows] of Object.entries(wanted)) {
     const { data, dims } = found[name];
     if (`${dims}` !== `${shapeOf(rows)}`) throw new Error(`${where}: ${name} has shape ${dims}, had ${shapeOf(rows)}.`);
-    rows.flat().forEach((value, place) => {
+    valuesOf(rows).forEach((value, place) => {
       const given = data[place];
       if (name === "scores" || name === "ratings") {
         const other = value ?? -Infinity;

@@ -63,15 +63,15 @@ def _signature(serving: Serving) -> dict[str, Any]:
     if serving.users is not None:
         who = {"user": [serving.users.kind, ["batch"]]}
     columns = {name: ["string", ["batch", "k"]] for name in serving.metadata}
-    ratings = {"ratings": ["float32", ["batch", "n"]]} if serving.has_ratings else {}
+    ratings = {"ratings": ["float32", ["scored_batch", "n"]]} if serving.has_ratings else {}
     return {
         "id_kind": ids,
         **({"user_kind": serving.users.kind} if serving.users is not None else {}),
         "padding": str(np.iinfo(np.int64).min) if ids == "int64" else "",
         "inputs": {**who, "k": ["int64", [1]]},
         "outputs": {"items": [ids, ["batch", "k"]], "scores": ["float32", ["batch", "k"]], **columns},
-        "score_inputs": {**who, "candidates": [ids, ["batch", "n"]]},
-        "score_outputs": {"scores": ["float32", ["batch", "n"]], **ratings},
+        "score_inputs": {**who, "candidates": [ids, ["candidate_batch", "n"]]},
+        "score_outputs": {"scores": ["float32", ["scored_batch", "n"]], **ratings},
     }
 
 

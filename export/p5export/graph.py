@@ -24,8 +24,10 @@ VERSIONS = {"ai.onnx.ml": 3, "com.microsoft": 1}
 
 @dataclass(frozen=True)
 class _Context:
-    """What one request is about."""
+    """What one request is about: B rows, one at least, though the request may have had none."""
 
+    n_rows: ir.Value
+    """(1,) int64 rows of the request"""
     states: ir.Value
     """(B, D)"""
     empty: ir.Value
@@ -53,6 +55,7 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     k = ops("Min", wanted, len(serving.allowed))
     best, places = ops.several("TopK", 2, scores, k, axis=-1, largest=1, sorted=1)
     best, places = _or_popular(ops, serving, context, k, best, places)
+    best, places = (ops("Slice", one, 0, context.n_rows, 0) for one in (best, places))
     places = ops("Where", ops("IsInf", best, detect_positive=0), len(serving.allowed), places)  # A is padding
     ids = serving.items.ids.to_numpy()[serving.allowed]
     padding: int | str = PAD_INT if serving.items.kind == "int64" else PAD_STRING
@@ -62,7 +65,7 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
         table = _table(np.array(texts, dtype=object)[serving.allowed], "")
         outputs.append(_named(column, ops("Gather", ops.constant(table, f"item_{column}"), places)))
     kinds = [_id_type(serving.items), ir.DataType.FLOAT, *[ir.DataType.STRING] * len(serving.metadata)]
-    _close(ops, model, [*inputs, wanted], outputs, kinds, "k")
+    _close(ops, model, [*inputs, wanted], outputs, kinds, ["batch", "k"])
     return model
 
 
@@ -70,28 +73,40 @@ def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
     """`history` (or `user`), `candidates` → `scores`, and `ratings` where the model predicts any.
 
     Any of the V items is scored, seen or not; an unknown candidate has the score -inf and the rating of an average
-    item.
+    item. One row of candidates is scored for every history, and one history against every row of candidates; any other
+    unequal number of rows is an error, for which Expand is there: GatherElements would answer for the first rows alone.
     """
     model, ops, inputs, context = _opened(states, serving)
-    candidates = _input("candidates", _id_type(serving.items), ["batch", "n"])
-    places = _codes(ops, candidates, serving.items)  # (B, n)
+    candidates = _input("candidates", _id_type(serving.items), ["candidate_batch", "n"])
+    codes = _codes(ops, candidates, serving.items)
+    places = ops("Expand", codes, ops("Concat", context.n_rows, 1, axis=0))  # (R, n)
     known = ops("GreaterOrEqual", places, 0)
     rows = ops("Max", places, 0)
-    vectors = context.vectors.look_up(rows)  # (B, n, D)
-    column = ops("Unsqueeze", context.states, 2)  # (B, D, 1)
-    affinity = ops("Squeeze", ops("MatMul", vectors, column), 2)  # (B, n)
+    of_request = _request_rows(ops, context, places)
+    own_states = ops("Gather", context.states, of_request)  # (R, D)
+    vectors = context.vectors.look_up(rows)  # (R, n, D)
+    affinity = ops("Squeeze", ops("MatMul", vectors, ops("Unsqueeze", own_states, 2)), 2)  # (R, n)
     scores = affinity
     if context.memory is not None:
-        scores = ops("GatherElements", _mixed(ops, serving, context, context.memory), rows, axis=1)
+        catalogue = ops("Reshape", _mixed(ops, serving, context, context.memory), -1)  # (B · V,)
+        begins = ops("Unsqueeze", ops("Mul", of_request, len(serving.items)), 1)  # (R, 1)
+        scores = ops("Gather", catalogue, ops("Add", begins, rows))
     popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
-    scores = ops("Where", context.empty, popular, scores)
+    scores = ops("Where", ops("Gather", context.empty, of_request), popular, scores)
     scores = ops("Where", known, scores, np.array(-np.inf, dtype=np.float32))
     outputs, kinds = [_named("scores", scores)], [ir.DataType.FLOAT]
     if serving.has_ratings:
-        outputs.append(_named("ratings", _ratings(ops, serving, context, affinity, rows, known)))
+        outputs.append(_named("ratings", _ratings(ops, serving, context, of_request, affinity, rows, known)))
         kinds.append(ir.DataType.FLOAT)
-    _close(ops, model, [*inputs, candidates], outputs, kinds, "n")
+    _close(ops, model, [*inputs, candidates], outputs, kinds, ["scored_batch", "n"])
     return model
+
+
+def _request_rows(ops: Ops, context: _Context, places: ir.Value) -> ir.Value:
+    """(R,) the row of the request that each row of `places` (R, n) belongs to."""
+    n_answers = ops("Squeeze", ops("Shape", places, start=0, end=1))
+    n_rows = ops("Shape", context.states, start=0, end=1)
+    return ops("Mod", ops("Range", np.array(0), n_answers, np.array(1)), n_rows)
 
 
 def _opened(states: ir.Model, serving: Serving) -> tuple[ir.Model, Ops, list[ir.Value], _Context]:
@@ -119,7 +134,8 @@ def _use_table(graph: ir.Graph, vectors: ItemVectors) -> None:
 def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVectors) -> tuple[list[ir.Value], _Context]:
     """Keep the newest known items, in order, in as few columns as they need."""
     history = _input("history", _id_type(serving.items), ["batch", "length"])
-    codes = _codes(ops, history, serving.items)  # (B, L)
+    n_rows = ops("Shape", history, start=0, end=1)
+    codes = _with_a_row(ops, n_rows, _codes(ops, history, serving.items), [0])  # (B, L)
     known = ops("Cast", ops("GreaterOrEqual", codes, 0), to=ir.DataType.INT64.value)
     total = ops("ReduceSum", known, 1, keepdims=1)  # (B, 1)
     lengths = ops("Min", total, serving.max_length)  # (B, 1)
@@ -132,7 +148,7 @@ def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVector
     items = ops("Slice", ops("ScatterElements", wide, column, rows, axis=1), 1, ops("Add", width, 1), 1)  # (B, T)
     _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
     memory = None if serving.memory is None else reached(ops, serving.memory, items, lengths, serving.max_length)
-    return [history], _Context(graph.outputs[0], ops("Equal", total, 0), codes, None, vectors, memory)
+    return [history], _Context(n_rows, graph.outputs[0], ops("Equal", total, 0), codes, None, vectors, memory)
 
 
 def _by_user(
@@ -140,13 +156,23 @@ def _by_user(
 ) -> tuple[list[ir.Value], _Context]:
     """Look up the vector and the items of each user."""
     user = _input("user", _id_type(users), ["batch"])
-    codes = _codes(ops, user, users)  # (B,)
+    n_rows = ops("Shape", user, start=0, end=1)
+    codes = _with_a_row(ops, n_rows, _codes(ops, user, users), [])  # (B,)
     _feed(graph, {"users": codes})
     known = ops("GreaterOrEqual", codes, 0)
     empty = ops("Unsqueeze", ops("Not", known), 1)
-    return [user], _Context(
-        graph.outputs[0], empty, _seen_of(ops, serving, ops("Max", codes, 0), known), codes, vectors
-    )
+    seen = _seen_of(ops, serving, ops("Max", codes, 0), known)
+    return [user], _Context(n_rows, graph.outputs[0], empty, seen, codes, vectors)
+
+
+def _with_a_row(ops: Ops, n_rows: ir.Value, codes: ir.Value, columns: list[int]) -> ir.Value:
+    """The codes, or one row of unknown ids where there is none: few operations can take a batch of zero rows.
+
+    `columns` holds a 0 for each further dimension.
+    """
+    missing = ops("Sub", 1, ops("Min", n_rows, 1))
+    pads = ops("Concat", np.array([0, *columns]), missing, *([np.array(columns)] if columns else []), axis=0)
+    return ops("Pad", codes, pads, np.array(-1))
 
 
 def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.Value:
@@ -214,9 +240,15 @@ def _without_seen(ops: Ops, serving: Serving, context: _Context, scores: ir.Valu
 
 
 def _ratings(
-    ops: Ops, serving: Serving, context: _Context, affinity: ir.Value, rows: ir.Value, known: ir.Value
+    ops: Ops,
+    serving: Serving,
+    context: _Context,
+    of_request: ir.Value,
+    affinity: ir.Value,
+    rows: ir.Value,
+    known: ir.Value,
 ) -> ir.Value:
-    """(B, n) mean + user bias + item bias + affinity, as far as user and item are known."""
+    """(R, n) mean + user bias + item bias + affinity, as far as user and item are known."""
     head = serving.network.rating_head
     assert head is not None
     bias = ops.constant(head.item_bias.weight.detach().cpu().numpy()[serving.rows, 0], "item_bias")
@@ -225,12 +257,12 @@ def _ratings(
     rating = ops("Add", rating, ops.constant(head.mean.detach().cpu().numpy(), "mean_rating"))
     if head.state_bias is not None:
         weight = ops.constant(head.state_bias.weight.detach().cpu().numpy().T, "state_bias")  # (D, 1)
-        return ops("Add", rating, ops("MatMul", context.states, weight))
+        return ops("Add", rating, ops("Gather", ops("MatMul", context.states, weight), of_request))
     assert head.user_bias is not None
     assert context.users is not None
     user_bias = ops.constant(head.user_bias.weight.detach().cpu().numpy()[:, 0], "user_bias")
     own = ops("Where", ops("Less", context.users, 0), nothing, ops("Gather", user_bias, ops("Max", context.users, 0)))
-    return ops("Add", rating, ops("Unsqueeze", own, 1))
+    return ops("Add", rating, ops("Gather", ops("Unsqueeze", own, 1), of_request))
 
 
 def _codes(ops: Ops, raw: ir.Value, ids: Vocabulary) -> ir.Value:
@@ -271,11 +303,16 @@ def _feed(graph: ir.Graph, values: dict[str, ir.Value]) -> None:
 
 
 def _close(
-    ops: Ops, model: ir.Model, inputs: list[ir.Value], outputs: list[ir.Value], kinds: list[ir.DataType], width: str
+    ops: Ops,
+    model: ir.Model,
+    inputs: list[ir.Value],
+    outputs: list[ir.Value],
+    kinds: list[ir.DataType],
+    shape: list[str],
 ) -> None:
-    """Set inputs and outputs."""
+    """Set inputs and outputs, all of one shape."""
     for value, kind in zip(outputs, kinds, strict=True):
-        value.type, value.shape = ir.TensorType(kind), ir.Shape(["batch", width])
+        value.type, value.shape = ir.TensorType(kind), ir.Shape(shape)
     graph = model.graph
     graph.inputs.extend(inputs)
     graph.outputs.clear()

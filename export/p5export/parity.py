@@ -28,6 +28,9 @@ N_GOLDEN = 12
 LONGEST_BEYOND = 3
 """Histories are up to so many items longer than the model reads."""
 
+EMPTY_BATCHES = (4, 9)
+"""Cases without a row: the first with no row of candidates, the second with one."""
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -64,7 +67,7 @@ def check_parity(serving: Serving, folder: Path, seed: int) -> Parity:
     for number in range(N_CASES):
         request = _request(serving, rng, number)
         ranked = trial.ranking(request, _wanted(serving, rng, number))
-        scored = trial.scoring(request, rng)
+        scored = trial.scoring(request, _candidate_rows(number, len(request.users)), rng)
         worst = max(worst, ranked.worst, scored.worst)
         if number < N_GOLDEN:
             golden["model.onnx"].append(ranked.golden)
@@ -86,8 +89,8 @@ class _Request:
 
 
 def _request(serving: Serving, rng: np.random.Generator, number: int) -> _Request:
-    """Batches of 1 to 7; for histories any length, padding anywhere, duplicates, and ids that nobody knows."""
-    n_rows = 1 + number % 7
+    """Batches of 0 to 7; for histories any length, padding anywhere, duplicates, and ids that nobody knows."""
+    n_rows = _rows(number)
     if serving.users is not None:
         users = rng.integers(-1, len(serving.users), n_rows).astype(np.int32)
         return _Request({"user": _raw(serving.users, users)}, [[] for _ in users], users)
@@ -103,6 +106,18 @@ def _request(serving: Serving, rng: np.random.Generator, number: int) -> _Reques
     history = _array(raw, serving.items.kind).reshape(n_rows, length)
     codes = [[place for place in row if place >= 0] for row in places.tolist()]
     return _Request({"history": history}, codes, np.full(n_rows, -1, dtype=np.int32))
+
+
+def _rows(number: int) -> int:
+    """Histories of a case; every fourth is one history for several rows of candidates."""
+    if number in EMPTY_BATCHES:
+        return 0
+    return 1 if number % 4 == 3 else 1 + number % 7
+
+
+def _candidate_rows(number: int, n_rows: int) -> int:
+    """One row for all histories, several for one history, or as many as there are histories."""
+    return {1: 1, 3: 2 + number % 5}.get(number % 4, n_rows)
 
 
 def _length(number: int, max_length: int) -> int:
@@ -183,18 +198,18 @@ class _Trial:
                 raise ExportError(f"model.onnx returns an item twice to {request}, k {k}.")
         return _Compared(difference(scores, wanted), _golden(inputs, found))
 
-    def scoring(self, request: _Request, rng: np.random.Generator) -> _Compared:
+    def scoring(self, request: _Request, n_candidate_rows: int, rng: np.random.Generator) -> _Compared:
         """Scores and ratings of candidates, known and unknown."""
         serving = self.serving
-        places = rng.integers(-1, len(serving.items), (len(request.users), int(rng.integers(1, 9))))
+        places = rng.integers(-1, len(serving.items), (n_candidate_rows, int(rng.integers(1, 9))))
         inputs = {**request.inputs, "candidates": _raw(serving.items, places.ravel()).reshape(places.shape)}
         found = _run(self.score, inputs)
-        rows = np.arange(len(places))[:, None]
+        rows, places = np.broadcast_arrays(np.arange(len(request.users))[:, None], places)
         wanted = np.where(places < 0, -np.inf, self._all_scores(request)[rows, np.maximum(places, 0)])
         self._assert_close("scores", request, found["scores"], wanted)
         worst = difference(found["scores"], wanted)
         if serving.has_ratings:
-            known = self._ratings(request, np.maximum(places, 0))
+            known = self._ratings(request, rows[:, 0], np.maximum(places, 0))
             same = np.where(places < 0, found["ratings"], known)
             self._assert_close("ratings", request, found["ratings"], same)
             worst = max(worst, difference(found["ratings"], same))
@@ -206,6 +221,8 @@ class _Trial:
     def _all_scores(self, request: _Request) -> npt.NDArray[np.float32]:
         """(B, V) as the network scores them."""
         serving = self.serving
+        if not len(request.users):
+            return np.empty((0, len(serving.items)), dtype=np.float32)
         scores = self.network.scores(request.users, self._histories(request)).numpy()[:, serving.rows].copy()
         empty = (request.users < 0) if serving.users is not None else np.array([not row for row in request.codes])
         if not serving.options.popular:
@@ -227,9 +244,15 @@ class _Trial:
         offsets, places = self.serving.seen
         return list(places[offsets[user] : offsets[user + 1]].tolist())
 
-    def _ratings(self, request: _Request, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _ratings(
+        self, request: _Request, rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """(R, n) of the items at `places` for the request's `rows` (R,)."""
+        if not len(rows):
+            return np.empty(places.shape)
         targets = Ragged.of([self.serving.rows[row].tolist() for row in places])
-        return self.network.ratings(request.users, self._histories(request), targets).reshape(places.shape)
+        histories = self._histories(request).take(rows)
+        return self.network.ratings(request.users[rows], histories, targets).reshape(places.shape)
 
     def _places(self, items: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """(B, n) places among the A items, -1 for padding."""

@@ -110,8 +110,13 @@ def _tied(scores: npt.NDArray[Any], tolerance: Mapping[str, float]) -> npt.NDArr
     return tied
 
 
-def to_plain(values: npt.NDArray[Any]) -> list[Any]:
-    """As JSON: 64-bit integers are texts, since many languages read numbers as doubles; -inf is null."""
+def to_plain(values: npt.NDArray[Any]) -> list[Any] | dict[str, list[int]]:
+    """As JSON: 64-bit integers are texts, since many languages read numbers as doubles; -inf is null.
+
+    A tensor without a row is its shape, {"shape": [0, n]}, which an empty list would not tell.
+    """
+    if not len(values):
+        return {"shape": list(values.shape)}
     if values.dtype == np.int64:
         return _nested(values, str)
     if values.dtype == np.float32:
@@ -123,8 +128,12 @@ def _nested(values: npt.NDArray[Any], convert: Any) -> list[Any]:
     return [_nested(one, convert) if isinstance(one, np.ndarray) else convert(one) for one in values]
 
 
-def from_plain(values: list[Any], kind: str) -> npt.NDArray[Any]:
+def from_plain(values: list[Any] | dict[str, list[int]], kind: str) -> npt.NDArray[Any]:
     """The tensor that `to_plain` wrote; `kind` as ONNX Runtime names it."""
+    if isinstance(values, dict):
+        return np.empty(
+            values["shape"], dtype={"tensor(int64)": np.int64, "tensor(float)": np.float32}.get(kind, object)
+        )
     if kind == "tensor(int64)":
         shape = np.array(values, dtype=object).shape
         return np.array(values, dtype=object).astype(np.int64).reshape(shape)

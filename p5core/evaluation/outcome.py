@@ -17,7 +17,10 @@ class Ranks:
     """Where the held-out items of M users stood; target j of user m lies in `offsets[m]:offsets[m + 1]`."""
 
     ranks: npt.NDArray[np.float64]
-    """(n_targets,) 1 is best; equal scores share the mean of their places, so a constant scorer cannot win."""
+    """(n_targets,) 1 is best; equal scores share the mean of their places, so a constant scorer cannot win.
+
+    Infinity for a target that cannot be recommended.
+    """
 
     offsets: npt.NDArray[np.int64]
     """(M + 1,)"""

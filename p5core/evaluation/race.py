@@ -72,7 +72,7 @@ def among_sampled(
 
 
 def places(race: Race) -> Tensor:
-    """(n_targets,) float64 ranks: 1 + better + half of the equal."""
+    """(n_targets,) float64 ranks: 1 + better + half of the equal; infinite for what does not compete."""
     wanted = race.scores[race.rows, race.columns]
     better, equal = torch.zeros_like(race.rows), torch.zeros_like(race.rows)
     for found, rows in _one_target_each(race):
@@ -80,9 +80,8 @@ def places(race: Race) -> Tensor:
         bar = wanted[found, None]
         better[found] = (scores > bar).sum(1, dtype=torch.int32).long()
         equal[found] = (scores == bar).sum(1, dtype=torch.int32).long()
-    # What does not compete has -inf as well, and must not count as equal to a target that stands last.
-    equal -= torch.where(wanted == -torch.inf, race.n_absent[race.rows], 0)
-    return 1 + better.double() + (equal.double() - 1) / 2
+    ranks = 1 + better.double() + (equal.double() - 1) / 2
+    return torch.where(wanted == -torch.inf, torch.inf, ranks)
 
 
 def _one_target_each(race: Race) -> Iterator[tuple[Tensor, Tensor]]:

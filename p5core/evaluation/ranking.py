@@ -40,7 +40,8 @@ def rank(
 
     The rank of a target is 1 + the number of better candidates + half the number of equal ones. All items are
     candidates, or those of `candidate_items`, less what is in the history when `exclude_seen`. Other targets of the
-    user stay candidates. A target that may not be recommended, because it is in the history, stands last: a miss.
+    user stay candidates. A target that cannot be recommended, because it is in the history or has the score -inf, has
+    the rank infinity: a miss at any k.
 
     With `candidates` > 0 only the targets and so many sampled items that the user neither has nor looks for compete;
     such figures are higher than those of full ranking and cannot be compared with them (doi 10.1145/3394486.3403226).

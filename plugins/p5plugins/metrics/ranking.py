@@ -1,7 +1,8 @@
 """Metrics of where the held-out items stand.
 
 T is the number of a user's targets and r_1 ≤ … ≤ r_T are their ranks. Equal scores share the mean of their places, so
-ranks may be fractions; the j-th target never stands above place j, so that no metric leaves its bounds.
+ranks may be fractions; the j-th target never stands above place j, so that no metric leaves its bounds. The rank of a
+target that cannot be recommended is infinite: it is a miss at any k.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class AUC(Metric):
     """Chance that a target stands above another candidate, equal scores counting one half.
 
     With C candidates: (Σ_j (C + 1 - r_j) - T (T + 1) / 2) / (T (C - T)), the Mann-Whitney statistic; undefined when
-    every candidate is a target. Source: Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
+    every candidate is a target. Targets that cannot be recommended share the last places. Source: Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
     """
 
     name = "auc"
@@ -154,7 +155,9 @@ class AUC(Metric):
     def values(self, outcome: Outcome) -> Values:
         ranks = _ranks(outcome)
         n_targets, n_others = ranks.n_targets, ranks.n_candidates - ranks.n_targets
-        from_below = ranks.sum_by_user(np.repeat(ranks.n_candidates + 1.0, n_targets) - ranks.ranks)
+        n_candidates, never = np.repeat(ranks.n_candidates, n_targets), np.isinf(ranks.ranks)
+        last = n_candidates - (np.repeat(ranks.sum_by_user(never.astype(np.float64)), n_targets) - 1) / 2
+        from_below = ranks.sum_by_user(n_candidates + 1.0 - np.where(never, last, ranks.ranks))
         above = from_below - n_targets * (n_targets + 1) / 2
         area: Values = np.divide(above, n_targets * n_others, out=np.full(len(above), np.nan), where=n_others > 0)
         return area

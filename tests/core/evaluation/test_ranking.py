@@ -108,14 +108,14 @@ def problems(draw: st.DrawFn) -> tuple[FloatArray, Holdout, list[int] | None]:
 def brute_force(
     scores: FloatArray, seen: set[int], targets: list[int], allowed: list[int] | None
 ) -> tuple[list[float], int]:
-    """Ranks of one user's targets, ascending by code, and the number of candidates."""
+    """Ranks of one user's targets, ascending by code, and the number of candidates; -inf is never recommended."""
     free = set(range(len(scores)) if allowed is None else allowed) - seen
     field = {item: scores[item] if item in free else -np.inf for item in free | set(targets)}
     ranks = []
     for target in sorted(set(targets)):
         better = sum(value > field[target] for value in field.values())
         equal = sum(value == field[target] for value in field.values())
-        ranks.append(1 + better + (equal - 1) / 2)
+        ranks.append(1 + better + (equal - 1) / 2 if field[target] > -np.inf else np.inf)
     return ranks, len(field)
 
 
@@ -169,10 +169,12 @@ def test_a_constant_scorer_gets_the_mean_rank_of_a_random_one() -> None:
     assert random.mean() == pytest.approx(5.0, abs=0.15)
 
 
-def test_a_target_in_the_history_stands_last() -> None:
+def test_a_target_in_the_history_is_never_found() -> None:
     held = holdout([[0, 2]], [[2]])
     found = ranks_of(run(Fixed(np.array([[4.0, 3.0, 9.0, 1.0]])), held, 4))
-    assert (found.ranks.tolist(), found.n_candidates.tolist()) == ([3.0], [3])
+    assert (found.ranks.tolist(), found.n_candidates.tolist()) == ([np.inf], [3])
+    sampled = ranks_of(run(Fixed(np.array([[4.0, 3.0, 9.0, 1.0]])), held, 4, candidates=2))
+    assert sampled.ranks.tolist() == [np.inf]
     open_field = ranks_of(run(Fixed(np.array([[4.0, 3.0, 9.0, 1.0]])), held, 4, exclude_seen=False))
     assert (open_field.ranks.tolist(), open_field.n_candidates.tolist()) == ([1.0], [4])
 

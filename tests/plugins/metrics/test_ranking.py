@@ -219,3 +219,19 @@ def test_targets_that_share_places_fill_no_more_than_k() -> None:
 
 def test_auc_without_other_candidates_is_undefined() -> None:
     assert np.isnan(AUC(NoOptions()).values(outcome([[1.0, 2.0]], [2]))).all()
+
+
+@given(st.integers(1, 50), st.sampled_from(AT_K))
+def test_what_cannot_be_recommended_is_a_miss_at_any_k(k: int, metric: type[Metric]) -> None:
+    never = outcome([[math.inf], [math.inf, 1.0]], [5, 5])
+    found = metric(AtK(k=k)).values(never)
+    assert found[0] == 0
+    assert found[1] == metric(AtK(k=k)).values(outcome([[1.0, 1e9]], [5]))[0]
+
+
+def test_what_cannot_be_recommended_stands_below_every_candidate_in_auc() -> None:
+    assert AUC(NoOptions()).values(outcome([[math.inf], [2.0, math.inf], [math.inf] * 2], [5, 4, 4])).tolist() == [
+        0.0,
+        0.25,
+        0.0,
+    ]
