@@ -109,11 +109,12 @@ class RunLog:
 
 @contextmanager
 def catch_signals(log: RunLog) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a request to save and stop; a second Ctrl-C breaks off at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to save and stop; a second Ctrl-C stops at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        log.say(f"{signal.Signals(number).name}: saving and stopping after this step. Ctrl-C again breaks off at once.")
+        name = signal.Signals(number).name
+        log.say(f"{name}: stopping after this step; what was trained is saved. Ctrl-C again stops at once.")
         log.request_stop()
 
     with handled(stop):  # in another thread the file `stop` does the same

@@ -7,7 +7,6 @@ two programs can look after one folder.
 from __future__ import annotations
 
 import fcntl
-import re
 import shutil
 import signal
 import sys
@@ -23,14 +22,12 @@ from p5core.experiment import load_experiment, parse_experiment
 from p5core.files import write_json, write_text
 from p5core.job import ACTIVE, Job
 from p5core.processes import born, kill, start
-from p5core.runs import Run, open_run
+from p5core.runs import Run, check_run_name, open_run
 
 __all__ = ["COMMANDS", "Jobs"]
 
 COMMANDS = ("demo", "evaluate", "export", "run", "verify")
 """What a job may do."""
-
-NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -203,8 +200,7 @@ class Jobs:
 
 
 def _check(text: str, name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' is no name for a run. Take letters, digits, '.', '_' and '-', a letter first.")
+    check_run_name(name)
     try:
         parse_experiment(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

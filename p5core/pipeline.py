@@ -32,7 +32,7 @@ from p5core.model.scoring import NetworkScorer
 from p5core.model.transfer import start_from
 from p5core.parts.metric import Metric
 from p5core.plugins import Registry, load_plugins
-from p5core.runs import Run, create_run, free_name, open_run
+from p5core.runs import Run, check_run_name, create_run, free_name, open_run
 from p5core.training.choose import check_metrics, metric_labels, watched_metric
 from p5core.training.estimate import estimate
 from p5core.training.fit import Material, fit
@@ -78,10 +78,12 @@ def run(
     KeyboardInterrupt, after saving, when it was asked to stop.
     """
     registry = registry or load_plugins()
-    materials, network = _ready(experiment, Path(runs), registry, fold)
     path = Path(runs) / (name or free_name(Path(runs), "run"))
-    folder = create_run(path, materials.experiment, materials.report, fold)
-    _write_data(folder, materials)
+    check_run_name(path.name if name is None else name)
+    materials, network = _ready(experiment, Path(runs), registry, fold)
+    folder = create_run(
+        path, materials.experiment, materials.report, fold, fill=lambda run: _write_data(run, materials)
+    )
     return _train_and_judge(folder, materials, network, registry, display)
 
 
@@ -106,8 +108,12 @@ def _ready(
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
     """Go on with a run that was stopped, killed or has failed; ends as if it had not been interrupted."""
-    if folder.status().get("state") == "done":
-        raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")
+    if folder.is_sealed():
+        return _end(folder)
+    if folder.updated_from() is not None:
+        raise RunError(
+            f"Run {folder.path} was left behind by a 'p5 update' that did not end. Delete it and run the update again."
+        )
     registry = registry or load_plugins()
     materials = materials_of(folder, registry)
     network = _new_network(materials, registry)
@@ -117,29 +123,60 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
     return _train_and_judge(folder, materials, network, registry, display)
 
 
+def _end(folder: Run) -> Run:
+    """Write down that a run whose manifest is whole is done; raises RunError when that is known already."""
+    if folder.status().get("state") == "done":
+        raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")
+    with folder.locked():
+        folder.verify()
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        write_json(folder.path / "status.json", {"state": "done", "share": 1.0})
+    return folder
+
+
 def _train_and_judge(
     folder: Run, materials: Materials, network: Network, registry: Registry, display: Display | None
 ) -> Run:
-    experiment = materials.experiment
-    trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
-    log = RunLog(folder, trackers, display, len(experiment.stages))
+    with folder.locked():
+        experiment = materials.experiment
+        trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
+        log = RunLog(folder, trackers, display, len(experiment.stages))
+        _followed(folder, materials, network, registry, log)
+    return folder
+
+
+def _followed(folder: Run, materials: Materials, network: Network, registry: Registry, log: RunLog) -> None:
+    """Train, evaluate and seal; the log and the exception say truthfully how it ended."""
     try:
         log.state("running")
         for sentence in materials.sentences:
             log.say(sentence)
         with catch_signals(log):
             seconds = _fit(folder, materials, network, registry, log)
-        _judge_and_seal(folder, materials, network, registry, log, seconds)
+            _judge_and_seal(folder, materials, network, registry, log, seconds)
         log.state("done")
-    except (StopRequestedError, KeyboardInterrupt):
+    except StopRequestedError:
         log.state("stopped")
         raise KeyboardInterrupt(f"Saved in {folder.path}; go on with --resume.") from None
+    except KeyboardInterrupt:
+        log.state("stopped")
+        raise KeyboardInterrupt(_what_is_left(folder)) from None
     except BaseException as error:
         log.state("failed", str(error))
         raise
     finally:
         log.close()
-    return folder
+
+
+def _what_is_left(folder: Run) -> str:
+    """What a run that was broken off can go on from, in a sentence."""
+    if not folder.last_checkpoint.exists():
+        return f"Stopped at once, before anything was saved in {folder.path}; --resume trains from the beginning."
+    age = time.time() - folder.last_checkpoint.stat().st_mtime
+    return (
+        f"Stopped at once. The last checkpoint in {folder.path} is {age:.0f} s old; what was trained since is lost. "
+        "Go on with --resume."
+    )
 
 
 def try_out(materials: Materials, registry: Registry, folder: Run, log: Log, known: Run | None = None) -> float:
@@ -185,7 +222,7 @@ def _mix_memory(network: Network, materials: Materials, registry: Registry, log:
     watch = watched_metric(experiment.stages[-1], registry)
     n_users = min(MIXING_USERS, MIXING_SCORES // target.dataset.n_items)
     holdout = target.split.validation.sample(n_users, np.random.default_rng(experiment.seed))
-    judge = make_judge(experiment, registry, target, [watch.label], holdout)
+    judge = make_judge(experiment, registry, target, [watch.label], holdout, log)
     for sentence in choose_memory(network, target.split.train, target.dataset.catalogue, judge, watch):
         log.say(sentence)
     return time.perf_counter() - began
@@ -198,9 +235,19 @@ def _validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
 
 
 def make_judge(
-    experiment: Experiment, registry: Registry, material: Material, labels: list[str], holdout: Holdout
+    experiment: Experiment,
+    registry: Registry,
+    material: Material,
+    labels: list[str],
+    holdout: Holdout,
+    log: Log | None = None,
 ) -> Judge:
-    """Who measures `labels` on one holdout, as the experiment says."""
+    """Who measures `labels` on one holdout, as the experiment says; StopRequestedError when `log` asks to stop."""
+
+    def check() -> None:
+        if log is not None and log.stop_requested():
+            raise StopRequestedError
+
     facts = catalogue_facts(material.split.train, material.dataset.n_items)
     return Judge(
         holdout,
@@ -210,6 +257,7 @@ def make_judge(
         domain_items(material.dataset),
         experiment.model.max_length,
         experiment.seed,
+        check,
     )
 
 
@@ -225,13 +273,15 @@ class Judgement:
     """what the figures compare, in a sentence"""
 
 
-def judge_all(network: Network, materials: Materials, registry: Registry, labels: list[str]) -> Judgement:
-    """Measure the model beside its baselines on validation and test events."""
+def judge_all(
+    network: Network, materials: Materials, registry: Registry, labels: list[str], log: Log | None = None
+) -> Judgement:
+    """Measure the model beside its baselines on validation and test events; stops when `log` asks for it."""
     experiment, material = materials.experiment, materials.target
     scorers = _scorers(network, experiment.evaluate, material, experiment.model.max_length)
     figures: dict[str, dict[str, dict[str, Figure]]] = {}
     for part in ("validation", "test"):
-        judge = make_judge(experiment, registry, material, labels, getattr(material.split, part))
+        judge = make_judge(experiment, registry, material, labels, getattr(material.split, part), log)
         figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
     metrics = choose_metrics(registry, labels)
     note = protocol_note(metrics, experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
@@ -253,7 +303,7 @@ def _judge_and_seal(
     folder: Run, materials: Materials, network: Network, registry: Registry, log: RunLog, seconds: float
 ) -> None:
     labels = metric_labels(materials.experiment, registry, materials.experiment.stages[-1:])
-    judgement = judge_all(network, materials, registry, labels)
+    judgement = judge_all(network, materials, registry, labels, log)
     write_tensors(folder.weights, network.state_dict())
     write_tensors(folder.path / "per_user.safetensors", _per_user(judgement, materials))
     metrics: dict[str, Any] = {
@@ -303,11 +353,23 @@ def evaluate_run(
 
 
 def materials_of(folder: Run, registry: Registry) -> Materials:
-    """The data of a run as it was prepared, split in the same way."""
+    """The data of a run as it was prepared, split in the same way; raises RunError when some of it is missing.
+
+    An updated run is not trained again and holds the data of its target alone.
+    """
     experiment = folder.experiment()
     target = read_dataset(folder.data / "target")
-    own = [folder.data / f"stage-{index}" for index in range(len(experiment.stages))]
-    datasets = [read_dataset(path) if path.exists() else target for path in own]
+    is_updated = folder.updated_from() is not None
+    datasets = []
+    for index, stage in enumerate(experiment.stages):
+        path = folder.data / f"stage-{index}"
+        has_own = stage.data is not None and not is_updated
+        if has_own and not path.exists():
+            raise RunError(
+                f"Run {folder.path} lacks its folder data/stage-{index}, the data of stage '{stage.name}'. Restore it "
+                "from a copy or run again."
+            )
+        datasets.append(read_dataset(path) if has_own else target)
     return rebuild(experiment, registry, datasets, target, folder.fold())
 
 

@@ -11,30 +11,53 @@ runs/NAME/
   weights.safetensors   the trained network
   metrics.json          figures of model and baselines
   per_user.safetensors  figures of each test user, for paired tests
-  manifest.json         SHA-256 of all files that must not change
+  manifest.json         SHA-256 of all files that must not change; with it the run is done
+  lock                  held by the process that writes the run
+
+A run gets its name when its experiment and data are whole; until then its folder is hidden.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from p5core.errors import RunError
+from filelock import FileLock, Timeout
+
+from p5core.errors import ConfigError, RunError
 from p5core.experiment import Experiment, dump_experiment, load_experiment
 from p5core.files import read_json, sha256, write_json, write_text
 from p5core.processes import lives
 
-__all__ = ["FORMAT", "Run", "create_run", "free_name", "list_runs", "open_run", "replace_run"]
+__all__ = [
+    "FORMAT",
+    "NAME",
+    "Run",
+    "check_run_name",
+    "create_run",
+    "free_name",
+    "list_runs",
+    "open_run",
+    "replace_run",
+    "to_run_name",
+]
 
 FORMAT = 1
 """Version of the folder's layout; a folder of another one is refused."""
 
 SEALED = ("run.json", "experiment.toml", "report.json", "weights.safetensors", "metrics.json", "per_user.safetensors")
+
+
+NAME = re.compile(r"\w[\w.-]{0,99}")
+"""What a run may be called: its name is a folder's, stands in commands, and is shown in pages and terminals."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +113,14 @@ class Run:
         except ValueError:
             return {"state": "damaged"}
 
+    def is_sealed(self) -> bool:
+        """Whether the manifest, the last file of a run, was written: then the run is done, whatever its status says."""
+        return (self.path / "manifest.json").exists()
+
     def state(self) -> str:
         """The state; a run that claims to be running without a living process is "crashed"."""
+        if self.is_sealed():
+            return "done"
         status = self.status()
         state = str(status.get("state", "unknown"))
         return "crashed" if state in ("starting", "running") and not _is_alive(status) else state
@@ -108,17 +137,42 @@ class Run:
 
     def seal(self) -> None:
         """Record the hashes of all files that must not change any more."""
-        files = [*(self.path / name for name in SEALED), *sorted(self.data.rglob("*.*"))]
-        hashes = {str(path.relative_to(self.path)): sha256(path) for path in files if path.is_file()}
-        write_json(self.path / "manifest.json", {"format": FORMAT, "files": hashes})
+        files = {name: sha256(self.path / name) for name in (*SEALED, *self._data_files())}
+        write_json(self.path / "manifest.json", {"format": FORMAT, "files": files})
+
+    def _data_files(self) -> list[str]:
+        """The files of the prepared data, relative to the folder."""
+        found = [path for path in sorted(self.data.rglob("*.*")) if path.is_file()]
+        return [path.relative_to(self.path).as_posix() for path in found]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process alone; raises RunError while another one holds it.
+
+        The operating system frees the lock of a process that dies.
+        """
+        try:
+            with FileLock(self.path / "lock", timeout=0):
+                yield
+        except Timeout:
+            pid = self.status().get("pid", "unknown")
+            raise RunError(
+                f"Run {self.path} is being written by another process (pid {pid}). Wait for it to end, or stop it."
+            ) from None
 
     def verify(self) -> None:
-        """Raise RunError when a sealed file is missing or was changed."""
+        """Raise RunError when a sealed file is missing or was changed, or the manifest does not list all of them."""
         manifest = self.path / "manifest.json"
         if not manifest.exists():
             state = self.status().get("state", "unknown")
             raise RunError(f"Run {self.path} is not finished (state: {state}). Finish it with 'p5 run ... --resume'.")
-        for name, expected in _read(manifest, "files")["files"].items():
+        files = _read(manifest, "files")["files"]
+        if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+            raise RunError(f"{manifest} cannot be read; the file is damaged. Restore it from a copy or run again.")
+        unlisted = sorted({*SEALED, *self._data_files()} - set(files))
+        if unlisted:
+            raise RunError(f"{manifest} does not list {unlisted[0]}; it was changed. Restore it or run again.")
+        for name, expected in files.items():
             path = self.path / name
             if not path.is_file():
                 raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
@@ -147,18 +201,60 @@ def create_run(
     report: Mapping[str, Any],
     fold: tuple[int, int] | None,
     updated_from: str | None = None,
+    fill: Callable[[Run], None] = lambda run: None,
 ) -> Run:
-    """Make a run folder; raises RunError when it exists."""
+    """Make a run folder; raises RunError when it exists, ConfigError for a name that no run may have.
+
+    `fill` writes what else must be there. The folder is hidden until it has returned: a process that dies meanwhile
+    leaves no run behind.
+    """
+    check_run_name(path.name)
+    _refuse_existing(path)
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
+    run = Run(hidden)
+    try:
+        run.checkpoints.mkdir(parents=True)
+        _write_head(run, experiment, report, fold, updated_from)
+        fill(run)
+        _refuse_existing(path)
+        hidden.rename(path)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+    return Run(path)
+
+
+def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise RunError(f"Run folder {path} exists. Choose another --name, go on with --resume, or delete it first.")
-    run = Run(path)
-    run.checkpoints.mkdir(parents=True)
+
+
+def _write_head(
+    run: Run,
+    experiment: Experiment,
+    report: Mapping[str, Any],
+    fold: tuple[int, int] | None,
+    updated_from: str | None,
+) -> None:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"format": FORMAT, "p5": version("p5rec"), "created": started, "fold": fold, "updated_from": updated_from}
-    write_json(path / "run.json", about)
-    write_text(path / "experiment.toml", dump_experiment(experiment))
-    write_json(path / "report.json", report)
-    return run
+    write_json(run.path / "run.json", about)
+    write_text(run.path / "experiment.toml", dump_experiment(experiment))
+    write_json(run.path / "report.json", report)
+
+
+def check_run_name(name: str) -> None:
+    """Raise ConfigError unless a run may have this name."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} is no name for a run. Take up to 100 letters, digits, '.', '_' and '-', with a letter, a digit "
+            "or '_' first."
+        )
+
+
+def to_run_name(text: str) -> str:
+    """A name for a run that is like a text, such as the stem of a file."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:100] or "run"
 
 
 def open_run(path: Path) -> Run:
@@ -178,6 +274,7 @@ def open_run(path: Path) -> Run:
 def list_runs(folder: Path) -> list[Run]:
     """All run folders in `folder` and one level below (folds), newest first."""
     found = [about.parent for pattern in ("*/run.json", "*/*/run.json") for about in folder.glob(pattern)]
+    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     return [Run(path) for path in sorted(found, key=lambda one: (one / "run.json").stat().st_mtime, reverse=True)]
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, handled for a while."""
+"""Ctrl-C, SIGTERM and SIGHUP, handled for a while."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from types import FrameType
 
 __all__ = ["STOPPING", "handled"]
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-"""What asks a program to stop."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a program to stop: Ctrl-C, a supervisor, a terminal that is closed."""
 
 
 @contextmanager
 def handled(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Call `stop` for these signals; what was called before is called again afterwards.
 
-    Signals reach the main thread alone: in another one nothing is changed.
+    A program that was started by nohup goes on ignoring SIGHUP. Signals reach the main thread alone: in another one
+    nothing is changed.
     """
+    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    numbers = [number for number in STOPPING if not (is_ignored and number == signal.SIGHUP)]
     try:
-        previous = {number: signal.signal(number, stop) for number in STOPPING}
+        previous = {number: signal.signal(number, stop) for number in numbers}
     except ValueError:
         yield
         return

@@ -23,7 +23,7 @@ from p5core.model.network import Network
 from p5core.model.transfer import start_from
 from p5core.pipeline import load_network, materials_of
 from p5core.plugins import Registry, load_plugins
-from p5core.runs import Run, create_run, free_name
+from p5core.runs import Run, check_run_name, create_run, free_name
 
 __all__ = ["Updated", "update"]
 
@@ -54,6 +54,8 @@ def update(
     left behind then.
     """
     registry = registry or load_plugins()
+    if name is not None:
+        check_run_name(name)
     run.verify()
     materials = materials_of(run, registry)
     if not registry.get("backbone", materials.experiment.model.backbone.name).uses_history:
@@ -102,11 +104,7 @@ def _grown(old: Network, experiment: Experiment, dataset: Dataset, registry: Reg
 def _write(
     run: Run, name: str | None, experiment: Experiment, dataset: Dataset, network: Network, report: dict[str, Any]
 ) -> Run:
-    beside = run.path.parent
-    folder = create_run(
-        beside / (name or free_name(beside, run.name)), experiment, report, run.fold(), updated_from=run.name
-    )
-    try:
+    def fill(folder: Run) -> None:
         write_dataset(folder.data / "target", dataset)
         write_tensors(folder.weights, network.state_dict())
         shutil.copy2(run.path / "per_user.safetensors", folder.path)
@@ -114,9 +112,8 @@ def _write(
         metrics = run.metrics()
         write_json(folder.path / "metrics.json", {**metrics, "protocol": f"{metrics['protocol']} {note}"})
         write_json(folder.path / "status.json", {"state": "done", "share": 1.0})
-        folder.seal()
         shutil.rmtree(folder.checkpoints)
-    except BaseException:
-        shutil.rmtree(folder.path)
-        raise
-    return folder
+        folder.seal()
+
+    path = run.path.parent / (name or free_name(run.path.parent, run.name))
+    return create_run(path, experiment, report, run.fold(), run.name, fill)

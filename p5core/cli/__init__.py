@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -15,23 +19,69 @@ from p5core.cli.runs import compare, runs
 from p5core.cli.tune import tune
 from p5core.errors import P5Error
 from p5core.plugins import Registry, load_plugins
+from p5core.signals import handled
 
 __all__ = ["build", "main"]
 
 COMMANDS: tuple[click.Command, ...] = (compare, data, demo, evaluate, init, plugins, recommend, run, runs, tune)
 
 
+REMEDIES = {
+    errno.ENOSPC: "Free some space and try again; a run that was training goes on with --resume.",
+    errno.EDQUOT: "Your quota is used up. Free some space and try again.",
+    errno.EACCES: "Change the permissions, or choose another place.",
+    errno.EPERM: "Change the permissions, or choose another place.",
+    errno.EROFS: "Choose a place that can be written.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ENOTDIR: "A file lies where a folder is needed. Move it away, or choose another place.",
+    errno.EISDIR: "A folder lies where a file is needed. Move it away, or choose another place.",
+    errno.ESTALE: "The network drive lost the file. Try again.",
+    errno.EIO: "The disk or network drive failed. Try again; a run that was training goes on with --resume.",
+}
+"""What to do about a fault of the environment."""
+
+
 class _Group(click.Group):
-    """Turns errors that P5 raises on purpose into one sentence and an exit code."""
+    """Turns errors that P5 raises on purpose, and those of the environment, into one sentence and an exit code.
+
+    Whatever asks the program to stop unwinds it, so that temporary files are removed.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with handled(_stop):
+                return super().invoke(ctx)
         except P5Error as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt as stopped:
-            click.echo(str(stopped) or "Stopped.", err=True)
+            click.echo(str(stopped) or "Stopped. Nothing was saved.", err=True)
             ctx.exit(130)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has gone
+                raise
+            raise click.ClickException(_environment_fault(error)) from None
+        except Exception as error:
+            if not _is_database_io(error):
+                raise
+            text = str(error).strip().splitlines()[0]
+            raise click.ClickException(f"{text}. Free some space in the temporary folder, or set TMPDIR.") from None
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _environment_fault(error: OSError) -> str:
+    """What the system refused, the path, and what to do."""
+    said = error.strerror or str(error) or type(error).__name__
+    paths = " → ".join(str(one) for one in (error.filename, error.filename2) if one is not None)
+    return f"{said}{f': {paths}' if paths else ''}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
+
+
+def _is_database_io(error: Exception) -> bool:
+    """Whether DuckDB met a full or faulty disk; it was imported if it was."""
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(error, duckdb.IOException)
 
 
 def build(registry: Registry) -> click.Group:
@@ -53,4 +103,8 @@ def build(registry: Registry) -> click.Group:
 
 def main() -> None:
     """The console script."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:  # libraries below would end the process without a word of what is wrong
+        raise SystemExit("Error: The working folder no longer exists. Change to another one.") from None
     build(load_plugins())(prog_name="p5")

@@ -74,9 +74,10 @@ def demo(registry: Registry, runs: Path) -> None:
     unfinished = runs / ".demo"
     shutil.rmtree(unfinished, ignore_errors=True)
     new = pipeline.run(
-        parse_experiment(tomllib.loads(DEMO), "demo"), runs, unfinished.name, registry, None, Terminal(console)
+        parse_experiment(tomllib.loads(DEMO), "demo"), unfinished, "demo", registry, None, Terminal(console)
     )
     finished = replace_run(new.path, runs / "demo")
+    unfinished.rmdir()
     print_figures(finished, console)
     recommender = Recommender.load(finished.path, registry)
     user = 1

@@ -23,7 +23,7 @@ def main() -> None:
     """Run the command in this process; `start.json` says which one it is and `end.json` its exit code."""
     folder = Path(sys.argv[1]).absolute()
     write_json(folder / "start.json", {"pid": os.getpid(), "born": born(os.getpid())})
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _stop)  # until the command itself takes signals
     code: object = 1
     try:
         build(load_plugins()).main(sys.argv[2:], prog_name="p5")

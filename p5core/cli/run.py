@@ -49,8 +49,11 @@ def run(
     from rich.console import Console
 
     from p5core.experiment import load_experiment
-    from p5core.runs import free_name
+    from p5core.runs import check_run_name, free_name, to_run_name
 
+    if name is not None:
+        check_run_name(name)
+    stem = to_run_name(file.stem)
     console = Console()
     named = {"device": device, "precision": precision, "stages.0.from": source}
     assignments = (*assignments, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None))
@@ -58,11 +61,11 @@ def run(
     if dry_run:
         _foresee(experiment, registry, runs, console)
     elif is_resumed:
-        _resume(experiment, registry, runs / (name or file.stem), console)
+        _resume(experiment, registry, runs / (name or stem), console)
     elif folds is not None:
-        _cross_validate(experiment, registry, runs, name or free_name(runs, file.stem), folds, console)
+        _cross_validate(experiment, registry, runs, name or free_name(runs, stem), folds, console)
     else:
-        _run_once(experiment, registry, runs, name or free_name(runs, file.stem), None, console)
+        _run_once(experiment, registry, runs, name or free_name(runs, stem), None, console)
 
 
 def _foresee(experiment: Experiment, registry: Registry, runs: Path, console: Console) -> None:

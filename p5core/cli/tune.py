@@ -40,18 +40,22 @@ def tune(
     _check()
     from p5core.cli.tables import wide_console
     from p5core.experiment import load_experiment
+    from p5core.runs import check_run_name, to_run_name
     from p5core.tuning.report import trials_table
     from p5core.tuning.tune import tune as search
     from p5core.tuning.work import Plan
 
-    folder = runs / f"{name or file.stem}-tune"
+    if name is not None:
+        check_run_name(name)
+    stem = name or to_run_name(file.stem)
+    folder = runs / f"{stem}-tune"
     plan = Plan(load_experiment(file, assignments), folder, runs, trials, processes, only)
     worker, study = search(plan, registry, click.echo)
     if not study.best_first():
         raise ConfigError(f"No trial was completed; {folder / 'trials.csv'} says why.")
     wide_console().print(trials_table(study, worker.watch.label))
     click.echo(f"Trials: {folder / 'trials.csv'}. Plots: {folder / 'plots'}.")
-    click.echo(f"Run the best: p5 run {folder / 'best.toml'} --name {name or file.stem}-best")
+    click.echo(f"Run the best: p5 run {folder / 'best.toml'} --name {stem}-best")
 
 
 def _check() -> None:

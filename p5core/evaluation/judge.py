@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +35,8 @@ class Judge:
 
     max_length: int
     seed: int
+    check: Callable[[], None] = lambda: None
+    """called now and then; what it raises ends the evaluation"""
 
     def of(self, holdout: Holdout) -> Judge:
         """The same for other users."""
@@ -54,6 +56,7 @@ class Judge:
             candidate_items=self.candidate_items,
             memory_mb=self.config.memory,
             seed=self.seed,
+            check=self.check,
         )
 
     def figures(self, scorer: Scorer) -> dict[str, Figure]:

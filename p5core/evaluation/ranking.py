@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,7 @@ def rank(
     candidate_items: npt.NDArray[np.int32] | None,
     memory_mb: int,
     seed: int,
+    check: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Find the places of the held-out items, the `k` best items and the ratings, as far as `needs` asks.
 
@@ -46,8 +47,9 @@ def rank(
     With `candidates` > 0 only the targets and so many sampled items that the user neither has nor looks for compete;
     such figures are higher than those of full ranking and cannot be compared with them (doi 10.1145/3394486.3403226).
 
-    Score matrices take at most `memory_mb`. Raises TrainingError for NaN scores, DataError when ratings are needed
-    and the held-out events have none. `ratings` stay None when the scorer predicts none.
+    Score matrices take at most `memory_mb`; `check` is called before each. Raises TrainingError for NaN scores,
+    DataError when ratings are needed and the held-out events have none. `ratings` stay None when the scorer predicts
+    none.
     """
     n_items = len(facts.users_per_item)
     field = Field.of(holdout, n_items, exclude_seen, candidate_items)
@@ -56,8 +58,8 @@ def rank(
         pool = np.arange(n_items, dtype=np.int32) if candidate_items is None else candidate_items
         rules = _Rules(k if "lists" in needs else 0, candidates, pool, seed)
         n_rows = max(1, min(ROWS_AT_ONCE, memory_mb * 2**20 // (4 * n_items)))
-        ranks, lists = _ranked(scorer, holdout, field, rules, n_rows)
-    ratings = _rated(scorer, holdout) if "ratings" in needs else None
+        ranks, lists = _ranked(scorer, holdout, field, rules, n_rows, check)
+    ratings = _rated(scorer, holdout, check) if "ratings" in needs else None
     return Outcome(ranks, lists, ratings, facts, field.n_items)
 
 
@@ -73,10 +75,11 @@ class _Rules:
 
 
 def _ranked(
-    scorer: Scorer, holdout: Holdout, field: Field, rules: _Rules, n_rows: int
+    scorer: Scorer, holdout: Holdout, field: Field, rules: _Rules, n_rows: int, check: Callable[[], None]
 ) -> tuple[Ranks, npt.NDArray[np.int32] | None]:
     ranks, counts, lists = [], [], []
     for rows in _chunks(len(holdout), n_rows):
+        check()
         with torch.inference_mode():
             race = _race(scorer, holdout, field, rules, rows)
             ranks.append(places(race).cpu().numpy())
@@ -110,13 +113,14 @@ def _refuse_nan(scores: Tensor) -> None:
         raise TrainingError("The model gives NaN scores. Lower the learning rate or look for NaN among the features.")
 
 
-def _rated(scorer: Scorer, holdout: Holdout) -> Ratings | None:
+def _rated(scorer: Scorer, holdout: Holdout, check: Callable[[], None]) -> Ratings | None:
     if holdout.ratings is None:
         raise DataError("The chosen metrics compare ratings, and the held-out events have none. Load a rating column.")
     if not isinstance(scorer, RatingScorer):
         return None
     found = []
     for rows in _chunks(len(holdout), ROWS_AT_ONCE):
+        check()
         targets = holdout.targets.take(rows)
         found.append(scorer.ratings(holdout.users[rows], holdout.histories.take(rows), targets))
     predicted = np.concatenate(found).astype(np.float64)

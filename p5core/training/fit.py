@@ -24,7 +24,7 @@ from p5core.model.transfer import start_from
 from p5core.parts.metric import Metric
 from p5core.parts.task import Task, TrainingData
 from p5core.plugins import Registry
-from p5core.training.checkpoint import Progress, load_checkpoint
+from p5core.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from p5core.training.choose import choose_device, choose_precision
 from p5core.training.stage import Follower, Moments, Stage, train_stage
 
@@ -87,6 +87,7 @@ def fit(
         count_items(network, material.split.train)
         stage = make_stage(experiment, registry, material, judges[index], folder, index)
         progress = train_stage(network, stage, fabric, follower, progress, moments)
+        save_checkpoint(stage.last, network, None, progress)
         moments = None
         follower.event("stage", stage=stage.config.name, finished=index + 1, train_seconds=progress.seconds)
     count_items(network, materials[-1].split.train)

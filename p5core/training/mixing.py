@@ -43,7 +43,7 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
     way = ways[0]
     if len(ways) > 1:
         alone = [first.values(Neighbours.fit(train, n_items, one))[watch.label] for one in ways]
-        way = ways[int(np.argmax(sign * np.array(alone)))]
+        way = ways[_best(sign * np.array(alone))]
         figures = ", ".join(f"{value:.4f}" for value in alone)
         values = ", ".join(f"{name} {getattr(way, name):g}" for name in HOW_COUNTED)
         yield f"{watch.label} of {len(alone)} ways of counting on validation events: {figures}; taken: {values}"
@@ -54,17 +54,22 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
         memory.keep(Neighbours.fit(train, n_items, config, content))
         mixed.append(_mixed(network, memory, first, watch.label))
         if content is not None:
-            best = int(np.argmax(sign * np.array(mixed[-1])))
+            best = _best(sign * np.array(mixed[-1]))
             at_best = f"{watch.label} {mixed[-1][best]:.4f} ({_name(MIXTURES[best])})"
             yield f"content as {config.content_pairs:g} pairs: {at_best}, memory alone {mixed[-1][-1]:.4f}"
-    place = int(np.argmax((sign * np.array(mixed)).max(axis=1)))
+    place = _best(np.fmax.reduce(sign * np.array(mixed), axis=1))
     memory.keep(Neighbours.fit(train, n_items, configs[place], content))
     found = mixed[place] if len(first.holdout) == len(judge.holdout) else _mixed(network, memory, judge, watch.label)
-    taken = int(np.argmax(sign * np.array(found)))
+    taken = _best(sign * np.array(found))
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
     pairs = "" if content is None else f", content as {configs[place].content_pairs:g} pairs"
     figures = ", ".join(f"{_name(one)} {figure:.4f}" for one, figure in zip(MIXTURES, found, strict=True))
     yield f"{watch.label} on validation events: {figures}; taken: {_name(MIXTURES[taken])}{pairs}"
+
+
+def _best(values: npt.NDArray[np.float64]) -> int:
+    """Place of the highest value; NaN is never the best."""
+    return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))
 
 
 def _name(mixture: tuple[float, float]) -> str:

@@ -258,7 +258,12 @@ class _Loop:
         loss, self.epoch_losses = float(np.mean(self.epoch_losses)), []
         figures = self.stage.validate(self.network)
         value = figures[self.stage.watch] * (1 if self.stage.higher_is_better else -1)
-        is_best = self.progress.best is None or value > self.progress.best
+        if np.isnan(value) and self.progress.best is None:
+            raise TrainingError(
+                f"The metric that stage '{self.stage.config.name}' watches, '{self.stage.watch}', is NaN on validation "
+                "events, so it cannot choose an epoch. Set 'watch' to another metric."
+            )
+        is_best = self.progress.best is None or value > self.progress.best  # never for NaN
         if is_best:
             write_tensors(self.stage.best, self.network.state_dict())
         self.progress = replace(

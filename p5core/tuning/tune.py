@@ -78,7 +78,7 @@ def _open_folder(plan: Plan, worker: Worker) -> None:
 
 @contextmanager
 def _one_stop() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into KeyboardInterrupt and ignore the next: what was found is being saved."""
+    """Turn the first signal to stop into KeyboardInterrupt and ignore the next: what was found is being saved."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for number in STOPPING:

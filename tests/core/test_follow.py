@@ -103,14 +103,14 @@ def test_a_file_or_a_request_stops(run: Run) -> None:
     assert log.stop_requested()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_a_second_ctrl_c_breaks_off(run: Run, number: signal.Signals) -> None:
     log = RunLog(run, [], None, 1)
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     with catch_signals(log):
         os.kill(os.getpid(), number)
         assert log.stop_requested()
-        assert f"{number.name}: saving and stopping" in (run.path / "log.txt").read_text()
+        assert f"{number.name}: stopping after this step" in (run.path / "log.txt").read_text()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert {one: signal.getsignal(one) for one in before} == before

@@ -161,7 +161,7 @@ def test_files_tell_the_state(jobs: Jobs, files: dict[str, object], state: str) 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x", "a" * 101])
 def test_odd_names_are_refused(jobs: Jobs, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no name for a run. Take letters, digits"):
+    with pytest.raises(ConfigError, match=r"is no name for a run. Take up to 100 letters"):
         jobs.submit(small(), name)
 
 

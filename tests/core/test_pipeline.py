@@ -134,6 +134,7 @@ def test_a_run_writes_what_it_promises(finished: p5core.Run) -> None:
         "status.json",
         "events.jsonl",
         "log.txt",
+        "lock",
         "weights.safetensors",
         "metrics.json",
         "per_user.safetensors",

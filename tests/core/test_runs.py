@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from p5core.errors import RunError
+from p5core.errors import ConfigError, RunError
 from p5core.experiment import Experiment, parse_experiment
 from p5core.files import read_json, sha256, write_bytes, write_json
-from p5core.runs import FORMAT, SEALED, Run, create_run, free_name, list_runs, open_run, replace_run
+from p5core.runs import (
+    FORMAT,
+    SEALED,
+    Run,
+    check_run_name,
+    create_run,
+    free_name,
+    list_runs,
+    open_run,
+    replace_run,
+    to_run_name,
+)
 
 
 def experiment() -> Experiment:
@@ -126,8 +140,70 @@ def test_a_run_without_a_living_process_has_crashed(tmp_path: Path, status: dict
 def test_a_damaged_status_does_not_hide_the_run(tmp_path: Path) -> None:
     run = sealed(tmp_path / "one")
     (run.path / "status.json").write_text("{")
-    assert [one.state() for one in list_runs(tmp_path)] == ["damaged"]
+    assert [one.state() for one in list_runs(tmp_path)] == ["done"]
     run.verify()
+    (run.path / "manifest.json").unlink()
+    assert [one.state() for one in list_runs(tmp_path)] == ["damaged"]
+
+
+def test_a_whole_manifest_says_that_a_run_is_done_whatever_its_status(tmp_path: Path) -> None:
+    run = sealed(tmp_path / "one")
+    for status in ({"state": "running", "pid": 2**22 + 1}, {"state": "failed"}, {}):
+        write_json(run.path / "status.json", status)
+        assert run.state() == "done"
+
+
+@pytest.mark.parametrize("lost", [*SEALED, "data/target/events.safetensors", None])
+def test_a_manifest_that_does_not_list_every_file_is_refused(tmp_path: Path, lost: str | None) -> None:
+    run = sealed(tmp_path / "one")
+    manifest = read_json(run.path / "manifest.json")
+    manifest["files"] = {name: one for name, one in manifest["files"].items() if lost and name != lost}
+    write_json(run.path / "manifest.json", manifest)
+    with pytest.raises(
+        RunError, match=rf"manifest.json does not list {lost or 'data/target/events.safetensors'}; it was"
+    ):
+        run.verify()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/b", "/absolute", "a\0", "a\nb", " ", "[red]x", "<b>", ".hidden", "-rf", "x" * 101]
+)
+def test_a_name_that_no_folder_should_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="is no name for a run"):
+        check_run_name(name)
+
+
+def test_a_file_gives_a_name_that_may_be_one() -> None:
+    assert [to_run_name(one) for one in ("my log (1)", "été", "...", "[red]x")] == ["my-log-1", "été", "run", "red-x"]
+
+
+def test_a_run_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    def fill(run: Run) -> None:
+        assert list_runs(tmp_path) == []
+        assert not (tmp_path / "one").exists()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        create_run(tmp_path / "one", experiment(), {}, None, fill=fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "one", experiment(), {}, None)
+    write_json(run.path / "status.json", {"state": "running", "pid": 4711})
+    code = (
+        "import sys; from pathlib import Path; from p5core.runs import Run\n"
+        "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, run.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    with pytest.raises(RunError, match=r"is being written by another process \(pid 4711\). Wait for it"), run.locked():
+        pass
+    other.kill()
+    other.communicate()
+    with run.locked():
+        pass
 
 
 def test_runs_are_listed_newest_first_with_folds(tmp_path: Path) -> None:

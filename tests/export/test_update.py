@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from p5core.errors import ConfigError, DataError, RunError
 from p5core.experiment import parse_experiment
 from p5core.pipeline import evaluate_run, load_network, materials_of, run
 from p5core.plugins import Registry, load_plugins
-from p5core.runs import Run
+from p5core.runs import Run, list_runs
 from p5core.update import update
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
@@ -196,3 +199,18 @@ def test_a_new_item_with_one_event_follows_what_it_is_like(tmp_path: Path, regis
     new, like = (int(materials.target.dataset.catalogue.encode([item])[0]) for item in ("new", "i22"))
     scores = memory_table.scores(torch.tensor([[new]]), torch.tensor([1]))[0]
     assert int(scores.argmax()) == like
+
+
+@pytest.mark.parametrize("victim", ["write_dataset", "write_tensors", "write_json"])
+def test_an_update_that_is_killed_leaves_no_run(
+    victim: str, sold: Run, fresh: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = os.fork()
+    if not pid:
+        monkeypatch.setattr(f"p5core.update.{victim}", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        update(sold, fresh, "killed", registry)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    assert not (sold.path.parent / "killed").exists()
+    assert "killed" not in " ".join(str(one.path) for one in list_runs(sold.path.parent))
+    assert update(sold, fresh, "killed", registry).run.state() == "done"
+    shutil.rmtree(sold.path.parent / "killed")

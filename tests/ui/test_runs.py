@@ -77,10 +77,10 @@ def test_rows_say_how_runs_fare(studio: Studio) -> None:
 
 
 def test_the_demo_is_watched_where_it_trains(studio: Studio) -> None:
-    pretend(studio, ".demo", state="running", **ME, share=0.5)
+    pretend(studio, ".demo/demo", state="running", **ME, share=0.5)
     pretend_job(studio, 1, "demo", "demo", start=ME)
     assert [(row.name, row.state) for row in run_rows(studio)] == [("demo", "running")]
-    assert run_folder(studio, "demo").name == ".demo"
+    assert run_folder(studio, "demo").parent.name == ".demo"
     pretend(studio, "demo", state="done", share=1.0)
     write_json(studio.folder / "jobs" / "000001" / "end.json", {"code": 0})
     assert run_folder(studio, "demo").name == "demo"

@@ -21,7 +21,7 @@ ACTIVE = ("queued", "starting", "running")
 """States in which something may still happen by itself."""
 
 DEMO = "demo"
-"""The run that `p5 demo` makes; while it trains, its folder has a dot in front."""
+"""The run that `p5 demo` makes; while it trains, its folder lies in a hidden one."""
 
 SILENT_SECONDS = 120
 """A running job without a sign of life for so long is pointed out: it may hang."""
@@ -53,7 +53,7 @@ def run_rows(studio: Studio) -> list[RunRow]:
     """All runs and those to come: first what is active, then the newest."""
     jobs = {job.run: job for job in studio.jobs.all() if job.trains}
     runs = {run.path.relative_to(studio.runs).as_posix(): run for run in list_runs(studio.runs)}
-    names = [name for name in reversed(jobs) if name not in runs] + [name for name in runs if not name.startswith(".")]
+    names = [name for name in reversed(jobs) if name not in runs] + list(runs)
     rows = [_row(studio, name, jobs.get(name)) for name in names]
     return sorted(rows, key=lambda row: row.state not in ACTIVE)
 
@@ -65,7 +65,7 @@ def find_row(studio: Studio, name: str) -> RunRow | None:
 
 def run_folder(studio: Studio, name: str, job: Job | None = None) -> Path:
     """Where the files of a run are while it trains."""
-    hidden = studio.runs / f".{DEMO}"
+    hidden = studio.runs / f".{DEMO}" / DEMO
     job = job or (studio.jobs.of(name) if name == DEMO else None)
     is_hidden = name == DEMO and job is not None and job.arguments[0] == "demo" and job.state() != "done"
     return hidden if is_hidden and hidden.exists() else studio.inside(f"runs/{name}")

@@ -146,7 +146,8 @@ class AUC(Metric):
     """Chance that a target stands above another candidate, equal scores counting one half.
 
     With C candidates: (Σ_j (C + 1 - r_j) - T (T + 1) / 2) / (T (C - T)), the Mann-Whitney statistic; undefined when
-    every candidate is a target. Targets that cannot be recommended share the last places. Source: Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
+    every candidate is a target. Targets that cannot be recommended share the last places.
+    Source: Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
     """
 
     name = "auc"

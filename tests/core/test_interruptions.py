@@ -1,0 +1,213 @@
+"""Runs that are stopped, killed or damaged: what is said is true, and what goes on ends as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import p5core
+from p5core import pipeline
+from p5core.errors import RunError, TrainingError
+from p5core.evaluation.baselines import Popularity
+from p5core.experiment import Experiment, override, parse_experiment
+from p5core.files import read_json, sha256, write_json
+from p5core.model.neighbours import Neighbours
+from p5core.plugins import Registry, load_plugins
+from p5core.training import stage
+
+OWN = "{name='synthetic', n_users=50, n_items=40, n_events=600, n_clusters=5, seed=2}"
+
+EXPERIMENT = f"""
+[data]
+name = "synthetic"
+n_users = 60
+n_items = 40
+n_events = 900
+n_clusters = 8
+
+[model]
+width = 8
+max_length = 12
+backbone = {{ name = "gpt", n_layers = 1 }}
+memory = {{ n_neighbours = 5 }}
+
+[[stages]]
+name = "pretrain"
+data = {OWN}
+tasks = [{{ name = "next_item" }}]
+epochs = 2
+
+[[stages]]
+name = "finetune"
+tasks = [{{ name = "next_item" }}]
+epochs = 2
+
+[evaluate]
+resamples = 10
+"""
+
+
+def experiment(*assignments: str) -> Experiment:
+    tree: dict[str, Any] = tomllib.loads(EXPERIMENT)
+    for assignment in assignments:
+        tree = override(tree, assignment)
+    return parse_experiment(tree)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_plugins()
+
+
+@pytest.fixture(scope="module")
+def whole(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5core.Run:
+    return p5core.run(experiment(), tmp_path_factory.mktemp("runs"), "whole", registry)
+
+
+def ends_like(run: p5core.Run, whole: p5core.Run) -> None:
+    assert run.state() == "done"
+    run.verify()
+    for name in ("weights.safetensors", "per_user.safetensors"):
+        assert sha256(run.path / name) == sha256(whole.path / name)
+    assert run.metrics()["test"] == whole.metrics()["test"]
+
+
+def interrupt(act: Callable[[], None], monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Call `act` once, when the memory is chosen or the baselines are fitted for the evaluation."""
+    owner = {"blending": Neighbours, "evaluation": Popularity}[where]
+    fit, calls = owner.fit, []
+
+    def once(*arguments: Any) -> Any:
+        if not calls:
+            calls.append(1)
+            act()
+        return fit(*arguments)
+
+    monkeypatch.setattr(owner, "fit", once)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("where", ["blending", "evaluation"])
+def test_a_signal_after_training_loses_nothing_and_says_so(
+    where: str,
+    number: signal.Signals,
+    registry: Registry,
+    whole: p5core.Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(lambda: os.kill(os.getpid(), number), patch, where)
+        with pytest.raises(KeyboardInterrupt, match=r"Saved in .*; go on with --resume"):
+            p5core.run(experiment(), tmp_path, "stopped", registry)
+    run = p5core.open_run(tmp_path / "stopped")
+    assert run.state() == "stopped"
+    monkeypatch.setattr(stage._Loop, "train_step", None)  # nothing is trained again
+    ends_like(p5core.resume(run, registry), whole)
+
+
+def test_a_file_stops_the_evaluation_as_well(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt((tmp_path / "stopped" / "stop").touch, monkeypatch, "evaluation")
+    with pytest.raises(KeyboardInterrupt, match="Saved in"):
+        p5core.run(experiment(), tmp_path, "stopped", registry)
+    assert p5core.open_run(tmp_path / "stopped").state() == "stopped"
+
+
+def test_what_is_broken_off_says_what_is_left(
+    registry: Registry, whole: p5core.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    class Hasty:
+        """A display that is interrupted twice at the first validation."""
+
+        def show(self, kind: str, figures: dict[str, Any]) -> None:
+            if kind == "validation":
+                twice()
+
+        def say(self, text: str) -> None:
+            """Sentences do not matter here."""
+
+    with pytest.raises(KeyboardInterrupt, match=r"before anything was saved in .*; --resume trains from the beginn"):
+        p5core.run(experiment(), tmp_path, "early", registry, display=Hasty())
+    with monkeypatch.context() as patch:
+        interrupt(twice, patch, "evaluation")
+        with pytest.raises(KeyboardInterrupt, match=r"The last checkpoint in .* is \d+ s old; what was trained"):
+            p5core.run(experiment(), tmp_path, "late", registry)
+    for name in ("early", "late"):
+        ends_like(p5core.resume(p5core.open_run(tmp_path / name), registry), whole)
+
+
+def test_a_stage_whose_data_are_missing_is_never_trained_on_others(
+    registry: Registry, whole: p5core.Run, tmp_path: Path
+) -> None:
+    run = p5core.Run(shutil.copytree(whole.path, tmp_path / "copy"))
+    (run.path / "manifest.json").unlink()
+    shutil.rmtree(run.data / "stage-0")
+    with pytest.raises(RunError, match=r"lacks its folder data/stage-0, the data of stage 'pretrain'. Restore it"):
+        p5core.resume(run, registry)
+    assert not (run.path / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("status", [{"state": "running", "pid": 2**22 + 1}, {"state": "failed", "message": "x"}, None])
+def test_a_sealed_run_whose_status_was_lost_is_done(
+    status: dict[str, Any] | None, registry: Registry, whole: p5core.Run, tmp_path: Path
+) -> None:
+    run = p5core.Run(shutil.copytree(whole.path, tmp_path / "copy"))
+    (run.path / "status.json").unlink()
+    if status is not None:
+        write_json(run.path / "status.json", status)
+    run.checkpoints.mkdir()
+    ends_like(p5core.resume(run, registry), whole)
+    assert read_json(run.path / "status.json")["state"] == "done"
+    with pytest.raises(RunError, match="is finished; there is nothing to resume"):
+        p5core.resume(run, registry)
+
+
+def test_a_run_that_is_being_written_is_not_resumed(registry: Registry, whole: p5core.Run, tmp_path: Path) -> None:
+    run = p5core.Run(shutil.copytree(whole.path, tmp_path / "copy"))
+    (run.path / "manifest.json").unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()}
+    pid = os.fork()
+    if not pid:
+        with run.locked():
+            (tmp_path / "held").touch()
+            signal.pause()
+    try:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "held").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(RunError, match=r"is being written by another process \(pid \d+\)"):
+            p5core.resume(run, registry)
+        assert {name: (run.path / name).stat().st_mtime_ns for name in before if name != "lock"} == {
+            name: at for name, at in before.items() if name != "lock"
+        }
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_what_a_killed_update_left_is_not_trained(registry: Registry, whole: p5core.Run, tmp_path: Path) -> None:
+    run = p5core.Run(shutil.copytree(whole.path, tmp_path / "copy"))
+    (run.path / "manifest.json").unlink()
+    write_json(run.path / "run.json", {**read_json(run.path / "run.json"), "updated_from": "whole"})
+    with pytest.raises(RunError, match=r"left behind by a 'p5 update' that did not end. Delete it and"):
+        p5core.resume(run, registry)
+
+
+def test_a_metric_that_is_nan_chooses_no_epoch(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"stage 'finetune' watches, 'ild@1', is NaN on validation events"):
+        pipeline.run(experiment("stages.1.watch=ild@1"), tmp_path, "nan", registry)
