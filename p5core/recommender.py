@@ -44,6 +44,9 @@ class Recommendation:
     reasons: tuple[Reason, ...] = ()
     """strongest first; empty when no history item pulled it up, or when nobody asked"""
 
+    domain: str | None = None
+    """where the run has events of several"""
+
 
 class Recommender:
     """Recommends with the network of a finished run."""
@@ -75,7 +78,8 @@ class Recommender:
     ) -> list[Recommendation]:
         """The `k` best items for a history of raw ids, oldest first; unknown ids are skipped.
 
-        A history without known ids gets the popular items. Raises DataError for a model that knows users alone.
+        Ids are looked up in the domains that the run has events of, or in `domain`. A history without known ids gets
+        the popular items. Raises DataError for a model that knows users alone, and for an id that domains share.
         """
         return self._recommend(-1, self._codes(history, domain), k, exclude_seen, n_reasons)
 
@@ -94,15 +98,17 @@ class Recommender:
 
     def unknown(self, history: Sequence[str | int], *, domain: str | None = None) -> list[str | int]:
         """The raw ids of a history that name no item."""
-        codes = self._dataset.catalogue.encode(list(history), domain or self._domain())
+        codes = self._dataset.encode_items(list(history), domain)
         return [raw for raw, code in zip(history, codes, strict=True) if code < 0]
 
-    def score(self, history: Sequence[str | int], candidates: Sequence[str | int]) -> list[float]:
+    def score(
+        self, history: Sequence[str | int], candidates: Sequence[str | int], *, domain: str | None = None
+    ) -> list[float]:
         """Scores of candidate items for a history; raises DataError for an unknown candidate."""
-        wanted = self._dataset.catalogue.encode(list(candidates), self._domain())
+        wanted = self._dataset.encode_items(list(candidates), domain)
         if (wanted < 0).any():
             raise DataError(f"Unknown item {candidates[int(np.argmax(wanted < 0))]!r} among the candidates.")
-        scores = self._scores(-1, [self._codes(history, None)])[0]
+        scores = self._scores(-1, [self._codes(history, domain)])[0]
         return [float(one) for one in scores[wanted]]
 
     def _codes(self, history: Sequence[str | int], domain: str | None) -> npt.NDArray[np.int32]:
@@ -111,7 +117,7 @@ class Recommender:
             raise DataError(
                 "This model knows users by their vectors and reads no history. Ask for a known user instead."
             )
-        codes = self._dataset.catalogue.encode(list(history), domain or self._domain())
+        codes = self._dataset.encode_items(list(history), domain)
         return codes[codes >= 0]
 
     def _user(self, user: str | int) -> int:
@@ -125,10 +131,6 @@ class Recommender:
 
     def _titles(self, codes: npt.NDArray[np.integer[Any]]) -> list[str] | list[None]:
         return self._dataset.catalogue.titles(codes) or [None] * len(codes)
-
-    def _domain(self) -> str:
-        """The domain that is recommended from: that of the run's own events."""
-        return self._dataset.catalogue.domains[int(self._dataset.event_domains[0])]
 
     def _scores(self, user: int, histories: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.float32]:
         """(n, V) scores of several histories of one user."""
@@ -152,9 +154,15 @@ class Recommender:
         titles = self._titles(best)
         items = self._dataset.catalogue.decode(best)
         return [
-            Recommendation(item, float(scores[code]), title, why)
-            for item, code, title, why in zip(items, best, titles, reasons, strict=True)
+            Recommendation(item, float(scores[code]), title, why, domain)
+            for item, code, title, why, domain in zip(items, best, titles, reasons, self._domains(best), strict=True)
         ]
+
+    def _domains(self, codes: npt.NDArray[np.int64]) -> list[str] | list[None]:
+        catalogue = self._dataset.catalogue
+        if len(self._dataset.own_domains) == 1:
+            return [None] * len(codes)
+        return [catalogue.domains[code] for code in catalogue.domain_codes[codes]]
 
     def _reasons(
         self, user: int, history: npt.NDArray[np.int32], best: npt.NDArray[np.int64], n_reasons: int

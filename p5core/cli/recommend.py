@@ -24,10 +24,19 @@ __all__ = ["recommend", "recommendation_table"]
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--history", help="Raw item ids, oldest first, with commas between.")
 @click.option("--user", help="A user of the data instead of a history.")
+@click.option("--domain", help="Domain of the history's ids; needed where domains share them.")
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def recommend(registry: Registry, run: Path, history: str | None, user: str | None, k: int, as_json: bool) -> None:
+def recommend(
+    registry: Registry,
+    run: Path,
+    history: str | None,
+    user: str | None,
+    domain: str | None,
+    k: int,
+    as_json: bool,
+) -> None:
     """Recommend items with a finished RUN, and say why."""
     from rich.console import Console
 
@@ -35,13 +44,15 @@ def recommend(registry: Registry, run: Path, history: str | None, user: str | No
 
     if (history is None) == (user is None):
         raise click.UsageError("Give either --history or --user.")
+    if domain is not None and history is None:
+        raise click.UsageError("--domain names the domain of a --history.")
     recommender = Recommender.load(run, registry)
     if user is not None:
         found = recommender.recommend_user(user, k, n_reasons=2)
     else:
         raw = [one.strip() for one in (history or "").split(",") if one.strip()]
-        found = recommender.recommend(raw, k, n_reasons=2)
-        if unknown := recommender.unknown(raw):
+        found = recommender.recommend(raw, k, domain=domain, n_reasons=2)
+        if unknown := recommender.unknown(raw, domain=domain):
             click.echo(f"No item of this run, and left out: {', '.join(map(str, unknown))}.", err=True)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.vocabulary import Vocabulary
+from p5core.errors import DataError
 
 __all__ = ["Dataset", "Events", "Ragged"]
 
@@ -116,3 +119,35 @@ class Dataset:
     def event_domains(self) -> npt.NDArray[np.int16]:
         """(N,) domain code of each event: the domain of its item."""
         return self.catalogue.domain_codes[self.events.items]
+
+    @cached_property
+    def own_domains(self) -> tuple[str, ...]:
+        """The domains that it has events of: their items may be recommended, and raw ids name items of them."""
+        if len(self.catalogue.domains) == 1:
+            return self.catalogue.domains
+        return tuple(self.catalogue.domains[code] for code in np.unique(self.event_domains))
+
+    def encode_items(self, raw: Sequence[Any], domain: str | None = None) -> npt.NDArray[np.int32]:
+        """Codes of raw ids in one domain, or in whichever of its own domains has them; -1 for unknown ones.
+
+        Raises DataError for an id that names items of several of its own domains, and for an unknown domain.
+        """
+        if domain is not None:
+            return self.catalogue.encode(raw, domain)
+        codes = self._encode_by_domain(raw)
+        shared = (codes >= 0).sum(axis=0) > 1
+        if shared.any():
+            place = int(np.argmax(shared))
+            owners = " and ".join(
+                f"'{name}'" for name, code in zip(self.own_domains, codes[:, place], strict=True) if code >= 0
+            )
+            raise DataError(f"The id {raw[place]!r} names an item of each of the domains {owners}. Name the domain.")
+        return codes.max(axis=0)
+
+    def find_items(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
+        """Codes of raw ids, -1 for unknown ones; of several items with one id the one of the last domain."""
+        return self._encode_by_domain(raw).max(axis=0)
+
+    def _encode_by_domain(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
+        """(n_domains, n) codes in each of its own domains."""
+        return np.stack([self.catalogue.encode(raw, domain) for domain in self.own_domains])

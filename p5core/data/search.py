@@ -18,20 +18,15 @@ __all__ = ["ItemSearch"]
 
 @dataclass(frozen=True, eq=False)
 class ItemSearch:
-    """Finds items of the domain that a data set has events of."""
+    """Finds items of the domains that a data set has events of."""
 
     dataset: Dataset
 
-    @property
-    def domain(self) -> str:
-        """The domain of the events."""
-        catalogue = self.dataset.catalogue
-        return catalogue.domains[int(self.dataset.event_domains[0])]
-
     @cached_property
     def _codes(self) -> npt.NDArray[np.int32]:
-        """(n,) codes of the items of the domain, most events first."""
-        members = self.dataset.catalogue.members(self.domain)
+        """(n,) codes of the items of these domains, most events first."""
+        catalogue = self.dataset.catalogue
+        members = np.concatenate([catalogue.members(domain) for domain in self.dataset.own_domains])
         counts = np.bincount(self.dataset.events.items, minlength=self.dataset.n_items)[members]
         return members[np.argsort(-counts, kind="stable")]
 
@@ -51,12 +46,12 @@ class ItemSearch:
         keep = np.ones(len(self._codes), dtype=np.bool_)
         for word in text.casefold().split():
             keep &= self._texts.str.contains(word, regex=False).to_numpy(dtype=np.bool_)
-        own = self.dataset.catalogue.encode([text.strip()], self.domain)
+        own = self.dataset.find_items([text.strip()])
         found = [*own[own >= 0].tolist(), *self._codes[keep][: n + 1].tolist()]
         return self.dataset.catalogue.decode(np.array(list(dict.fromkeys(found))[:n], dtype=np.int32))
 
     def titles(self, raw: list[Any]) -> list[str]:
         """Titles of raw ids; an unknown id, or one without a title, is its own."""
-        codes = self.dataset.catalogue.encode(raw, self.domain)
+        codes = self.dataset.find_items(raw)
         known = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(one) for one in raw]
         return [title if code >= 0 else str(one) for title, code, one in zip(known, codes.tolist(), raw, strict=True)]

@@ -80,5 +80,4 @@ def domain_items(dataset: Dataset) -> npt.NDArray[np.int32] | None:
     """Codes of the items of the domains that this data set has events of; None when that is the whole catalogue."""
     if len(dataset.catalogue.domains) == 1:
         return None
-    domains = np.unique(dataset.event_domains)
-    return np.flatnonzero(np.isin(dataset.catalogue.domain_codes, domains)).astype(np.int32)
+    return np.sort(np.concatenate([dataset.catalogue.members(domain) for domain in dataset.own_domains]))

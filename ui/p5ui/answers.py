@@ -129,7 +129,7 @@ class Answers:
         column = picture_column(catalogue.frame)
         if column is None:
             return [None] * len(ids)
-        found = catalogue.frame[column].iloc[catalogue.encode(list(ids), search.domain)]
+        found = catalogue.frame[column].iloc[search.dataset.find_items(list(ids))]
         return [picture_source(self._studio, one) for one in found]
 
     def _load_network(self, folder: Path) -> Recommender:
