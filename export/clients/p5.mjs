@@ -1,9 +1,12 @@
 /**
  * An exported P5 model in JavaScript, the same with onnxruntime-node and onnxruntime-web.
  *
- * Ids are text, or BigInt where the catalogue has integer ids; numbers and decimal text are taken as well. What cannot be
- * such an id is a TypeError, as is a list where the model takes a user.
+ * Ids are text, or BigInt where the catalogue has integer ids; whole numbers and decimal text are taken as well. What
+ * cannot be such an id is a TypeError, as is a list where the model takes a user.
  */
+
+/** Layouts of an export that this client reads. */
+const FORMATS = [1, 2];
 
 const PAD_INT = -(2n ** 63n);
 
@@ -12,7 +15,7 @@ const paddingOf = (kind) => (kind === "int64" ? PAD_INT : "");
 
 /** A tensor of raw ids. */
 function idTensor(ort, kind, ids, shape) {
-  const data = kind === "int64" ? BigInt64Array.from(ids, whole) : ids.map(String);
+  const data = kind === "int64" ? BigInt64Array.from(ids, whole) : ids.map(text);
   return new ort.Tensor(kind, data, shape);
 }
 
@@ -26,6 +29,13 @@ function whole(id) {
   return value;
 }
 
+/** An id as text. ONNX Runtime would cut one with a NUL into the id of another item; no model knows one, nor padding. */
+function text(id) {
+  const isId = typeof id === "string" || typeof id === "bigint" || Number.isSafeInteger(id);
+  if (!isId) throw new TypeError(`The ids of this model are texts; got ${String(id)}.`);
+  return String(id).includes("\0") ? "" : String(id);
+}
+
 export class Recommender {
   #ort;
   #open;
@@ -34,9 +44,12 @@ export class Recommender {
   /**
    * @param ort the module onnxruntime-node or onnxruntime-web
    * @param about the content of p5.json
-   * @param open (file name) => Promise of an InferenceSession
+   * @param open (file name) => Promise of an InferenceSession of the file whose hash is in about.files
    */
   constructor(ort, about, open) {
+    if (!FORMATS.includes(about?.format)) {
+      throw new Error(`This export has format ${about?.format}; this client reads ${FORMATS.join(" and ")}.`);
+    }
     this.#ort = ort;
     this.#open = open;
     this.about = about;
@@ -95,6 +108,19 @@ export class Recommender {
     const padded = many.flatMap((history) => [...history, ...Array(length - history.length).fill(paddingOf(kind))]);
     return { history: idTensor(this.#ort, kind, padded, [many.length, length]) };
   }
+}
+
+/**
+ * The bytes of a file of an export, when they are those that p5.json lists: a folder may have been replaced by another
+ * version since p5.json was read.
+ *
+ * @param sha256 (bytes) => Promise of the hash in hex
+ */
+export async function checked(about, name, bytes, sha256) {
+  if ((await sha256(bytes)) !== about.files[name]) {
+    throw new Error(`${name} is not the file that p5.json lists: the export was changed or replaced. Open it again.`);
+  }
+  return bytes;
 }
 
 /** Run every case of golden.json; returns {cases, worst} or throws with the first difference. */

@@ -2,7 +2,7 @@
 
 model.onnx    history (or user), k → items, scores, metadata columns
 score.onnx    history (or user), candidates → scores, ratings
-p5.json       signature, hashes, parity, metrics, data, plugins
+p5.json       signature, hashes, parity, metrics, data, plugins, and a hash of all that
 golden.json   inputs and the outputs that belong to them
 README.md     what it was trained on, how good it is, how to call it
 LICENSE.md    what is known of the licences of model and data
@@ -10,6 +10,8 @@ LICENSE.md    what is known of the licences of model and data
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import stat
 import tempfile
@@ -24,10 +26,31 @@ from p5core.errors import ExportError
 from p5core.files import read_json, sha256
 from p5export.external import external_files
 
-__all__ = ["FORMAT", "Artefact", "opened", "zip_folder"]
+__all__ = ["FORMAT", "SEAL", "Artefact", "opened", "seal", "zip_folder"]
 
-FORMAT = 1
-"""Version of the folder's layout; a folder of another one is refused."""
+FORMAT = 2
+"""Version of the folder's layout; 1, which has no seal and no golden case without a row, is read as well."""
+
+SEAL = "seal"
+"""Key of the hash over everything else in p5.json."""
+
+Stamps = Mapping[str, tuple[int, int, int] | None]
+"""File → inode, size and time of the last change; None for a missing one."""
+
+REQUIRED: Mapping[str, type | tuple[type, ...]] = {
+    "p5": str,
+    "run": str,
+    "id_kind": str,
+    "padding": str,
+    "inputs": dict,
+    "outputs": dict,
+    "score_inputs": dict,
+    "score_outputs": dict,
+    "n_items": int,
+    "tolerance": dict,
+    "files": dict,
+}
+"""What every p5.json holds."""
 
 NAMES = {
     "model.onnx",
@@ -62,11 +85,20 @@ class Artefact:
         try:
             about = dict(read_json(path))
             found = about["format"]
-        except (ValueError, KeyError, TypeError):
-            raise ExportError(f"{path} cannot be read; the file is damaged. Export the run again.") from None
-        if found != FORMAT:
-            raise ExportError(f"{folder} has format {found}; this version of P5 reads format {FORMAT}.")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise _damaged(path) from None
+        if found not in (1, FORMAT) or isinstance(found, bool):
+            raise ExportError(f"{folder} has format {found}; this version of P5 reads format 1 and {FORMAT}.")
+        if not _is_complete(about):
+            raise _damaged(path)
+        if found == FORMAT and about.get(SEAL) != seal(about):
+            raise ExportError(f"{path} was changed after the export: its seal differs. Export the run again.")
         return cls(folder, about)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether a change of p5.json itself would be noticed; not in exports of P5 0.1.0."""
+        return self.about["format"] == FORMAT
 
     @property
     def id_kind(self) -> str:
@@ -82,6 +114,10 @@ class Artefact:
     def uses_history(self) -> bool:
         """Whether it takes a `history`, and not a `user`."""
         return "history" in self.about["inputs"]
+
+    def stamps(self) -> Stamps:
+        """What changes when a file is replaced, without reading any."""
+        return {name: _stamp(self.folder / name) for name in ("p5.json", *sorted(self.about["files"]))}
 
     def check(self) -> None:
         """Compare every file with its hash; raises ExportError for one that is missing, changed or foreign.
@@ -103,6 +139,38 @@ class Artefact:
             for other in external_files(self.folder / name):
                 if other != f"{name}.data" or other not in files:
                     raise ExportError(f"{self.folder / name} reads {other!r}, which is no file of the export.")
+
+
+def seal(about: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of the content of p5.json, the seal itself left out, whatever the order of its keys."""
+    content = {name: value for name, value in about.items() if name != SEAL}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _is_complete(about: Mapping[str, Any]) -> bool:
+    """Whether everything is there that is read without a further look, in its type."""
+    if not all(isinstance(about.get(name), kind) for name, kind in REQUIRED.items()):
+        return False
+    tolerance = [about["tolerance"].get(name) for name in ("relative", "absolute")]
+    texts = [*about["files"], *about["files"].values()]
+    return (
+        about["id_kind"] in ("string", "int64")
+        and ("history" in about["inputs"] or about.get("user_kind") in ("string", "int64"))
+        and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in tolerance)
+        and all(isinstance(one, str) for one in texts)
+    )
+
+
+def _damaged(path: Path) -> ExportError:
+    return ExportError(f"{path} cannot be read; the file is damaged. Export the run again.")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def zip_folder(folder: Path, target: Path) -> None:

@@ -20,6 +20,7 @@ from p5core.plugins import Registry
 from p5core.runs import Run
 from p5core.training.choose import metric_labels
 from p5export.about import about_export
+from p5export.artefact import SEAL, seal
 from p5export.card import licence_notes, model_card
 from p5export.graph import ranking_graph, scoring_graph
 from p5export.onnxfile import write_model
@@ -100,6 +101,7 @@ def _fill(
     write_text(folder / "LICENSE.md", licence_notes(about))
     files += [folder / name for name in ("golden.json", "README.md", "LICENSE.md")]
     about = {**about, "files": {path.name: sha256(path) for path in files}}
+    about = {**about, SEAL: seal(about)}
     write_json(folder / "p5.json", about)
     return about
 

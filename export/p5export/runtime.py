@@ -20,10 +20,9 @@ import onnxruntime
 
 from p5core.errors import ExportError
 from p5export.artefact import Artefact
+from p5export.ids import RawId, as_array, as_history, as_id, as_ids, shown
 
 __all__ = ["OnnxRecommender", "Recommended"]
-
-RawId = str | int
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,14 @@ class OnnxRecommender:
     ) -> None:
         """Open an export; raises ExportError when a file is missing or was changed.
 
+        A file is opened when it is first needed; when the folder was replaced by another export meanwhile, that is an
+        ExportError too, so that all answers are those of one version.
+
         `threads` is how many a single call may use, all cores when None; `options` replaces it by session options of
         your own. `check=False` skips the hashes, for files that were checked before.
         """
         self.artefact = Artefact.load(folder)
+        self._stamps = self.artefact.stamps()
         if check:
             self.artefact.check()
         if options is None:
@@ -79,11 +82,10 @@ class OnnxRecommender:
         """`recommend` for several histories or users in one call."""
         if not many:
             return []
-        if k < 0:
-            raise ExportError(f"k is {k}; ask for 0 items or more.")
+        n_items = min(_count(k), int(self.artefact.about["n_items"]))
         session = self._session("model.onnx")
         names = [output.name for output in session.get_outputs()]
-        found = session.run(None, {**self._who(many), "k": np.array([k], dtype=np.int64)})
+        found = session.run(None, {**self._who(many), "k": np.array([n_items], dtype=np.int64)})
         items, scores, *texts = (one.tolist() for one in found)
         columns = dict(zip(names[2:], texts, strict=True))
         return [
@@ -111,57 +113,56 @@ class OnnxRecommender:
     def _score(self, many: Sequence[Sequence[RawId] | RawId], candidates: Sequence[RawId]) -> dict[str, Any]:
         session = self._session("score.onnx")
         names = [output.name for output in session.get_outputs()]
-        wanted = _ids(candidates, self.artefact.id_kind)[None]
+        kind = self.artefact.id_kind
+        wanted = as_array(as_ids(candidates, kind), kind)[None]
         return dict(zip(names, session.run(None, {**self._who(many), "candidates": wanted}), strict=True))
 
     def _who(self, many: Sequence[Sequence[RawId] | RawId]) -> dict[str, npt.NDArray[Any]]:
         """The input `history`, padded at the right to the longest, or `user`."""
         if not self.uses_history:
-            return {"user": _ids([_one(user) for user in many], str(self.artefact.about["user_kind"]))}
-        histories = [_several(history) for history in many]
+            user_kind = str(self.artefact.about["user_kind"])
+            return {"user": as_array([_user(user, user_kind) for user in many], user_kind)}
         kind, padding = self.artefact.id_kind, self.artefact.padding
+        histories = [as_history(history, kind) for history in many]
         width = max(len(history) for history in histories)
         flat = [one for history in histories for one in (*history, *[padding] * (width - len(history)))]
-        return {"history": _ids(flat, kind).reshape(len(histories), width)}
+        return {"history": as_array(flat, kind).reshape(len(histories), width)}
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         """Open a file when it is first used."""
         with self._opening:
             if name not in self._sessions:
-                path = self.artefact.folder / name
-                try:
-                    session = onnxruntime.InferenceSession(str(path), self._options, providers=self._providers)
-                except Exception as error:
-                    raise ExportError(f"ONNX Runtime cannot open {path}: {error}") from error
-                self._sessions[name] = session
+                self._sessions[name] = self._open(name)
             return self._sessions[name]
 
-
-def _one(user: Sequence[RawId] | RawId) -> RawId:
-    if isinstance(user, (str, int, np.integer)):
-        return user
-    raise ExportError("This model knows users by their vectors and reads no history. Give a user instead of a list.")
-
-
-def _several(history: Sequence[RawId] | RawId) -> Sequence[RawId]:
-    if isinstance(history, (str, int, np.integer)):
-        raise ExportError(f"A history is a list of item ids, oldest first; got {history!r}.")
-    return list(history)
-
-
-def _ids(raw: Sequence[RawId], kind: str) -> npt.NDArray[Any]:
-    """Raw ids as the model takes them; raises ExportError for what cannot be one."""
-    if kind == "string":
-        return np.array([str(one) for one in raw], dtype=object)
-    try:
-        return np.array([int(one) for one in raw], dtype=np.int64)
-    except (ValueError, OverflowError):
-        wrong = next(one for one in raw if not _is_whole(one))
-        raise ExportError(f"The ids of this model are 64-bit integers; got {wrong!r}.") from None
+    def _open(self, name: str) -> onnxruntime.InferenceSession:
+        """Open a file of the version that this object was made from."""
+        folder, before = self.artefact.folder, self.artefact.stamps()
+        replaced = ExportError(f"{folder} holds other files than when it was opened. Open it again.")
+        if before != self._stamps:  # perhaps by equal ones
+            try:
+                self.artefact.check()
+            except ExportError:
+                raise replaced from None
+        try:
+            session = onnxruntime.InferenceSession(str(folder / name), self._options, providers=self._providers)
+        except Exception as error:
+            raise ExportError(f"ONNX Runtime cannot open {folder / name}: {error}") from error
+        if self.artefact.stamps() != before:
+            raise replaced
+        self._stamps = before
+        return session
 
 
-def _is_whole(raw: RawId) -> bool:
-    try:
-        return -(2**63) <= int(raw) < 2**63
-    except ValueError:
-        return False
+def _count(k: object) -> int:
+    if isinstance(k, (int, np.integer)) and not isinstance(k, (bool, np.bool_)) and k >= 0:
+        return int(k)
+    raise ExportError(f"k is {shown(k)}; ask for 0 items or more, as a whole number.")
+
+
+def _user(user: Any, kind: str) -> RawId:
+    if isinstance(user, (list, tuple, np.ndarray)):
+        raise ExportError(
+            "This model knows users by their vectors and reads no history. Give a user instead of a list."
+        )
+    return as_id(user, kind)

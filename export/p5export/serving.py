@@ -123,6 +123,9 @@ def serving_of(network: Network, dataset: Dataset, max_length: int, options: Exp
         raise ExportError("A model with an item memory is exported from a run of one domain; this one has several.")
     items = Vocabulary.of(frame[ITEM].to_numpy())
     history = network.backbone.uses_history
+    _refuse_nul(items, "item")
+    if not history:
+        _refuse_nul(dataset.users, "user")
     length = options.max_length or max_length
     if length > max_length:
         raise ExportError(f"max_length {length} is more than the {max_length} items that the model was built for.")
@@ -139,6 +142,13 @@ def serving_of(network: Network, dataset: Dataset, max_length: int, options: Exp
         max_length=length,
         options=options,
     )
+
+
+def _refuse_nul(ids: Vocabulary, what: str) -> None:
+    """ONNX Runtime cuts texts at a NUL in JavaScript and C++, where such an id would name another one."""
+    wrong = next((one for one in ids.ids if "\0" in one), None) if ids.kind == "string" else None
+    if wrong is not None:
+        raise ExportError(f"The {what} id {wrong!r} holds a NUL, at which other languages cut texts. Rename it.")
 
 
 def _vectors(network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,22 @@ import onnxruntime
 
 from p5core.errors import ExportError
 from p5core.files import read_json
-from p5export.artefact import Artefact
+from p5export.artefact import Artefact, opened
 
-__all__ = ["EXACT", "QUANTIZED", "Verified", "close", "difference", "from_plain", "to_plain", "verify"]
+__all__ = [
+    "EXACT",
+    "QUANTIZED",
+    "Verified",
+    "close",
+    "difference",
+    "from_plain",
+    "main",
+    "sentence_of",
+    "to_plain",
+    "verify",
+]
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 EXACT = {"relative": 1e-4, "absolute": 1e-5}
 """How far apart two scores may be that count as equal."""
@@ -31,26 +45,39 @@ class Verified:
     n_cases: int
     worst: float
     """largest difference of two scores"""
+    is_sealed: bool
+    """whether a change of p5.json itself would have been noticed"""
 
 
 def verify(folder: Path) -> Verified:
     """Check the hashes, then run every golden case; raises ExportError with the first difference."""
     artefact = Artefact.load(folder)
     artefact.check()
-    golden = read_json(folder / "golden.json")
     worst, n_cases = 0.0, 0
     for name in ("model.onnx", "score.onnx"):
         session = _open(folder / name)
         kinds = {one.name: one.type for one in (*session.get_inputs(), *session.get_outputs())}
-        for number, case in enumerate(golden[name]):
-            inputs = {key: from_plain(value, kinds[key]) for key, value in case["inputs"].items()}
-            wanted = {key: from_plain(value, kinds[key]) for key, value in case["outputs"].items()}
+        for number, (inputs, wanted) in enumerate(_golden(folder / "golden.json", name, kinds)):
             found = dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
             worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, artefact.about["tolerance"]))
             n_cases += 1
     if not n_cases:
         raise ExportError(f"{folder}/golden.json holds no cases.")
-    return Verified(n_cases, worst)
+    return Verified(n_cases, worst, artefact.is_sealed)
+
+
+def _golden(path: Path, name: str, kinds: Mapping[str, str]) -> list[tuple[Arrays, Arrays]]:
+    """Inputs and outputs of the cases of one file; raises ExportError when they cannot be read."""
+    try:
+        return [
+            (
+                {key: from_plain(value, kinds[key]) for key, value in case["inputs"].items()},
+                {key: from_plain(value, kinds[key]) for key, value in case["outputs"].items()},
+            )
+            for case in read_json(path)[name]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise ExportError(f"{path} cannot be read; the file is damaged. Export the run again.") from None
 
 
 def _open(path: Path) -> onnxruntime.InferenceSession:
@@ -62,8 +89,8 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
 
 def _compare(
     where: str,
-    found: dict[str, npt.NDArray[Any]],
-    wanted: dict[str, npt.NDArray[Any]],
+    found: Arrays,
+    wanted: Arrays,
     tolerance: Mapping[str, float],
 ) -> float:
     """The largest difference; items may change places only where their scores are equal."""
@@ -142,3 +169,29 @@ def from_plain(values: list[Any] | dict[str, list[int]], kind: str) -> npt.NDArr
         filled[np.isnan(filled)] = -np.inf
         return filled
     return np.array(values, dtype=object)
+
+
+def sentence_of(folder: Path, found: Verified) -> str:
+    """What a verification found, for people."""
+    answers = f"{found.n_cases} golden cases give the same answers (largest difference {found.worst:.1e})."
+    if found.is_sealed:
+        return f"{folder}: every file is as it was exported, and {answers}"
+    return (
+        f"{folder}: every file that p5.json lists is as it was exported, and {answers} Changes of p5.json itself "
+        "cannot be noticed in an export of this age; export the run again to seal it."
+    )
+
+
+def main() -> None:
+    """`python -m p5export.verify FOLDER`, where P5's other dependencies are not installed."""
+    if len(sys.argv) != 2:
+        raise SystemExit("Usage: python -m p5export.verify FOLDER")
+    try:
+        with opened(sys.argv[1]) as folder:
+            print(sentence_of(Path(sys.argv[1]), verify(folder)))
+    except ExportError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -54,7 +54,7 @@ class _Group(click.Group):
         except P5Error as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt as stopped:
-            click.echo(str(stopped) or "Stopped. Nothing was saved.", err=True)
+            click.echo(str(stopped) or "Stopped.", err=True)
             ctx.exit(130)
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has gone

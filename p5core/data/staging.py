@@ -231,10 +231,7 @@ def _shown_row(raw: RawData, row: int) -> int:
 def _drop_incomplete(workspace: Workspace) -> tuple[Dropped, ...]:
     """Make `events` of the rows with both ids and a time."""
     types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE staged")}
-    no_id = " OR ".join(
-        f'"{column}" IS NULL OR "{column}" = ' + (str(PAD_INT) if types[column] == "BIGINT" else "''")
-        for column in (USER, ITEM)
-    )
+    no_id = " OR ".join(_is_no_id(column, types[column]) for column in (USER, ITEM))
     without_id, without_time = workspace.row(
         f'SELECT count(*) FILTER ({no_id}), count(*) FILTER (NOT ({no_id}) AND "time" IS NULL) FROM staged'
     )
@@ -244,6 +241,13 @@ def _drop_incomplete(workspace: Workspace) -> tuple[Dropped, ...]:
     else:
         workspace.run("ALTER TABLE staged RENAME TO events")
     return (
-        Dropped(f"no user or item id (empty text and {PAD_INT} are padding, not ids)", int(without_id)),
+        Dropped(f"no user or item id (empty text, text with a NUL and {PAD_INT} are no ids)", int(without_id)),
         Dropped(f"no {TIMESTAMP}", int(without_time)),
     )
+
+
+def _is_no_id(column: str, kind: str) -> str:
+    """The SQL condition of a missing id, of padding, and of text that clients in C++ and JavaScript would cut."""
+    if kind == "BIGINT":
+        return f'"{column}" IS NULL OR "{column}" = {PAD_INT}'
+    return f'"{column}" IS NULL OR "{column}" = \'\' OR contains("{column}", chr(0))'

@@ -104,5 +104,5 @@ def test_whatever_asks_to_stop_unwinds_a_command(number: signal.Signals, registr
 
     found = CliRunner().invoke(group, ["hold"])
     assert found.exit_code == 130
-    assert found.output.strip() == "Stopped. Nothing was saved."
+    assert found.output.strip() == "Stopped."
     assert not mark.exists()

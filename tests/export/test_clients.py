@@ -115,6 +115,50 @@ def test_node_gives_the_golden_answers(node: Path, texts: Path, numbers: Path, w
         assert "24 golden cases give the same answers" in run(tool("node"), "verify.mjs", folder, cwd=node)
 
 
+@pytest.mark.parametrize("wrong", ["null", "undefined", "NaN", "1.5", "true", "{}", "[1]", "Infinity", "2 ** 53"])
+def test_what_is_no_id_never_becomes_one_in_javascript(node: Path, texts: Path, whole: Path, wrong: str) -> None:
+    for folder, kind in ((texts, "texts"), (whole, "64-bit integers")):
+        for ask in (f"model.recommend([{wrong}])", f"model.score([], [{wrong}])"):
+            assert node_says(node, folder, ask).startswith(f"The ids of this model are {kind}; got ")
+
+
+def test_a_nul_never_cuts_an_id_into_another(node: Path, texts: Path) -> None:
+    found = node_says(node, texts, 'model.score(["7"], ["7", "7\\0one", "a|b"])')["scores"]
+    assert (found[0] == "-Infinity", found[1], found[2] == "-Infinity") == (False, "-Infinity", False)
+    nobody = node_says(node, texts, 'model.recommend(["7\\0one"], 5)')
+    assert nobody == node_says(node, texts, "model.recommend([], 5)")
+
+
+def test_many_histories_are_no_stack_overflow(node: Path, texts: Path) -> None:
+    assert (
+        node_says(node, texts, "model.recommendBatch(Array(200_000).fill([]), 0).then((found) => found.length)") == 2e5
+    )
+
+
+def test_node_answers_from_one_version(node: Path, texts: Path, numbers: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(texts, tmp_path / "export"))
+    code = f"""
+        import {{ open }} from "./open.mjs";
+        import {{ cp }} from "node:fs/promises";
+        const model = await open({json.dumps(str(folder))});
+        await model.recommend([], 3);
+        await cp({json.dumps(str(numbers))}, {json.dumps(str(folder))}, {{ recursive: true, force: true }});
+        console.log(await model.score([], ["7"]).then(JSON.stringify, (error) => error.message));
+    """
+    said = run(tool("node"), "--input-type=module", "-e", code, cwd=node)
+    assert "score.onnx is not the file that p5.json lists: the export was changed or replaced. Open it again." in said
+
+
+def test_an_export_of_a_later_format_is_refused_in_javascript(node: Path, texts: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(texts, tmp_path / "export"))
+    about = json.loads((folder / "p5.json").read_text())
+    (folder / "p5.json").write_text(json.dumps({**about, "format": 3}))
+    done = subprocess.run(
+        [tool("node"), "recommend.mjs", folder], cwd=node, capture_output=True, text=True, check=False
+    )
+    assert "This export has format 3; this client reads 1 and 2." in done.stderr
+
+
 def wrong_score(case: dict[str, Any]) -> str:
     case["outputs"]["scores"][0][0] += 0.01
     return r"scores\[0\] is"

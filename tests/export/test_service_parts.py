@@ -13,10 +13,11 @@ import pytest
 
 from p5core.errors import ExportError
 from p5export.artefact import Artefact
+from p5export.ids import as_ids
 from p5export.runtime import Recommended
 from p5export.service.app import build_app
 from p5export.service.batching import MicroBatcher
-from p5export.service.ids import to_json, to_raw
+from p5export.service.ids import to_json
 from p5export.service.limits import Limits
 from p5export.service.model import RequestModel
 
@@ -90,10 +91,10 @@ def test_a_job_that_waits_too_long_gives_up_and_costs_no_call() -> None:
 
 def test_ids_that_fit_a_double_are_numbers() -> None:
     assert [to_json(one) for one in (2**53 - 1, 2**53, -(2**53), "7")] == [2**53 - 1, str(2**53), str(-(2**53)), "7"]
-    assert to_raw([7, "7", "é"], "string") == ["7", "7", "é"]
+    assert as_ids([7, "7", "é"], "string") == ["7", "7", "é"]
     for wrong in (2**63, "1_0", "١", " 1", "1.0", ""):
         with pytest.raises(ExportError, match="The ids of this model are 64-bit integers; got"):
-            to_raw([wrong], "int64")
+            as_ids([wrong], "int64")
 
 
 class Moody(RequestModel):

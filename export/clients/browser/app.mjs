@@ -1,7 +1,7 @@
 /** The page: search titles, pick what you like, see what the model recommends. */
 
 import * as ort from "./ort/ort.wasm.min.mjs";
-import { Recommender, verify } from "./p5.mjs";
+import { Recommender, checked, verify } from "./p5.mjs";
 
 const N_MATCHES = 8;
 const N_FOUND = 10;
@@ -11,6 +11,17 @@ ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
 
 const at = (id) => document.getElementById(id);
 const read = async (name) => (await fetch(`model/${name}`)).json();
+
+/** The bytes of a model, checked where the browser can hash: at https addresses and on this machine. */
+async function model(about, name) {
+  const bytes = new Uint8Array(await (await fetch(`model/${name}`)).arrayBuffer());
+  return crypto.subtle ? checked(about, name, bytes, sha256) : bytes;
+}
+
+const sha256 = async (bytes) =>
+  Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), (one) =>
+    one.toString(16).padStart(2, "0"),
+  ).join("");
 
 /** Everything the page knows. */
 const state = { model: null, items: [], liked: [], matches: [], active: -1 };
@@ -148,7 +159,7 @@ async function catalogue({ n_items: n, popular, examples }) {
 async function start() {
   const about = await read("p5.json");
   if (about.inputs.user) throw new Error("it knows users and reads no history; export a model that does.");
-  state.model = new Recommender(ort, about, (name) => ort.InferenceSession.create(`model/${name}`));
+  state.model = new Recommender(ort, about, async (name) => ort.InferenceSession.create(await model(about, name)));
   state.items = (await catalogue(about)).map((one) => ({ ...one, plain: plain(titleOf(one)) }));
   at("about").textContent = `${about.run}: ${state.items.length.toLocaleString()} items, P5 ${about.p5}.`;
   at("search").addEventListener("input", search);

@@ -91,11 +91,9 @@ def export(
 def verify(folder: Path) -> None:
     """Check that the export in FOLDER (or a zip) is whole and answers as it did when it was made."""
     from p5export.artefact import opened
+    from p5export.verify import sentence_of
     from p5export.verify import verify as verify_folder
 
     with opened(folder) as where:
         found = verify_folder(where)
-    click.echo(
-        f"{folder}: every file is as it was exported, and {found.n_cases} golden cases give the same answers "
-        f"(largest difference {found.worst:.1e})."
-    )
+    click.echo(sentence_of(folder, found))

@@ -15,10 +15,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from p5core.errors import ExportError
 from p5export.artefact import Artefact
+from p5export.ids import as_id, as_ids
 from p5export.runtime import Recommended
 from p5export.service.batching import MicroBatcher
 from p5export.service.guard import BUSY, Guard, Load
-from p5export.service.ids import to_json, to_raw
+from p5export.service.ids import to_json
 from p5export.service.limits import Limits
 from p5export.service.model import Answer, RecommendJob, RequestModel, Scored, ScoreJob
 from p5export.service.schema import (
@@ -75,7 +76,7 @@ class _Service:
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
         """One score a candidate, and one rating where the model predicts them."""
         self._limit("candidates", len(asked.candidates), self.limits.candidates, "items")
-        candidates = to_raw(asked.candidates, self.model.artefact.id_kind)
+        candidates = as_ids(asked.candidates, self.model.artefact.id_kind)
         found = await self._answer(ScoreJob(self._who(asked), candidates))
         assert isinstance(found, Scored)
         scores = [None if score == float("-inf") else score for score in found.scores]
@@ -109,11 +110,11 @@ class _Service:
         if not self.model.uses_history:
             if asked.user is None or asked.history is not None:
                 raise ExportError("This model knows users and reads no history. Give 'user', and no 'history'.")
-            return to_raw([asked.user], str(self.model.artefact.about["user_kind"]))[0]
+            return as_id(asked.user, str(self.model.artefact.about["user_kind"]))
         if asked.history is None or asked.user is not None:
             raise ExportError("This model reads histories and knows no users. Give 'history', and no 'user'.")
         self._limit("history", len(asked.history), self.limits.history, "items")
-        return to_raw(asked.history, self.model.artefact.id_kind)
+        return as_ids(asked.history, self.model.artefact.id_kind)
 
     def _limit(self, name: str, found: int, most: int, unit: str = "") -> None:
         if found > most:
