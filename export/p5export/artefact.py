@@ -98,7 +98,7 @@ class Artefact:
     @property
     def is_sealed(self) -> bool:
         """Whether a change of p5.json itself would be noticed; not in exports of P5 0.1.0."""
-        return self.about["format"] == FORMAT
+        return bool(self.about["format"] == FORMAT)
 
     @property
     def id_kind(self) -> str:

@@ -142,11 +142,13 @@ class Dataset:
                 f"'{name}'" for name, code in zip(self.own_domains, codes[:, place], strict=True) if code >= 0
             )
             raise DataError(f"The id {raw[place]!r} names an item of each of the domains {owners}. Name the domain.")
-        return codes.max(axis=0)
+        found: npt.NDArray[np.int32] = codes.max(axis=0)
+        return found
 
     def find_items(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
         """Codes of raw ids, -1 for unknown ones; of several items with one id the one of the last domain."""
-        return self._encode_by_domain(raw).max(axis=0)
+        found: npt.NDArray[np.int32] = self._encode_by_domain(raw).max(axis=0)
+        return found
 
     def _encode_by_domain(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
         """(n_domains, n) codes in each of its own domains."""

@@ -31,12 +31,13 @@ def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned)
     events = Events(offsets, items, _column(workspace, "time").astype(np.int64), ratings)
     item_keys = workspace.connection.execute(f'SELECT id AS "{ITEM}", "{DOMAIN}" FROM items ORDER BY code').df()
     user_keys = workspace.connection.execute(f'SELECT id AS "{USER}" FROM users ORDER BY code').df()
-    item_frame, item_notes = _joined(item_keys.iloc[kept_items], raw.items, ITEM, raw.source)
+    items_table, domain_notes = _with_own_domain(raw.items, item_keys, staged.has_domain)
+    item_frame, item_notes = _joined(item_keys.iloc[kept_items], items_table, ITEM, raw.source)
     user_frame, user_notes = _joined(user_keys.iloc[kept_users], raw.users, USER, raw.source)
     dataset = Dataset(
         events, Vocabulary.of(pd.Index(user_frame[USER])), Catalogue(item_frame), user_frame, staged.has_clock
     )
-    notes = (*staged.notes, *item_notes, *user_notes)
+    notes = (*staged.notes, *domain_notes, *item_notes, *user_notes)
     dropped = (*staged.dropped, *cleaned.dropped)
     return dataset, describe(dataset, raw.source, notes, staged.n_read, dropped, cleaned.k_core_rounds)
 
@@ -51,6 +52,24 @@ def _closed(codes: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64],
     occurs = np.bincount(codes) > 0
     kept = np.flatnonzero(occurs)
     return kept, (np.cumsum(occurs, dtype=np.int32) - 1)[codes].astype(np.int32)
+
+
+def _with_own_domain(
+    table: pd.DataFrame | None, keys: pd.DataFrame, has_domain: bool
+) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
+    """A column `domain` of the items table says which catalogue an item is of only where the events name domains too.
+
+    Else it is a feature, and needs a name of its own.
+    """
+    if table is None or DOMAIN not in table.columns:
+        return table, ()
+    if has_domain and table[DOMAIN].isin(keys[DOMAIN]).any():
+        return table, ()
+    name = f"{ITEM}_{DOMAIN}"
+    while name in table.columns:
+        name += "_"
+    note = f"the column '{DOMAIN}' of the items table names no domain of the events; it is the feature '{name}'"
+    return table.rename(columns={DOMAIN: name}), (note,)
 
 
 def _joined(

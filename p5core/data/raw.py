@@ -40,6 +40,15 @@ class RawData:
     time_unit: TimeUnit | None = None
     """Unit of numeric timestamps; None lets preparation guess it from their size."""
 
+    time_format: str | None = None
+    """Format of timestamps in texts, as of strptime; None lets preparation find one that fits the whole column."""
+
+    day_first: bool | None = None
+    """Whether dates such as 01/02/2024 have the day first; None lets the column tell, and refuses one that cannot."""
+
+    is_head: bool = False
+    """Whether these are the first rows alone: what they leave open, later ones may tell."""
+
     header_rows: int = 0
     """Rows before the first event in the file, so that messages count as an editor does."""
 

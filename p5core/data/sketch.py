@@ -43,8 +43,8 @@ def first_rows(raw: RawData, n_rows: int) -> RawData:
     """The same log, no longer than so many rows."""
     events = raw.interactions
     if isinstance(events, Scan):
-        return replace(raw, interactions=Scan(f"SELECT * FROM ({events.query}) LIMIT {n_rows}"))
-    return replace(raw, interactions=events.head(n_rows))
+        return replace(raw, interactions=Scan(f"SELECT * FROM ({events.query}) LIMIT {n_rows}"), is_head=True)
+    return replace(raw, interactions=events.head(n_rows), is_head=True)
 
 
 def sketch_of(raw: RawData, n_rows: int) -> Sketch:

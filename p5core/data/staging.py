@@ -80,6 +80,8 @@ class Staged:
     dropped: tuple[Dropped, ...]
     has_clock: bool
     has_rating: bool
+    has_domain: bool
+    """whether the rows name domains; all are of one otherwise"""
     notes: tuple[str, ...]
 
 
@@ -100,7 +102,7 @@ def stage(workspace: Workspace, raw: RawData) -> Staged:
     workspace.run("DROP TABLE raw")
     dropped = _drop_incomplete(workspace)
     notes = (*raw.notes, *moment.notes)
-    return Staged(n_read, dropped, moment.is_clock, rating != "NULL", notes)
+    return Staged(n_read, dropped, moment.is_clock, rating != "NULL", DOMAIN in types, notes)
 
 
 def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:

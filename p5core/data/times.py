@@ -3,33 +3,79 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import duckdb
 
 from p5core.data.columns import TIMESTAMP
 from p5core.data.raw import RawData
+from p5core.data.sql import quote_text
 from p5core.errors import DataError
 
 if TYPE_CHECKING:
     from p5core.data.staging import Workspace
 
-__all__ = ["Moment", "time_in_microseconds"]
+__all__ = ["Moment", "Reading", "time_in_microseconds"]
+
+Key = TypeVar("Key")
 
 WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
-FORMATS = (
-    "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%d/%m/%Y",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d",
-    "%Y%m%d %H:%M:%S",
-    "%m %d, %Y",
+FOUR_DIGITS, TWO_DIGITS = "%Y", "%y"
+
+HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+"""What may follow a date, here more and there less."""
+
+LOOKED_AT = 20_000
+"""Rows by which most readings of a column of texts are ruled out before all rows are looked at."""
+
+YEARS = (1000, 9999)
+"""Years of a date whose year has four digits: DuckDB takes "10" for the year 10."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read all texts of a column."""
+
+    name: str
+    """in words, for messages"""
+
+    forms: tuple[str, ...]
+    """formats of strptime; none for ISO 8601"""
+
+    day_first: bool | None = None
+    """None where day and month cannot be confused"""
+
+    def of(self, text: str) -> str:
+        """SQL of a TIMESTAMPTZ, NULL where a text, given as SQL, cannot be read so."""
+        if not self.forms:
+            is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]')"
+            return f"CASE WHEN {is_iso} THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
+        parsed = f"try_strptime({text}, [{', '.join(quote_text(one) for one in self.forms)}])"
+        return f"CAST(CASE WHEN year({parsed}) BETWEEN {YEARS[0]} AND {YEARS[1]} THEN {parsed} END AS TIMESTAMPTZ)"
+
+
+def _with_hours(name: str, dates: Sequence[str], day_first: bool | None = None) -> Reading:
+    return Reading(name, tuple(date + hour for date in dates for hour in HOURS), day_first)
+
+
+READINGS = (
+    Reading("ISO 8601", ()),
+    _with_hours("year, month, day", ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")),
+    *(
+        _with_hours(f"{order}, with {digits}", [one.replace("Y", year[1]) for one in dates], day_first)
+        for digits, year in (("a year of four digits", FOUR_DIGITS), ("a year of two digits", TWO_DIGITS))
+        for order, day_first, dates in (
+            ("day before month", True, ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")),
+            ("month before day", False, ("%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y")),
+        )
+    ),
+    _with_hours("month in words", ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y")),
+    _with_hours("month, day, year", ("%m %d, %Y",)),
 )
-"""What is tried after ISO 8601; a day comes before its month."""
+"""How texts are read, in the order in which equals are preferred."""
 
 TO_MICROSECONDS = {"s": "* 1000000", "ms": "* 1000", "us": "", "ns": "/ 1000", "step": ""}
 
@@ -54,11 +100,13 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     Raises DataError for a value that is no time, for mixed units, and when there is no value at all.
     """
     if TIMESTAMP not in types:
-        return Moment('"row"', is_clock=False)
+        return Moment('"row"', False, ("no times: the rows of each user are taken as oldest first",))
     n_known = workspace.row(f'SELECT count("{TIMESTAMP}") FROM raw')[0]
     if not n_known:
         raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
     kind = types[TIMESTAMP]
+    if raw.time_format is not None and (WHOLE.fullmatch(kind) or kind == "VARCHAR"):
+        return _texts(workspace, raw)
     if WHOLE.fullmatch(kind):
         return _numbers(workspace, raw, f'CAST("{TIMESTAMP}" AS HUGEINT)')
     if FRACTIONAL.fullmatch(kind):
@@ -71,25 +119,101 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
 
 
 def _texts(workspace: Workspace, raw: RawData) -> Moment:
-    text = f"""nullif(trim("{TIMESTAMP}"), '')"""
-    number = f"TRY_CAST({text} AS DOUBLE)"
-    n_texts, n_numbers = workspace.row(f"SELECT count({text}), count({number}) FROM raw")
-    if not n_texts:
+    """One reading for the whole column: the first that fits every row."""
+    text = f"""nullif(trim(CAST("{TIMESTAMP}" AS VARCHAR)), '')"""
+    if not workspace.row(f"SELECT count({text}) FROM raw")[0]:
         raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
-    if n_texts == n_numbers:
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    if raw.time_format is None and not _unread(workspace, text, {"": number})[""]:
         return _numbers(workspace, raw, number)
-    formats = ", ".join(f"'{one}'" for one in FORMATS)
-    parsed = f"coalesce(TRY_CAST({text} AS TIMESTAMPTZ), CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ))"
-    found = workspace.rows(
-        f'SELECT "row", "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL AND {parsed} IS NULL ORDER BY "row" LIMIT 1'
+    readings = {one: one.of(text) for one in _possible(raw)}
+    unread = _unread(workspace, text, dict(readings))
+    fitting = [one for one, n in unread.items() if n == 0]
+    if not fitting:
+        raise _no_reading(workspace, raw, text, number, readings, unread)
+    chosen = fitting[0]
+    _refuse_ambiguous(workspace, raw, [one for one in fitting if one.day_first is not None], readings)
+    return Moment(f"epoch_us({readings[chosen]})", True, _told(workspace, chosen, readings[chosen]))
+
+
+def _possible(raw: RawData) -> Sequence[Reading]:
+    if raw.time_format is not None:
+        try:
+            duckdb.execute("SELECT try_strptime('', ?)", [raw.time_format])
+        except duckdb.Error:
+            raise DataError(
+                f"time_format = '{raw.time_format}' is no format of times. Write one such as '%d/%m/%Y %H:%M'."
+            ) from None
+        return (Reading(f"time_format '{raw.time_format}'", (raw.time_format,)),)
+    return [one for one in READINGS if raw.day_first is None or one.day_first in (None, raw.day_first)]
+
+
+def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
+    """How many texts each reading cannot read; one that fails on the first rows is not tried on the others."""
+    relation = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
+    found = _count_unread(workspace, relation, text, readings)
+    fitting = {one: sql for one, sql in readings.items() if found[one] == 0}
+    return found | (_count_unread(workspace, "raw", text, fitting) if fitting else {})
+
+
+def _count_unread(workspace: Workspace, relation: str, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
+    tests = ", ".join(f"count({text}) - count({sql})" for sql in readings.values())
+    return dict(zip(readings, workspace.row(f"SELECT {tests} FROM {relation}"), strict=True))
+
+
+def _no_reading(
+    workspace: Workspace,
+    raw: RawData,
+    text: str,
+    number: str,
+    readings: Mapping[Reading, str],
+    unread: Mapping[Reading, int],
+) -> DataError:
+    """The first text that does not fit what fits most of them."""
+    most = min(readings, key=lambda one: unread[one])
+    n_no_number = _count_unread(workspace, "raw", text, {"": number})[""]
+    is_number = (
+        raw.time_format is None and n_no_number < _count_unread(workspace, "raw", text, {"": readings[most]})[""]
     )
+    wanted, name = (number, "numbers") if is_number else (readings[most], most.name)
+    n, row, value = workspace.row(
+        f'SELECT count({text}), arg_min("row", "row"), arg_min("{TIMESTAMP}", "row") FROM raw '
+        f"WHERE {text} IS NOT NULL AND {wanted} IS NULL"
+    )
+    others = workspace.row(f"SELECT count({wanted}) FROM raw")[0]
+    as_others = f" as most of the column is ({name})" if others > n else ""
+    return DataError(
+        f"{raw.source}, row {raw.header_rows + row}, column '{TIMESTAMP}': {value!r} is no time that can be "
+        f"read{as_others}. Use ISO 8601, such as 2024-05-17 13:45:00, or numbers, or set time_format, such as "
+        "'%d/%m/%Y %H:%M'."
+    )
+
+
+def _refuse_ambiguous(
+    workspace: Workspace, raw: RawData, fitting: Sequence[Reading], readings: Mapping[Reading, str]
+) -> None:
+    """Raise DataError when the day may stand first or second, and that makes a difference."""
+    if raw.is_head or len({one.day_first for one in fitting}) < 2:
+        return
+    one, other = (readings[next(one for one in fitting if one.day_first is first)] for first in (True, False))
+    found = workspace.rows(f'SELECT "row", "{TIMESTAMP}" FROM raw WHERE {one} <> {other} ORDER BY "row" LIMIT 1')
     if found:
         row, value = found[0]
         raise DataError(
-            f"{raw.source}, row {raw.header_rows + row}, column '{TIMESTAMP}': {value!r} is no time that can be read. "
-            "Use ISO 8601, such as 2024-05-17 13:45:00, or numbers."
+            f"{raw.source}, row {raw.header_rows + row}, column '{TIMESTAMP}': {value!r} may have the day or the month "
+            "first, and so may all other rows. Set day_first to true or false."
         )
-    return Moment(f"epoch_us({parsed})", is_clock=True)
+
+
+def _told(workspace: Workspace, chosen: Reading, sql: str) -> tuple[str, ...]:
+    """Say how texts other than ISO 8601 were read, by the first of them."""
+    if not chosen.forms:
+        return ()
+    value, moment = workspace.row(
+        f'SELECT arg_min("{TIMESTAMP}", "row"), strftime(arg_min({sql}, "row"), \'%Y-%m-%d %H:%M:%S\') FROM raw '
+        f"WHERE {sql} IS NOT NULL"
+    )
+    return (f"times such as '{value}' are read as {moment} ({chosen.name})",)
 
 
 def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:

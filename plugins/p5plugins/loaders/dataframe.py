@@ -8,10 +8,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
+from p5core.data.tables.columns import ColumnOptions, pick_columns
+from p5core.data.tables.metadata import tidy_metadata
 from p5core.errors import DataError
 from p5core.parts.loader import Loader
-from p5plugins.loaders.columns import ColumnOptions, pick_columns
-from p5plugins.loaders.metadata import tidy_metadata
 
 __all__ = ["InMemory", "InMemoryConfig"]
 
@@ -58,6 +58,6 @@ class InMemory(Loader):
             items=items,
             users=users,
             source="the DataFrame",
-            time_unit=config.time_unit,
+            **config.times,
             notes=(*notes, *item_notes, *user_notes),
         )

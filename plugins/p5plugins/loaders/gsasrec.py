@@ -11,8 +11,8 @@ import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData
+from p5core.data.tables.files import find_files
 from p5core.errors import DataError
-from p5plugins.loaders.files import find_files
 
 __all__ = ["read_sequences"]
 

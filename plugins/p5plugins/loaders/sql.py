@@ -15,10 +15,10 @@ from sqlalchemy.pool import NullPool
 from p5core.config import expand_variables
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
+from p5core.data.tables.columns import ColumnOptions, pick_columns
+from p5core.data.tables.metadata import tidy_metadata
 from p5core.errors import DataError
 from p5core.parts.loader import Loader
-from p5plugins.loaders.columns import ColumnOptions, pick_columns
-from p5plugins.loaders.metadata import tidy_metadata
 
 __all__ = ["SQL", "SQLConfig"]
 
@@ -64,7 +64,7 @@ class SQL(Loader):
             items=items,
             users=users,
             source=database.shown,
-            time_unit=config.time_unit,
+            **config.times,
             notes=(*notes, *item_notes, *user_notes),
         )
 

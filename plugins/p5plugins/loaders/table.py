@@ -11,13 +11,13 @@ from p5core.config import ExpandedPath
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
 from p5core.data.sketch import PREVIEWED_ROWS, Sketch
+from p5core.data.tables.columns import LOOKED_AT, ColumnOptions, guess_columns, map_columns, unused_times
+from p5core.data.tables.events import scan_events
+from p5core.data.tables.files import TableFiles, open_table
+from p5core.data.tables.metadata import read_metadata
+from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
 from p5core.parts.loader import Loader
-from p5plugins.loaders.columns import ColumnOptions, guess_columns, map_columns
-from p5plugins.loaders.events import scan_events
-from p5plugins.loaders.files import TableFiles, open_table
-from p5plugins.loaders.metadata import read_metadata
-from p5plugins.loaders.sniff import Layout
 
 __all__ = ["Table", "TableConfig"]
 
@@ -85,7 +85,7 @@ class Table(Loader):
             head = self._events(replace(table, relation=f"(SELECT * FROM {table.relation} LIMIT {n_rows})"))
         except DataError as error:
             return Sketch(preview, columns, None, table.notes, table.settings, str(error))
-        return Sketch(preview, columns, head, head.notes, table.settings)
+        return Sketch(preview, columns, replace(head, is_head=True), head.notes, table.settings)
 
     def _open(self) -> TableFiles:
         config = self.config
@@ -94,10 +94,12 @@ class Table(Loader):
 
     def _events(self, table: TableFiles) -> RawData:
         mapping = map_columns(self.config, table.columns, table.source)
+        head = table.frame(f"SELECT * FROM {table.relation} LIMIT {LOOKED_AT}")
+        unused = unused_times(self.config, mapping, head)
         return RawData(
             scan_events(table, mapping, self.config.domain),
             source=table.source,
-            time_unit=self.config.time_unit,
+            **self.config.times,
             header_rows=table.header_rows,
-            notes=(*table.notes, *mapping.notes),
+            notes=(*table.notes, *mapping.notes, *unused),
         )

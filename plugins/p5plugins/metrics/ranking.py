@@ -158,7 +158,8 @@ class AUC(Metric):
         n_targets, n_others = ranks.n_targets, ranks.n_candidates - ranks.n_targets
         n_candidates, never = np.repeat(ranks.n_candidates, n_targets), np.isinf(ranks.ranks)
         last = n_candidates - (np.repeat(ranks.sum_by_user(never.astype(np.float64)), n_targets) - 1) / 2
-        from_below = ranks.sum_by_user(n_candidates + 1.0 - np.where(never, last, ranks.ranks))
+        places: Values = np.where(never, last, ranks.ranks)
+        from_below = ranks.sum_by_user(n_candidates + 1.0 - places)
         above = from_below - n_targets * (n_targets + 1) / 2
         area: Values = np.divide(above, n_targets * n_others, out=np.full(len(above), np.nan), where=n_others > 0)
         return area

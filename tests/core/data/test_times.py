@@ -17,6 +17,11 @@ from p5core.data.raw import RawData, Scan, TimeUnit
 from p5core.data.report import PrepareReport
 from p5core.errors import DataError
 
+
+def moment(*numbers: int) -> int:
+    return int(datetime(*numbers, tzinfo=UTC).timestamp()) * MICRO  # type: ignore[arg-type]
+
+
 NOON = 1_700_000_000
 MICRO = 1_000_000
 
@@ -36,13 +41,86 @@ def test_texts_of_many_forms_are_read_day_before_month(form: str) -> None:
     assert dataset.events.times.tolist() == [int(one.timestamp()) * MICRO for one in moments]
 
 
-@pytest.mark.parametrize(
-    "texts", [["2024-02-01", "2024-02-02"], ["01/02/2024", "02/02/2024"], ["02 01, 2024", "02 02, 2024"]]
-)
+@pytest.mark.parametrize("texts", [["2024-02-01", "2024-02-02"], ["02 01, 2024", "02 02, 2024"]])
 def test_days_without_an_hour_begin_at_midnight(texts: list[str]) -> None:
     dataset, _ = read(texts)
     midnight = int(datetime(2024, 2, 1, tzinfo=UTC).timestamp())
     assert dataset.events.times.tolist() == [midnight * MICRO, (midnight + 86_400) * MICRO]
+
+
+@pytest.mark.parametrize(
+    ("texts", "first"),
+    [
+        (["12/1/2010 8:26", "12/13/2010 9:02"], moment(2010, 12, 1, 8, 26)),
+        (["12/1/10 8:26", "12/13/10 9:02"], moment(2010, 12, 1, 8, 26)),
+        (["31/12/10", "01/01/11"], moment(2010, 12, 31)),
+        (["31.12.10", "01.01.11"], moment(2010, 12, 31)),
+        (["13-01-2014", "14-01-2014"], moment(2014, 1, 13)),
+        (["11/11/2019 9:05:58 AM", "11/15/2019 9:05:58 PM"], moment(2019, 11, 11, 9, 5, 58)),
+        (["05/01/2014 08:26:00.250", "13/01/2014"], moment(2014, 1, 5, 8, 26) + 250_000),
+        (["31-Oct-2023", "01-Nov-2023"], moment(2023, 10, 31)),
+        (["Nov 5, 2011", "Dec 25, 2011"], moment(2011, 11, 5)),
+        (["01/01/2024", "02/02/2024"], moment(2024, 1, 1)),  # both readings say the same
+    ],
+)
+def test_one_reading_fits_the_whole_column(texts: list[str], first: int) -> None:
+    dataset, report = read(texts)
+    assert dataset.events.times[0] == first
+    assert dataset.events.times[0] < dataset.events.times[1]
+    seconds = str(np.datetime64(first, "us"))[:19].replace("T", " ")
+    assert any(note.startswith(f"times such as '{texts[0]}' are read as {seconds}") for note in report.notes)
+
+
+def test_a_day_that_tells_may_stand_far_below() -> None:
+    dataset, _ = read([f"1/{1 + day % 12}/2020" for day in range(30_000)] + ["1/13/2020"])
+    assert dataset.events.times[0] == moment(2020, 1, 1)
+    assert dataset.events.times[11] == moment(2020, 1, 12)
+
+
+def test_day_and_month_that_cannot_be_told_apart_are_asked_for() -> None:
+    texts = ["01/01/2024", "01/02/2024", "03/04/2024"]
+    with pytest.raises(DataError, match=r"row 3, .*'01/02/2024' may have the day or the month first.*day_first"):
+        read(texts, header_rows=1)
+    for day_first, second in ((True, moment(2024, 2, 1)), (False, moment(2024, 1, 2))):
+        frame = pd.DataFrame({"user": range(3), "item": range(3), "timestamp": texts})
+        dataset, _ = prepare(RawData(frame, day_first=day_first), PrepareConfig(min_user_events=1))
+        assert dataset.events.times[1] == second
+
+
+def test_a_format_of_ones_own_is_taken() -> None:
+    frame = pd.DataFrame({"user": range(2), "item": range(2), "timestamp": ["2014|01|02", "2014|01|03"]})
+    dataset, _ = prepare(RawData(frame, time_format="%Y|%m|%d"), PrepareConfig(min_user_events=1))
+    assert dataset.events.times[0] == moment(2014, 1, 2)
+    with pytest.raises(DataError, match=r"time_format = 'never' is no format|'2014\|01\|02' is no time"):
+        prepare(RawData(frame, time_format="never"), PrepareConfig(min_user_events=1))
+    with pytest.raises(DataError, match=r"time_format = '%Q' is no format of times. Write one such as '%d/%m/%Y"):
+        prepare(RawData(frame, time_format="%Q"), PrepareConfig(min_user_events=1))
+    numbers = frame.assign(timestamp=[20170101, 20170102])
+    dataset, _ = prepare(RawData(numbers, time_format="%Y%m%d"), PrepareConfig(min_user_events=1))
+    assert dataset.events.times[0] == moment(2017, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("times", "row", "value"),
+    [
+        ([str(NOON), "NA", str(NOON)], 3, "NA"),
+        ([str(NOON)] * 5 + ["timestamp", str(NOON)], 7, "timestamp"),
+        (["NA", str(NOON), str(NOON)], 2, "NA"),
+        (["13/12/2010", "12/13/2010", "14/12/2010"], 3, "12/13/2010"),
+        (["2024-01-01", "2024-01-02", str(NOON)], 4, str(NOON)),
+    ],
+)
+def test_the_value_that_does_not_fit_the_others_is_blamed(times: list[str], row: int, value: str) -> None:
+    with pytest.raises(
+        DataError, match=rf"log.csv, row {row}, column 'timestamp': '{value}' is no time that can be read"
+    ):
+        read(times, header_rows=1)
+
+
+def test_a_log_without_times_says_so() -> None:
+    frame = pd.DataFrame({"user": [1, 2, 1, 2], "item": ["d", "c", "b", "a"]})
+    _, report = prepare(RawData(frame), PrepareConfig(min_user_events=1))
+    assert "no times: the rows of each user are taken as oldest first" in report.notes
 
 
 def test_dates_are_read() -> None:

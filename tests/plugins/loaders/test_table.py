@@ -95,7 +95,10 @@ def test_a_table_without_header_has_numbered_columns(write, rows):
     raw = load(write("u.data", "1\t10\t4\t1000000000\n2\t20\t3\t1000000001\n"), user="column0", item="column1")
     assert rows(raw).to_dict("list") == {"user": [1, 2], "item": [10, 20]}
     assert raw.header_rows == 0
-    assert raw.notes == ("guessed separator tab and no header line",)
+    assert raw.notes == (
+        "guessed separator tab and no header line",
+        "'column3' looks like a time and is not used; take it with timestamp = 'column3'",
+    )
 
 
 def test_a_header_line_of_one_known_name_counts_as_header(write, rows):
@@ -274,3 +277,56 @@ def test_preparation_reads_what_the_loader_found(write):
     assert dataset.catalogue.id_kind == "int64"
     assert np.all(np.diff(dataset.events.times[:4]) > 0)
     assert any("guessed columns" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("gap", ["", '""'])
+def test_a_missing_id_leaves_the_others_what_they_are(write, rows, gap):
+    events = write("a.csv", f"user,item\n1,10.0\n2,{gap}\n2,10.0\n1,11.0\n{gap},11.0\n3,11.0\n")
+    items = write("items.csv", f"item,title,price\n10,Alpha,3\n11,Beta,{gap}\n")
+    dataset, report = prepare(load(events, items=items), PrepareConfig(min_user_events=1))
+    assert dataset.catalogue.id_kind == dataset.users.kind == "int64"
+    assert dataset.catalogue.frame[["item", "title"]].to_dict("list") == {"item": [10, 11], "title": ["Alpha", "Beta"]}
+    assert dataset.catalogue.frame["price"].tolist()[0] == 3
+    assert [one.rows for one in report.dropped] == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("t_dat", ["2018-09-22", "2018-09-20"]),
+        ("moment", ["2018-09-22 10:00", "2018-09-20 11:00"]),
+        ("when", ["12/1/10 8:26", "12/13/10 9:02"]),
+        ("stamp", ["1537600000000", "1537500000000"]),
+        ("at", ["1537600000", "1537500000"]),
+        ("day", ["Nov 5, 2011", "Nov 6, 2011"]),
+    ],
+)
+def test_no_time_is_ignored_without_a_word(write, rows, name, values):
+    path = write("a.csv", f'customer_id,article_id,{name},price\n1,775015,"{values[0]}",1\n1,775044,"{values[1]}",1\n')
+    raw = load(path)
+    used = "timestamp" in rows(raw).columns
+    assert used or f"'{name}' looks like a time and is not used; take it with timestamp = '{name}'" in raw.notes
+    assert not any("looks like a time" in note for note in load(path, timestamp=name).notes)
+    assert not any("looks like a time" in note for note in load(path, timestamp="").notes)
+    assert not any("'price'" in note for note in raw.notes)
+
+
+@pytest.mark.parametrize("name", ["t_dat", "purchase_date", "event_timestamp", "createdAt", "date_added", "Time Stamp"])
+def test_common_names_of_times_are_taken(write, rows, name):
+    frame = rows(load(write("a.csv", f"user,item,{name}\n1,775015,2018-09-22\n1,775044,2018-09-20\n")))
+    assert frame["timestamp"].tolist() == ["2018-09-22", "2018-09-20"]
+
+
+def test_a_domain_in_the_items_table_is_a_feature_unless_the_events_have_domains(write):
+    events = write("a.csv", "user,item,shop\n1,10,x\n2,11,y\n1,11,y\n2,10,x\n")
+    items = write("items.csv", "item,domain,title\n10,x,Alpha\n11,y,Beta\n")
+    dataset, report = prepare(load(events, items=items), PrepareConfig(min_user_events=1))
+    assert dataset.catalogue.frame["title"].tolist() == ["Alpha", "Beta"]
+    assert dataset.catalogue.frame["item_domain"].tolist() == ["x", "y"]
+    assert dataset.catalogue.domains == ("default",)
+    assert any("names no domain of the events; it is the feature 'item_domain'" in note for note in report.notes)
+    both, _ = prepare(load(events, items=items, domain_column="shop"), PrepareConfig(min_user_events=1))
+    assert set(both.catalogue.domains) == {"x", "y"}
+    assert sorted(both.catalogue.frame["title"]) == ["Alpha", "Beta"]
+    one, _ = prepare(load(events, items=items, domain="books"), PrepareConfig(min_user_events=1))
+    assert sorted(one.catalogue.frame["title"]) == ["Alpha", "Beta"]

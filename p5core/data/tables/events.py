@@ -5,9 +5,9 @@ from __future__ import annotations
 from p5core.data.columns import DOMAIN, ITEM, USER
 from p5core.data.raw import Scan
 from p5core.data.sql import quote_identifier, quote_text
-from p5plugins.loaders.columns import Mapping
-from p5plugins.loaders.columntypes import as_ids
-from p5plugins.loaders.files import TableFiles
+from p5core.data.tables.columns import Mapping
+from p5core.data.tables.columntypes import as_ids
+from p5core.data.tables.files import TableFiles
 
 __all__ = ["scan_events"]
 

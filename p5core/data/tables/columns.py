@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -16,6 +16,7 @@ from p5core.data.raw import TimeUnit
 from p5core.errors import DataError, did_you_mean
 
 __all__ = [
+    "LOOKED_AT",
     "ColumnOptions",
     "Mapping",
     "find_id",
@@ -24,6 +25,7 @@ __all__ = [
     "is_known_name",
     "map_columns",
     "pick_columns",
+    "unused_times",
 ]
 
 KNOWN = {
@@ -39,7 +41,10 @@ KNOWN = {
     ),
     TIMESTAMP: (
         "timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "invoicedate", "invoice_date", "event_time",
-        "created_at", "review_time", "order_date", "t",
+        "event_timestamp", "created_at", "createdat", "review_time", "review_date", "order_date", "order_time",
+        "purchase_date", "transaction_date", "t_dat", "date_added", "eventdate", "event_date", "visit_date",
+        "watched_at", "played_at", "listened_at", "time_stamp", "unix_timestamp", "ts_ms", "showtime", "utc", "epoch",
+        "t",
     ),
     RATING: ("rating", "ratings", "score", "stars", "overall", "book_rating", "user_rating"),
     TITLE: (
@@ -74,6 +79,17 @@ class ColumnOptions(Config):
     time_unit: TimeUnit | None = None
     """Unit of numeric timestamps: s, ms, us, ns, or step for a bare order; guessed from their size otherwise."""
 
+    time_format: str | None = Field(None, min_length=1)
+    """Format of times in texts, such as %d/%m/%Y %H:%M; found otherwise."""
+
+    day_first: bool | None = None
+    """Whether 01/02/2024 is the first of February; told by the column otherwise."""
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """The options of times, for `RawData`."""
+        return {"time_unit": self.time_unit, "time_format": self.time_format, "day_first": self.day_first}
+
     @model_validator(mode="after")
     def _one_domain(self) -> Self:
         if self.domain and self.domain_column:
@@ -84,6 +100,19 @@ class ColumnOptions(Config):
     def named(self) -> list[str]:
         """The columns that were named."""
         return [name for name in (self.user, self.item, self.timestamp, self.rating, self.domain_column) if name]
+
+
+LOOKED_AT = 1_000
+"""Rows by which a column is found to look like a time."""
+
+NEARLY_ALL = 0.9
+RECENT_SECONDS = (800_000_000, 2_200_000_000)
+"""1995 to 2039."""
+
+DATE = (
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{2,4}"
+    r"|([A-Za-z]{3,9},? )*[A-Za-z]{3,9} \d{1,2},? .*)([ T].*)?"
+)
 
 
 @dataclass(frozen=True)
@@ -140,7 +169,32 @@ def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tu
     picked = pd.DataFrame(
         {canonical: frame.iloc[:, names.index(column)] for canonical, column in mapping.columns.items()}
     )
-    return picked.assign(**{DOMAIN: options.domain}) if options.domain else picked, mapping.notes
+    notes = (*mapping.notes, *unused_times(options, mapping, frame.set_axis(names, axis=1).head(LOOKED_AT)))
+    return picked.assign(**{DOMAIN: options.domain}) if options.domain else picked, notes
+
+
+def unused_times(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -> tuple[str, ...]:
+    """Name the columns that look like times, by their first rows, where no column is taken as the time."""
+    if TIMESTAMP in mapping.columns or options.timestamp is not None:
+        return ()
+    used = set(mapping.columns.values())
+    likely = [
+        str(name) for place, name in enumerate(head.columns) if name not in used and _is_time(head.iloc[:, place])
+    ]
+    return tuple(f"'{name}' looks like a time and is not used; take it with timestamp = '{name}'" for name in likely)
+
+
+def _is_time(values: pd.Series[Any]) -> bool:
+    """Whether nearly all values are dates, or seconds or milliseconds of the last decades."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return True
+    known = values.dropna()
+    if known.empty or pd.api.types.is_bool_dtype(known.dtype):
+        return False
+    numbers = pd.to_numeric(known, errors="coerce")
+    recent = sum(numbers.between(low * unit, high * unit) for unit in (1, 1_000) for low, high in [RECENT_SECONDS])
+    dates = known.astype("str").str.strip().str.fullmatch(DATE)
+    return bool((dates | (recent > 0)).mean() > NEARLY_ALL)
 
 
 def _named(name: str, names: Sequence[str], source: str, option: str) -> str:

@@ -1,8 +1,9 @@
 """Columns of files in the types of their values.
 
 Text files say nothing of types, so all values of a column decide. Ids are integers when every one is written as a
-program writes an integer: 42 or, from a column that had gaps in pandas, 42.0. A single "007" or "4.2" makes all ids of
-the column texts, exactly as they are written. In JSON the writer has chosen: 42 is an integer and "42" a text.
+program writes an integer: 42 or, from a column that had gaps in pandas, 42.0; empty cells say nothing. A single "007"
+or "4.2" makes all ids of the column texts, exactly as they are written. In JSON the writer has chosen: 42 is an integer
+and "42" a text.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p5core.data.sql import quote_identifier
+from p5core.data.tables.files import TableFiles
 from p5core.errors import DataError
-from p5plugins.loaders.files import TableFiles
 
 __all__ = ["as_features", "as_ids", "is_integer"]
 
@@ -39,12 +40,17 @@ def as_ids(table: TableFiles, ids: Sequence[str], others: Sequence[str] = ()) ->
         return {column: _json_id(table, column) for column in ids} | {
             column: f"{quoted[column]}->>'$'" for column in others
         }
-    tests = [f"bool_and({is_integer(quoted[column])})" for column in ids]
+    tests = [_all(is_integer(quoted[column]), quoted[column]) for column in ids]
     reads = [f"count({quoted[column]})" for column in others]
     found = table.rows(f"SELECT {', '.join(tests + reads)} FROM {table.relation}")[0]
     for column, all_integers in zip(ids, found, strict=False):
-        quoted[column] = f"CAST({quoted[column]} AS BIGINT)" if all_integers else quoted[column]
+        quoted[column] = f"CAST(nullif({quoted[column]}, '') AS BIGINT)" if all_integers else quoted[column]
     return quoted
+
+
+def _all(test: str, column: str) -> str:
+    """SQL that tells whether a test holds for all values of a text column; empty cells are none."""
+    return f"bool_and({test}) FILTER (WHERE {column} <> '')"
 
 
 def as_features(table: TableFiles, columns: Sequence[str]) -> dict[str, str]:
@@ -55,13 +61,15 @@ def as_features(table: TableFiles, columns: Sequence[str]) -> dict[str, str]:
     if table.format == "json":
         return {column: _json_feature(table, column) for column in columns}
     tests = [
-        f"bool_and({is_integer(name)}), bool_and(regexp_full_match({name}, '{NUMBER}'))" for name in quoted.values()
+        _all(test, name)
+        for name in quoted.values()
+        for test in (is_integer(name), f"regexp_full_match({name}, '{NUMBER}')")
     ]
     found = table.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")[0]
     for place, (column, name) in enumerate(quoted.items()):
         all_integers, all_numbers = found[2 * place : 2 * place + 2]
         if all_integers or all_numbers:
-            quoted[column] = f"CAST({name} AS {'BIGINT' if all_integers else 'DOUBLE'})"
+            quoted[column] = f"CAST(nullif({name}, '') AS {'BIGINT' if all_integers else 'DOUBLE'})"
     return quoted
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM, TITLE
 from p5core.data.sql import quote_identifier
+from p5core.data.tables.columns import find_id, find_title
+from p5core.data.tables.columntypes import as_features, as_ids
+from p5core.data.tables.files import TableFiles, open_table
+from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
-from p5plugins.loaders.columns import find_id, find_title
-from p5plugins.loaders.columntypes import as_features, as_ids
-from p5plugins.loaders.files import TableFiles, open_table
-from p5plugins.loaders.sniff import Layout
 
 __all__ = ["Metadata", "read_features", "read_metadata", "tidy_metadata"]
 

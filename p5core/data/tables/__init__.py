@@ -1,0 +1,1 @@
+"""Tables in files: how they are written, which column is which, and in what types."""
