@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,21 +14,17 @@ import pyarrow as pa
 
 from p5core.data.columns import ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData, Scan
-from p5core.data.sql import quote_identifier, quote_text
+from p5core.data.sql import quote_identifier
 from p5core.data.staging import Workspace, stage
+from p5core.data.tables.columns import guess_column
+from p5core.data.tables.files import TableFiles, open_table
+from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError, did_you_mean
 from p5export.artefact import Artefact
 
 __all__ = ["Columns", "Histories", "History", "open_histories"]
 
 RawId = str | int
-
-GUESSES = {
-    USER: ("user", "user_id", "userid", "uid", "customer_id", "session_id"),
-    ITEM: ("item", "item_id", "itemid", "iid", "movie_id", "movieid", "product_id"),
-    TIMESTAMP: ("timestamp", "time", "ts", "date", "datetime", "event_time"),
-}
-"""Names that are taken for a column that was not named, in any case."""
 
 HISTORY = "history"
 """A list column of this name: one row is one history."""
@@ -40,6 +35,8 @@ ROWS = 2048
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst", ".txt.zst")
 PARQUET = (".parquet", ".pq")
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
+LARGE_INTEGERS = {"UBIGINT", "HUGEINT"}
+"""Those of which some are no 64-bit integers."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,10 @@ class Columns:
     user: str | None = None
     item: str | None = None
     time: str | None = None
+    time_format: str | None = None
+    """format of times in texts, as of strptime; found otherwise"""
+    day_first: bool | None = None
+    """whether 01/02/2024 is the first of February; told by the column otherwise"""
 
 
 class History(NamedTuple):
@@ -83,9 +84,19 @@ class _Table:
     """A file that DuckDB can read."""
 
     path: Path
-    relation: str
+    files: TableFiles
     types: dict[str, str]
-    """column → type"""
+    """column → type; text files have texts alone"""
+
+    @property
+    def relation(self) -> str:
+        """What comes after FROM."""
+        return self.files.relation
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text file, which says nothing of types."""
+        return self.files.format == "text"
 
     def find(self, column: str, named: str | None) -> str | None:
         """The named column, or the first that is called like one; raises DataError when the named one is not there."""
@@ -94,8 +105,7 @@ class _Table:
                 hint = did_you_mean(named, self.types) or f" Its columns: {', '.join(self.types)}."
                 raise DataError(f"{self.path} has no column '{named}'.{hint}")
             return named
-        lower = {name.lower(): name for name in reversed(list(self.types))}
-        return next((lower[guess] for guess in GUESSES[column] if guess in lower), None)
+        return guess_column(column, list(self.types))
 
     def need(self, column: str, named: str | None) -> str:
         """`find`; raises DataError when there is none."""
@@ -110,7 +120,7 @@ class _Table:
 
 def open_histories(workspace: Workspace, path: Path, columns: Columns, artefact: Artefact) -> Histories:
     """The histories that an export is asked about; raises DataError for a file that cannot be used."""
-    table = _open_table(workspace, path)
+    table = _open_table(workspace, path, columns)
     if not artefact.uses_history:
         return _of_users(workspace, table, columns, str(artefact.about["user_kind"]))
     if columns.item is None and table.types.get(HISTORY, "").endswith("[]"):
@@ -123,28 +133,24 @@ def open_histories(workspace: Workspace, path: Path, columns: Columns, artefact:
     return _of_events(workspace, table, columns, artefact.id_kind)
 
 
-def _open_table(workspace: Workspace, path: Path) -> _Table:
-    """Raises DataError when a file is missing, empty, of another format or damaged."""
-    if not path.is_file():
-        raise DataError(f"There is no file {path}. Check the path.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty. Check the path.")
-    name = quote_text(glob.escape(str(path)))
-    if path.name.lower().endswith(PARQUET):
-        relation = f"read_parquet({name}, binary_as_string = true)"
-    elif path.name.lower().endswith(TEXT):
-        relation = f"read_csv({name}, all_varchar = true, header = true)"
-    else:
+def _open_table(workspace: Workspace, path: Path, columns: Columns) -> _Table:
+    """Read a file as the loader of tables does; raises DataError when it is missing, damaged or of another kind."""
+    if path.is_file() and not path.name.lower().endswith((*PARQUET, *TEXT)):
         raise DataError(f"{path}: unknown format '{path.suffix}'. Known: {', '.join((*PARQUET, *TEXT))}.")
-    types = dict(_rows(workspace, path, f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {relation})"))
-    return _Table(path, relation, types)
+    named = [name for name in (columns.user, columns.item, columns.time) if name]
+    files = open_table(path, Layout(), [*named, HISTORY])
+    query = f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {files.relation})"
+    table = _Table(path, files, {})
+    return replace(table, types=dict(_rows(workspace, table, query)))
 
 
-def _rows(workspace: Workspace, path: Path, query: str) -> list[tuple[Any, ...]]:
+def _rows(workspace: Workspace, table: _Table, query: str) -> list[tuple[Any, ...]]:
     try:
         return workspace.rows(query)
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
-        raise DataError(f"{path} cannot be read: {str(error).strip().splitlines()[0].rstrip('.')}.") from None
+        raise table.files.fault(error) from None
 
 
 def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str) -> Histories:
@@ -156,8 +162,17 @@ def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str)
         f'{_id_expression(workspace, table, item, kind)} AS "{ITEM}"',
         *([f'{quote_identifier(time)} AS "{TIMESTAMP}"'] if time else []),
     ]
+    whole = ", ".join(f"count({quote_identifier(name)})" for name in table.types if table.is_text) or "1"
+    _rows(workspace, table, f"SELECT {whole} FROM {table.relation}")  # finds a line that is cut otherwise
     query = f"SELECT {', '.join(selected)} FROM {table.relation}"
-    staged = stage(workspace, RawData(Scan(query), source=str(table.path), header_rows=1 if _is_text(table) else 0))
+    raw = RawData(
+        Scan(query),
+        source=table.files.source,
+        time_format=columns.time_format,
+        day_first=columns.day_first,
+        header_rows=table.files.header_rows,
+    )
+    staged = stage(workspace, raw)
     n_rows = workspace.count("events")
     if not n_rows:
         raise DataError(f"{table.path} has no row with a user and an item. Check the columns '{user}' and '{item}'.")
@@ -180,9 +195,7 @@ def _of_lists(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
     who = "row_number() OVER () - 1" if user is None else _user_expression(workspace, table, user)
     target = "BIGINT[]" if kind == "int64" else "VARCHAR[]"
     known = "" if user is None else f"WHERE {quote_identifier(user)} IS NOT NULL"
-    n_all, n_rows = _rows(
-        workspace, table.path, f"SELECT count(*), count({who if user else '*'}) FROM {table.relation}"
-    )[0]
+    n_all, n_rows = _rows(workspace, table, f"SELECT count(*), count({who if user else '*'}) FROM {table.relation}")[0]
     _refuse_empty(table, n_rows)
     query = f'SELECT {who}, CAST("{HISTORY}" AS {target}) FROM {table.relation} {known}'
     user_type, rows = _stream(workspace, table.path, query)
@@ -195,7 +208,7 @@ def _of_users(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
     user = table.need(USER, columns.user)
     who = _id_expression(workspace, table, user, kind, "user")
     n_all, n_rows, n_users = _rows(
-        workspace, table.path, f"SELECT count(*), count({who}), count(DISTINCT {who}) FROM {table.relation}"
+        workspace, table, f"SELECT count(*), count({who}), count(DISTINCT {who}) FROM {table.relation}"
     )[0]
     _refuse_empty(table, n_rows)
     query = f"SELECT DISTINCT {who} FROM {table.relation} WHERE {who} IS NOT NULL ORDER BY 1"
@@ -208,19 +221,16 @@ def _refuse_empty(table: _Table, n_rows: int) -> None:
         raise DataError(f"{table.path} has no rows with a user. Check the path and the columns.")
 
 
-def _is_text(table: _Table) -> bool:
-    return table.relation.startswith("read_csv")
-
-
 def _user_expression(workspace: Workspace, table: _Table, user: str) -> str:
     """A user as BIGINT or VARCHAR. Text files have no types: users are integers where every one is written as one."""
     name, kind = quote_identifier(user), table.types[user]
-    if kind in INTEGERS:
+    if kind in INTEGERS | LARGE_INTEGERS:
+        _refuse_large(workspace, table, user)
         return f"CAST({name} AS BIGINT)"
-    if _is_text(table):
+    if table.is_text:
         is_same = f"CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR) = {name}"
         query = f"SELECT count({name}) = count(*) FILTER ({is_same}) FROM {table.relation}"
-        if _rows(workspace, table.path, query)[0][0]:
+        if _rows(workspace, table, query)[0][0]:
             return f"CAST({name} AS BIGINT)"
     elif kind != "VARCHAR" and not kind.startswith("ENUM") and kind != "UUID":
         raise DataError(
@@ -232,12 +242,13 @@ def _user_expression(workspace: Workspace, table: _Table, user: str) -> str:
 def _id_expression(workspace: Workspace, table: _Table, column: str, kind: str, what: str = "item") -> str:
     """An id as the model knows it; raises DataError for a column, or a value of a text file, that cannot be one."""
     name = quote_identifier(column)
-    if not _is_text(table):
+    if not table.is_text:
         _refuse_kind(table, column, table.types[column], kind, what)
+        _refuse_large(workspace, table, column)
     elif kind == "int64":
         is_whole = f"regexp_full_match({name}, '[+-]?[0-9]+') AND TRY_CAST({name} AS BIGINT) IS NOT NULL"
         query = f"SELECT {name} FROM {table.relation} WHERE {name} IS NOT NULL AND NOT ({is_whole}) LIMIT 1"
-        for (value,) in _rows(workspace, table.path, query):
+        for (value,) in _rows(workspace, table, query):
             raise DataError(
                 f"{table.path}, column '{column}': {value!r} is no 64-bit integer, but the {what} ids of this model "
                 "are. Score with the ids that it was trained with."
@@ -245,9 +256,24 @@ def _id_expression(workspace: Workspace, table: _Table, column: str, kind: str, 
     return f"CAST({name} AS {'BIGINT' if kind == 'int64' else 'VARCHAR'})"
 
 
+def _refuse_large(workspace: Workspace, table: _Table, column: str) -> None:
+    """Raise DataError for an unsigned or larger integer that 64 bits with a sign do not hold."""
+    if table.types[column] not in LARGE_INTEGERS:
+        return
+    name = quote_identifier(column)
+    query = (
+        f"SELECT {name} FROM {table.relation} WHERE {name} IS NOT NULL AND TRY_CAST({name} AS BIGINT) IS NULL LIMIT 1"
+    )
+    for (value,) in _rows(workspace, table, query):
+        raise DataError(
+            f"{table.path}, column '{column}': {value} is no 64-bit integer. Score with the ids that the model was "
+            "trained with."
+        )
+
+
 def _refuse_kind(table: _Table, column: str, found: str, kind: str, what: str = "item") -> None:
     is_text = found in ("VARCHAR", "UUID") or found.startswith("ENUM")
-    if (kind == "string" and not is_text) or (kind == "int64" and found not in INTEGERS):
+    if (kind == "string" and not is_text) or (kind == "int64" and found not in INTEGERS | LARGE_INTEGERS):
         wanted = "texts" if kind == "string" else "64-bit integers"
         raise DataError(
             f"{table.path}, column '{column}' has type {found}, but the {what} ids of this model are {wanted}. Score "

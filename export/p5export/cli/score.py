@@ -17,6 +17,8 @@ __all__ = ["score"]
 @click.option("--user-column", help="Column of the user; guessed otherwise.")
 @click.option("--item-column", help="Column of the item; guessed otherwise.")
 @click.option("--time-column", help="Column of the time; guessed otherwise, the order of the file where there is none.")
+@click.option("--time-format", help="Format of times in texts, such as %d/%m/%Y; found otherwise.")
+@click.option("--day-first/--month-first", default=None, help="Whether 01/02/2024 is the first of February.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model; all cores otherwise.")
 @click.option("--memory", default="1GB", show_default=True, help="Memory for sorting; the rest goes to disk.")
 def score(
@@ -27,6 +29,8 @@ def score(
     user_column: str | None,
     item_column: str | None,
     time_column: str | None,
+    time_format: str | None,
+    day_first: bool | None,
     threads: int | None,
     memory: str,
 ) -> None:
@@ -54,7 +58,7 @@ def score(
         task = bar.add_task("reading", total=None)
         model = OnnxRecommender(where, threads=threads)
         counts = score_file(
-            model, events, output, k, Columns(user_column, item_column, time_column),
+            model, events, output, k, Columns(user_column, item_column, time_column, time_format, day_first),
             lambda done, total: bar.update(task, description="scoring", completed=done, total=total), memory,
         )  # fmt: skip
     left_out = f" {counts.dropped:,} rows without an id or a time were left out." if counts.dropped else ""

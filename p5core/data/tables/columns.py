@@ -21,6 +21,7 @@ __all__ = [
     "Mapping",
     "find_id",
     "find_title",
+    "guess_column",
     "guess_columns",
     "is_known_name",
     "map_columns",
@@ -137,7 +138,7 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
         if named == "" and canonical in (TIMESTAMP, RATING):
             continue
         taken = [*found.values(), *options.named]
-        column = _named(named, names, source, canonical) if named else _guess(canonical, names, taken)
+        column = _named(named, names, source, canonical) if named else guess_column(canonical, names, taken)
         if column is None and canonical in (USER, ITEM):
             raise DataError(_nothing_found(canonical, names, source))
         if column is not None:
@@ -153,7 +154,7 @@ def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
     found = {canonical: column for canonical, column in named.items() if column is not None and column in names}
     for canonical in [one for one, column in named.items() if column is None]:
-        column = _guess(canonical, names, [*found.values(), *options.named])
+        column = guess_column(canonical, names, [*found.values(), *options.named])
         if column is not None:
             found[canonical] = column
     return found
@@ -205,7 +206,8 @@ def _named(name: str, names: Sequence[str], source: str, option: str) -> str:
     return name
 
 
-def _guess(canonical: str, names: Sequence[str], taken: Container[str]) -> str | None:
+def guess_column(canonical: str, names: Sequence[str], taken: Container[str] = ()) -> str | None:
+    """The column that is called as such columns commonly are; None when there is none."""
     plain = {_plain(name): name for name in reversed(names) if name not in taken}
     return next((plain[known] for known in KNOWN[canonical] if known in plain), None)
 
@@ -231,7 +233,7 @@ def find_id(named: str | None, canonical: str, names: Sequence[str], source: str
     """The id column of an items or users table; raises DataError when there is none."""
     if named:
         return _named(named, names, source, canonical)
-    guessed = _guess(canonical, names, ())
+    guessed = guess_column(canonical, names, ())
     if guessed is None:
         raise DataError(_nothing_found(canonical, names, source))
     return guessed
@@ -241,4 +243,4 @@ def find_title(named: str | None, names: Sequence[str], source: str) -> str | No
     """The title column of an items table, if there is one."""
     if named == "":
         return None
-    return _named(named, names, source, TITLE) if named else _guess(TITLE, names, ())
+    return _named(named, names, source, TITLE) if named else guess_column(TITLE, names, ())
