@@ -119,7 +119,7 @@ def test_a_password_lets_others_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         port = re.findall(r":(\d+)/", process.stdout.readline())[0]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Host": "p5.example"}) as client:
             assert client.get("/config").status_code == 401
-            assert client.post("/login", data={"username": "ali", "password": "baba"}).status_code == 400
+            assert client.post("/login", data={"username": "ali", "password": "baba"}).status_code == 401
             assert client.post("/login", data={"username": "ali", "password": "open sesame"}).status_code == 200
             assert client.get("/config").status_code == 200
             assert client.get("/config", headers={"Host": "evil.example"}).status_code == 400

@@ -6,15 +6,44 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["LOCAL", "SameOrigin", "app_options"]
+from p5ui.login import Account, Login
+
+__all__ = ["LOCAL", "SafeHeaders", "SameOrigin", "app_options"]
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+HEADERS = {
+    "content-security-policy": "frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+"""No page of another site may show one of ours in a frame, guess at types, or be told addresses."""
+
+
+class SafeHeaders:
+    """Adds HEADERS to every answer that does not have its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and mark the answer."""
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, marked if scope["type"] == "http" else send)
 
 
 class SameOrigin:
@@ -37,8 +66,13 @@ class SameOrigin:
             await refused(scope, receive, send)
 
 
-def app_options(hosts: Sequence[str]) -> dict[str, Any]:
-    """Options of the web application: the checks of Host and Origin come first, and it does not describe itself."""
+def app_options(hosts: Sequence[str], account: Account | None = None) -> dict[str, Any]:
+    """Options of the web application: Host, Origin and login are checked first, and it does not describe itself."""
     names = list(dict.fromkeys([*LOCAL, *(f"[{one}]" if ":" in one else one for one in hosts)]))
-    checks = [Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False), Middleware(SameOrigin)]
+    checks = [
+        Middleware(SafeHeaders),
+        Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+        Middleware(SameOrigin),
+        *([Middleware(Login, account=account)] if account else []),
+    ]
     return {"middleware": checks, "openapi_url": None, "docs_url": None, "redoc_url": None}

@@ -12,6 +12,7 @@ from p5core.errors import ConfigError
 from p5core.plugins import KINDS, Registry
 from p5ui.app import build_app, script
 from p5ui.guard import app_options
+from p5ui.login import Account
 from p5ui.studio import Studio
 from p5ui.words import I18N
 
@@ -50,12 +51,12 @@ def launch(
     Raises ConfigError for an address that cannot be had.
     """
     app = build_app(studio)
+    account = Account(*place.auth) if place.auth else None
     try:
         _, address, _ = app.launch(
             server_name=place.host,
             server_port=place.port or None,
-            auth=place.auth,
-            app_kwargs=app_options([place.host, *place.names]),
+            app_kwargs=app_options([place.host, *place.names], account),
             max_file_size=MAX_UPLOAD,
             prevent_thread_lock=True,
             quiet=True,
@@ -74,6 +75,8 @@ def launch(
         raise ConfigError(
             f"Cannot listen at {place.host}, port {place.port}. Choose another --host or --port."
         ) from None
+    if account:
+        account.has_started = True
     say(f"P5 works in {studio.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
     if open_at:
         open_at(f"{address}{page}")

@@ -200,7 +200,7 @@ class _Page:
             ],
             **SLOW,
         ).then(lambda: "", None, self.busy, **QUICK)  # fmt: skip
-        api(shown(answers.endpoint()), api_name="examine", concurrency_limit=2, concurrency_id="data")
+        api(shown(answers.endpoint()), api_name="examine", queue=False)
         self.save.click(
             shown(answers.save),
             [self.section, self.recipe, self.name, self.split, *self.cleaning],

@@ -86,7 +86,7 @@ def build(studio: Studio) -> None:
     gr.on([go.click, user.submit], events.wait, None, note, **QUICK).then(
         events.recommend, asked, [*lists, note], **slow
     )
-    api(events.endpoint, api_name="recommend", concurrency_limit=2)
+    api(events.endpoint, api_name="recommend", queue=False)
 
 
 class _Events:
