@@ -149,7 +149,7 @@ def test_loaders_are_held_to_the_folder(studio: Studio) -> None:
     assert spec.options["path"] == str(studio.folder / "in.csv")
     absolute = PartSpec.model_validate({"name": "table", "path": str(studio.folder / "in.csv")})
     assert grounded(absolute, studio).options["path"] == str(studio.folder / "in.csv")
-    for path in ("/etc/passwd", "../x.csv", "link.csv", "*.csv"):
+    for path in ("/etc/passwd", "../x.csv", "link.csv", "*.csv", "~", "~/x.csv", "~root/x.csv", "~nobody-here/x"):
         with pytest.raises(ConfigError, match="is not below the working folder"):
             grounded(PartSpec.model_validate({"name": "table", "path": path}), studio)
     with pytest.raises(ConfigError, match="depends on the environment"):
@@ -163,6 +163,9 @@ def test_loaders_are_held_to_the_folder(studio: Studio) -> None:
     [
         {"data": {"name": "table", "path": "/etc/passwd"}},
         {"stages": [{"data": {"name": "table", "path": "/etc/passwd"}}]},
+        {"data": {"name": "table", "path": "in.csv", "items": "~/items.csv"}},
+        {"stages": [{"data": {"name": "table", "path": "~/x.csv"}}]},
+        {"stages": [{"from": "~/run"}]},
         {"stages": [{"from": "/etc"}]},
         {"stages": [{"from": "../../etc"}]},
     ],
@@ -228,9 +231,9 @@ def test_faults_of_parts_are_found(studio: Studio) -> None:
 
 def test_a_dry_run_in_short() -> None:
     output = "data: 9 read\nstage a, task next_item: loss bpr (x)\nEstimate for this machine: at\nmost 3 s."
-    assert drafts.in_short(output).splitlines() == [
-        "- stage a, task next_item: loss bpr (x)",
-        "- Estimate for this machine: at most 3 s.",
+    assert drafts.in_short(output) == [
+        "stage a, task next_item: loss bpr (x)",
+        "Estimate for this machine: at most 3 s.",
     ]
 
 

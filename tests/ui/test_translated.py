@@ -37,7 +37,7 @@ from p5ui.words import LANGUAGES, words
 
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
 CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
-SOURCES = [*CORE.glob("data/*.py"), CORE / "evaluation" / "report.py", *PARTS.glob("loaders/*.py")]
+SOURCES = [*CORE.glob("data/**/*.py"), CORE / "evaluation" / "report.py", *PARTS.glob("loaders/*.py")]
 """Files that find something."""
 
 SECTIONS = (
@@ -206,7 +206,7 @@ def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Studio) -> None:
     cleaning = PrepareConfig(min_rating=2, min_user_events=2, min_item_events=2, keep="first")
     found = diagnose(dirty, SECTION, cleaning, LeaveOneOut())
     assert dropped_rows(CHINESE, found).iloc[:, 1].tolist() == [
-        "没有用户或物品编号（空文本和 -9223372036854775808 是填充值，不是编号）",
+        "没有用户或物品编号（空文本、含 NUL 的文本和 -9223372036854775808 不能作为编号）",
         "没有时间",
         "评分低于 2.0",
         "用户与物品重复，保留第一个",

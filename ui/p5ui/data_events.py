@@ -19,7 +19,7 @@ from p5ui.doctor_view import Look, diagnose, dropped_rows, figures, look, merit_
 from p5ui.drafts import beginning, save_draft, written
 from p5ui.forms import SPLITS, Field, fields_of
 from p5ui.places import data_files, usable_loaders
-from p5ui.saying import said
+from p5ui.saying import plain, said, said_in_markdown
 from p5ui.studio import Studio
 from p5ui.translated import translated
 from p5ui.uploads import keep_upload
@@ -27,7 +27,10 @@ from p5ui.uploads import keep_upload
 __all__ = ["CLEANING", "COLUMNS", "LAYOUT", "DataEvents"]
 
 COLUMNS = ("user", "item", "timestamp", "rating")
-LAYOUT = ("separator", "header", "encoding", "time_unit")
+LAYOUT = ("separator", "header", "encoding", "time_unit", "day_first", "time_format")
+SWITCHES = ("header", "day_first")
+ORDERS = (("day", "true"), ("month", "false"))
+TIME_FORMATS = ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%Y%m%d"]
 SEPARATORS = [(",", ","), ("tab", "\t"), (";", ";"), ("|", "|"), ("::", "::"), ("space", " ")]
 CLEANING = fields_of(PrepareConfig, leave=("memory_limit",))
 
@@ -78,8 +81,7 @@ class DataEvents:
     def lay_out(self, section: dict[str, Any], request: gr.Request, *chosen: str | None) -> list[Any]:
         """Columns have other names when the file is cut otherwise, so they are guessed again."""
         layout: dict[str, Any] = {name: value for name, value in zip(LAYOUT, chosen, strict=True) if value}
-        if "header" in layout:
-            layout["header"] = layout["header"] == "true"
+        layout |= {name: layout[name] == "true" for name in SWITCHES if name in layout}
         is_same = all(layout.get(one) == section.get(one) for one in LAYOUT[:3] if one in section)
         left_out = {*LAYOUT} if is_same else {*LAYOUT, *COLUMNS}
         return self._look({**{k: v for k, v in section.items() if k not in left_out}, **layout}, request)
@@ -94,8 +96,8 @@ class DataEvents:
         found = look(self._studio, section)
         known = self._studio.registry.get("loader", section["name"]).Config.model_fields
         has_columns, has_layout = set(COLUMNS) <= known.keys(), set(LAYOUT) <= known.keys()
-        notes = "\n".join(f"- {translated(request.headers, note)}" for note in found.notes)
-        fault = said(request.headers, "data.fault", fault=found.fault) + "\n\n" if found.fault else ""
+        notes = "\n".join(f"- {plain(translated(request.headers, note))}" for note in found.notes)
+        fault = said_in_markdown(request.headers, "data.fault", fault=found.fault) + "\n\n" if found.fault else ""
         return [
             section,
             None,
@@ -131,12 +133,15 @@ class DataEvents:
         yes, no = ((said(request.headers, f"data.{one}"), word) for one, word in (("yes", "true"), ("no", "false")))
         guess = (said(request.headers, "data.guess"), "")
         units = [(said(request.headers, f"data.unit_{one}"), one) for one in ("s", "ms", "us", "ns", "step")]
+        orders = [(said(request.headers, f"data.first_{one}"), word) for one, word in ORDERS]
         header = settings.get("header")
         return [
             gr.Dropdown(SEPARATORS, value=settings.get("separator")),
             gr.Dropdown([yes, no], value=None if header is None else str(header).lower()),
             gr.Dropdown(["utf-8", "latin-1", "utf-16"], value=section.get("encoding", "utf-8")),
             gr.Dropdown([guess, *units], value=section.get("time_unit", "")),
+            gr.Dropdown([guess, *orders], value=str(section.get("day_first", "")).lower()),
+            gr.Dropdown([guess, *TIME_FORMATS], value=section.get("time_format", "")),
         ]
 
     def diagnose(
@@ -207,7 +212,7 @@ class DataEvents:
             raise ConfigError("Examine the data first: what is suggested depends on it.")
         tree = beginning(section, recipe, self._chosen(split, cleaning))
         save_draft(self._studio, name, written(tree))
-        return said(request.headers, "data.saved", name=name)
+        return said_in_markdown(request.headers, "data.saved", name=name)
 
 
 def _plots(headers: Mapping[str, str], found: Diagnosis) -> list[Any]:

@@ -17,7 +17,7 @@ from p5core.data.sketch import Sketch
 from p5core.data.split import SplitConfig
 from p5core.errors import DataError
 from p5ui.places import grounded
-from p5ui.saying import said
+from p5ui.saying import plain, said, said_in_markdown
 from p5ui.studio import Studio
 from p5ui.translated import translated
 
@@ -70,14 +70,16 @@ def _sentence(headers: Headers, one: Merit) -> str:
     subject = said(headers, f"data.subject_{one.subject}")
     verdict = said(headers, f"data.verdict_{one.verdict}")
     figures = {"share": f"{one.figure:.0%}", "number": f"{one.figure:.3g}", "names": ", ".join(one.names)}
-    return f"**{subject}** ({verdict}): " + said(headers, f"data.merit_{one.subject}_{one.reason}", **figures)
+    return f"**{subject}** ({verdict}): " + said_in_markdown(
+        headers, f"data.merit_{one.subject}_{one.reason}", **figures
+    )
 
 
 def warning_text(headers: Headers, found: Diagnosis) -> str:
     """What went wrong, was left out or leaks."""
     lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
-    lines += [said(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
-    lines += [f"⚠ {translated(headers, one)}" for one in (found.report.warnings if found.report else ())]
+    lines += [said_in_markdown(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
+    lines += [f"⚠ {plain(translated(headers, one))}" for one in (found.report.warnings if found.report else ())]
     return "\n\n".join(lines)
 
 

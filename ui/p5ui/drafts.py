@@ -22,6 +22,7 @@ from p5core.files import write_text
 from p5core.job import Job
 from p5core.processes import kill, start
 from p5core.recipes import Recipe, recipe_text
+from p5core.runs import NAME
 from p5ui.places import hold_to_folder
 from p5ui.studio import Studio
 
@@ -44,7 +45,6 @@ __all__ = [
 STARTS = ("next_item", "pretrain_finetune", "recurrent", "factorisation", "ratings")
 """What training may begin with, beside what the data page suggests."""
 
-NAME = re.compile(r"\w[\w.-]{0,99}")
 PATIENCE_SECONDS = 120
 PARTS = ("data", "prepare", "split")
 """What belongs to the data, not to the model."""
@@ -93,7 +93,7 @@ def save_draft(studio: Studio, name: str, text: str) -> str:
     Options of parts need not be right yet.
     """
     if not NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' is no name for a draft. Take letters, digits, '.', '_' and '-', a letter first.")
+        raise ConfigError(f"{name!r} is no name for a draft. Take letters, digits, '.', '_' and '-', a letter first.")
     parse_experiment(tree_of(text))
     studio.experiments.mkdir(parents=True, exist_ok=True)
     write_text(studio.inside(f"experiments/{name}.toml"), text)
@@ -167,12 +167,11 @@ def foreseen(text: str, studio: Studio) -> str:
         return _outcome(Job(folder))
 
 
-def in_short(output: str) -> str:
+def in_short(output: str) -> list[str]:
     """The losses that were chosen, and the estimate, of what a dry run says."""
     losses = re.findall(r"^stage .*: loss .*$", output, re.MULTILINE)
     estimate = re.search(r"^Estimate.*", output, re.MULTILINE | re.DOTALL)
-    lines = [*losses, *([" ".join(estimate[0].split())] if estimate else [])]
-    return "\n".join(f"- {line}" for line in lines)
+    return [*losses, *([" ".join(estimate[0].split())] if estimate else [])]
 
 
 def _outcome(job: Job) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from p5core.config import PartSpec
 from p5core.errors import ConfigError
@@ -47,11 +49,7 @@ def grounded(spec: PartSpec, studio: Studio) -> PartSpec:
         raise ConfigError(
             f"The loader '{spec.name}' cannot be held to the working folder, so it does not work here. Use 'p5 run'."
         )
-    options = dict(spec.options)
-    for name, info in part.Config.model_fields.items():
-        if has_paths(info) and options.get(name):
-            options[name] = str(_inside(str(options[name]), studio))
-    return PartSpec.model_validate({"name": spec.name, **options})
+    return PartSpec.model_validate({"name": spec.name, **_held(part.Config, spec.options, studio)})
 
 
 def hold_to_folder(experiment: Experiment, studio: Studio) -> None:
@@ -60,15 +58,11 @@ def hold_to_folder(experiment: Experiment, studio: Studio) -> None:
         if kind == "loader":
             grounded(spec, studio)
             continue
-        options: dict[str, Any] = spec.options
-        for name, info in studio.registry.get(kind, spec.name).Config.model_fields.items():
-            if has_paths(info) and options.get(name):
-                _inside(str(options[name]), studio)
+        _held(studio.registry.get(kind, spec.name).Config, spec.options, studio)
     source = experiment.stages[0].from_run
     if source:
-        _inside(
-            source if Path(source).is_absolute() or not (studio.runs / source).exists() else f"runs/{source}", studio
-        )
+        place = studio.runs / source
+        _inside(str(place) if place.exists() else source, studio)
 
 
 def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:
@@ -85,14 +79,32 @@ def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:
                 yield "loss", task.loss
 
 
+def _held(config: type[BaseModel], options: Mapping[str, Any], studio: Studio) -> dict[str, Any]:
+    """Options of a part, each path in them, alone or in a list, absolute and below the working folder."""
+
+    def held(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: held(one) for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [held(one) for one in value]
+        return str(_inside(str(value), studio)) if isinstance(value, (str, Path)) and str(value) else value
+
+    paths = {name for name, info in config.model_fields.items() if has_paths(info)}
+    return {name: held(value) if name in paths else value for name, value in options.items()}
+
+
 def _inside(name: str, studio: Studio) -> Path:
-    """The path below the working folder, what a pattern matches included."""
+    """The path as parts open it, `~` expanded; raises ConfigError unless it lies below, and what a pattern matches."""
     if "${" in name:
         raise ConfigError(f"'{name}' depends on the environment, which pages do not read. Name the path itself.")
     folder = studio.folder.resolve()
-    path = Path(name)
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # there is no such person
+        raise ConfigError(f"'{name}' is not below the working folder. Name a file or folder inside of it.") from None
     if path.is_absolute() and path.is_relative_to(folder):
-        name = path.relative_to(folder).as_posix()
+        path = path.relative_to(folder)
+    name = path.as_posix()
     studio.inside(name)
     for match in glob.glob(name, root_dir=folder, recursive=True):
         studio.inside(match)

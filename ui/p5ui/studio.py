@@ -51,6 +51,8 @@ class Studio:
 
     def inside(self, name: str) -> Path:
         """The path `name`, relative to the folder; raises ConfigError for one outside, by `..`, link or absolute."""
+        if "\0" in name:
+            raise ConfigError(f"{name!r} is no path. Name a file or folder below the working folder.")
         path = (self.folder / name).resolve()
         if not name or Path(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
             raise ConfigError(f"'{name}' is not below the working folder. Name a file or folder inside of it.")

@@ -24,7 +24,7 @@ from p5ui.comparison import (
     sides_of,
 )
 from p5ui.events import ASKED, QUICK, shown
-from p5ui.saying import said
+from p5ui.saying import plain, said, said_in_markdown
 from p5ui.studio import Studio
 from p5ui.translated import translated
 from p5ui.words import t
@@ -118,7 +118,7 @@ class _Events:
         sides = sides_of(self._studio, names)
         notes = protocols(self._studio, names)
         told = [translated(request.headers, note) for note in notes]
-        text = "\n\n".join(said(request.headers, "compare.protocol", note=note) for note in told)
+        text = "\n\n".join(said_in_markdown(request.headers, "compare.protocol", note=note) for note in told)
         if len(notes) > 1:
             text += "\n\n" + said(request.headers, "compare.protocols_differ")
         labels = list(self._studio.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []
@@ -143,7 +143,7 @@ class _Events:
              f"{one.result.p_value:.4f}", said(request.headers, f"compare.{_verdict(one)}")]
             for side, one in found.rows
         ]  # fmt: skip
-        return pd.DataFrame(rows, columns=columns), "\n\n".join(found.refusals)
+        return pd.DataFrame(rows, columns=columns), "\n\n".join(map(plain, found.refusals))
 
     def _draw(self, names: list[str], label: str | None, request: gr.Request) -> tuple[Any, ...]:
         if not names or not label:

@@ -104,7 +104,7 @@ class _Page:
                     [],
                     label=t(f"data.{name}"),
                     min_width=150,
-                    allow_custom_value=name == "separator",
+                    allow_custom_value=name in ("separator", "time_format"),
                     elem_id=f"data-{name}",
                 )
                 for name in LAYOUT

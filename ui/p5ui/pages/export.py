@@ -36,7 +36,7 @@ from p5ui.exporting import (
     verified,
     zip_of,
 )
-from p5ui.saying import said
+from p5ui.saying import said, said_in_markdown
 from p5ui.studio import Studio
 from p5ui.translated import told
 from p5ui.viewer import Viewer
@@ -176,7 +176,9 @@ class _Events:
         found = artefact_of(self._studio.run(name)) if name and not is_busy else None
         if found is None:
             note = (
-                said(request.headers, "export.busy" if is_busy else "export.nothing", name=name) if name else gr.skip()
+                said_in_markdown(request.headers, "export.busy" if is_busy else "export.nothing", name=name)
+                if name
+                else gr.skip()
             )
             return note, gr.Column(visible=False), *[gr.skip()] * (3 + len(LANGUAGES)), ""
         from p5export.card import calls
@@ -207,9 +209,9 @@ class _Events:
 
     def _verify(self, path: str, request: gr.Request) -> str:
         if Path(path).suffix.lower() != ".zip":
-            return said(request.headers, "export.no_zip", name=Path(path).name)
+            return said_in_markdown(request.headers, "export.no_zip", name=Path(path).name)
         is_good, text = verified(self._studio, Path(path))
-        return said(request.headers, "export.good" if is_good else "export.bad", text=text)
+        return said_in_markdown(request.headers, "export.good" if is_good else "export.bad", text=text)
 
 
 def _progress(job: Job | None, headers: Mapping[str, str]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from p5ui.address import follow_in_address, run_in_address
 from p5ui.answers import Answers, agreement, as_html
 from p5ui.comparison import finished_runs
 from p5ui.events import ASKED, QUICK, shown
-from p5ui.saying import said
+from p5ui.saying import said, said_in_markdown
 from p5ui.studio import Studio
 from p5ui.words import t
 
@@ -139,7 +139,7 @@ class _Events:
         ids = list(dict.fromkeys(self._answers.history(run, user)[::-1]))[::-1]
         note = ""
         if not ids:
-            note = said(request.headers, "recommend.unknown_user", user=user.strip())
+            note = said_in_markdown(request.headers, "recommend.unknown_user", user=user.strip())
         elif len(ids) > N_SHOWN:
             note = said(request.headers, "recommend.shortened", n=len(ids), shown=N_SHOWN)
         ids = ids[-N_SHOWN:]
@@ -155,7 +155,7 @@ class _Events:
         lists = [as_html(first, run, because)]
         if second:
             lists.append(as_html(self._answers.network(second, history, user, k), second, because))
-        note = said(headers, "recommend.not_exported", name=run)
+        note = said_in_markdown(headers, "recommend.not_exported", name=run)
         if self._answers.has_export(run):
             exported = self._answers.exported(run, history, user, k)
             lists.append(as_html(exported, said(headers, "recommend.onnx", name=run), because))

@@ -25,7 +25,7 @@ from p5ui.drafts import (
 )
 from p5ui.events import ASKED, IN_TURN, QUICK, shown
 from p5ui.experiment_form import ExperimentForm
-from p5ui.saying import said
+from p5ui.saying import plain, said, said_in_markdown
 from p5ui.studio import Studio
 from p5ui.words import t
 
@@ -167,16 +167,20 @@ class _Page:
         try:
             check(text, self._studio)
         except P5Error as error:
-            return said(request.headers, "train.faulty", fault=str(error))
+            return said_in_markdown(request.headers, "train.faulty", fault=str(error))
         return said(request.headers, "train.valid")
 
     def _save(self, name: str, text: str, request: gr.Request) -> list[Any]:
         save_draft(self._studio, name, text)
-        return [gr.Dropdown(draft_names(self._studio), value=name), said(request.headers, "train.saved", name=name)]
+        return [
+            gr.Dropdown(draft_names(self._studio), value=name),
+            said_in_markdown(request.headers, "train.saved", name=name),
+        ]
 
     def _foresee(self, text: str, request: gr.Request) -> list[Any]:
         output = foreseen(text, self._studio)
-        return [in_short(output), output, gr.Accordion(visible=True)]
+        lines = "\n".join(f"- {plain(line)}" for line in in_short(output))
+        return [lines, output, gr.Accordion(visible=True)]
 
     def _endpoint(self) -> Callable[[str, str], str]:
         studio = self._studio
@@ -191,4 +195,4 @@ class _Page:
     def _start(self, text: str, name: str, request: gr.Request) -> str:
         check(text, self._studio)
         self._studio.jobs.submit(text, name)
-        return said(request.headers, "train.started", name=name)
+        return said_in_markdown(request.headers, "train.started", name=name)
