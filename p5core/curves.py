@@ -31,6 +31,11 @@ class Curves:
     figures: pd.DataFrame
     """step, stage, epoch, metric, value: those on validation events"""
 
+    @classmethod
+    def empty(cls) -> Curves:
+        """Those of a run that has logged nothing."""
+        return cls(_typed([], LOSSES), _typed([], FIGURES))
+
 
 def read_curves(events: Path) -> Curves:
     """The curves of an `events.jsonl`; empty ones when there is none yet.

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from p5core.files import write_json
 from p5core.parts.tracker import Tracker
+from p5core.phases import Phases
 from p5core.processes import born
 from p5core.runs import Run
 from p5core.signals import handled
@@ -42,6 +43,9 @@ class Log(Protocol):
     def say(self, text: str) -> None:
         """Take a sentence."""
 
+    def evaluating(self) -> None:
+        """Take note that blending or evaluation goes on."""
+
     def stop_requested(self) -> bool:
         """True when training should save and stop."""
 
@@ -49,31 +53,47 @@ class Log(Protocol):
 class RunLog:
     """Writes every event of a run to its folder, its trackers and a display."""
 
-    def __init__(self, run: Run, trackers: Sequence[Tracker], display: Display | None, n_stages: int) -> None:
+    def __init__(self, run: Run, trackers: Sequence[Tracker], display: Display | None, phases: Phases) -> None:
         self.run = run
         self._trackers = trackers
         self._display = display
-        self._n_stages = n_stages
-        self._stages_done = 0
+        self._phases = phases
+        self._evaluated_since: float | None = None
         self._stop = False
         self._status: dict[str, Any] = {"state": "starting", "pid": os.getpid(), "born": born(os.getpid())}
+        self._status["expected_seconds"] = phases.expected
         self._wrote_status = 0.0
 
     def event(self, kind: str, **figures: Any) -> None:
-        """Append to `events.jsonl`, refresh `status.json`, tell trackers and the display."""
+        """Append to `events.jsonl`, refresh `status.json`, tell trackers and the display.
+
+        `eta_seconds` comes in for the stage and goes out for the run.
+        """
+        if "eta_seconds" in figures:
+            figures["eta_seconds"] = self._phases.seconds_left(figures["share"], figures["eta_seconds"])
         record = {"kind": kind, "time": _now(), **figures}
         with (self.run.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record, allow_nan=True) + "\n")
         if "share" in figures:
-            self._status["share"] = (self._stages_done + figures["share"]) / self._n_stages
+            self._status["share"] = self._phases.share(figures["share"])
             self._status |= {key: figures[key] for key in ("stage", "epoch", "eta_seconds") if key in figures}
-        if kind == "stage":
-            self._stages_done = figures["finished"]
+        if kind in ("stage", "resume"):
+            self._phases.finish(figures["finished"])
         self._write_status(kind != "step")
         for tracker in self._trackers:
             tracker.log(record)
         if self._display is not None:
             self._display.show(kind, figures)
+
+    def evaluating(self) -> None:
+        """Keep the status alive while nothing trains: how far blending and evaluation are, by their expected time."""
+        now = time.monotonic()
+        self._evaluated_since = self._evaluated_since or now
+        expected = self._phases.current
+        left = max(0.0, expected - (now - self._evaluated_since))
+        share = self._phases.share(1 - left / expected if expected else 0.0)
+        self._status |= {"share": share, "eta_seconds": left}
+        self._write_status(now=False)
 
     def say(self, text: str) -> None:
         """Append a sentence to `log.txt` and show it."""
@@ -85,6 +105,8 @@ class RunLog:
     def state(self, state: str, message: str = "") -> None:
         """Set the state: "running", "done", "stopped" or "failed"."""
         self._status |= {"state": state, "message": message}
+        if state == "done":
+            self._status |= {"share": 1.0, "eta_seconds": 0.0}
         self._write_status(now=True)
 
     def request_stop(self) -> None:

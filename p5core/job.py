@@ -40,8 +40,13 @@ class Job:
 
     @cached_property
     def asked(self) -> dict[str, Any]:
-        """What was asked for."""
-        return dict(read_json(self.path / "job.json"))
+        """What was asked for; empty when that cannot be read."""
+        try:
+            found = read_json(self.path / "job.json")
+        except (OSError, ValueError, RecursionError):
+            return {}
+        is_job = isinstance(found, dict) and isinstance(found.get("arguments"), list) and bool(found["arguments"])
+        return found if is_job and all(isinstance(found.get(one), str) for one in ("run", "submitted")) else {}
 
     @property
     def arguments(self) -> list[str]:
@@ -67,9 +72,11 @@ class Job:
         """Number and beginning of the process that runs it; None before it was started."""
         try:
             found = read_json(self.path / "start.json")
-        except (FileNotFoundError, ValueError):
+            return int(found["pid"]), None if found["born"] is None else str(found["born"])
+        except FileNotFoundError:
             return None
-        return int(found["pid"]), found["born"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return 0, None  # it was started once, and is not started again
 
     def state(self) -> str:
         """One of "queued", "running", "done", "stopped", "failed" and "crashed": it ended without a word."""
@@ -78,8 +85,8 @@ class Job:
             return "queued"
         is_alive = lives(*process)  # asked first, for it may end while we look
         try:
-            code = read_json(self.path / "end.json")["code"]
-        except (FileNotFoundError, ValueError):
+            code = int(read_json(self.path / "end.json")["code"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return "running" if is_alive else "crashed"
         return {0: "done", 130: "stopped"}.get(code, "failed")
 

@@ -46,8 +46,9 @@ class Jobs:
         return self.folder / "runs"
 
     def all(self) -> list[Job]:
-        """All jobs, oldest first."""
-        return [Job(about.parent) for about in sorted((self.folder / "jobs").glob("*/job.json"))]
+        """All jobs whose description can be read, oldest first."""
+        found = [Job(about.parent) for about in sorted((self.folder / "jobs").glob("*/job.json"))]
+        return [job for job in found if job.asked]
 
     def of(self, run: str) -> Job | None:
         """The latest job about a run."""
@@ -165,7 +166,8 @@ class Jobs:
         return process is not None and kill(*process, number)
 
     def _new_folder(self) -> Path:
-        latest = max((int(path.name) for path in (self.folder / "jobs").glob("[0-9]*")), default=0)
+        names = [path.name for path in (self.folder / "jobs").glob("[0-9]*")]
+        latest = max((int(name) for name in names if name.isdecimal()), default=0)
         path = self.folder / "jobs" / f"{latest + 1:06d}"
         path.mkdir()
         return path

@@ -31,10 +31,11 @@ from p5core.model.network import Network
 from p5core.model.scoring import NetworkScorer
 from p5core.model.transfer import start_from
 from p5core.parts.metric import Metric
+from p5core.phases import Phases
 from p5core.plugins import Registry, load_plugins
 from p5core.runs import Run, check_run_name, create_run, free_name, open_run
 from p5core.training.choose import check_metrics, metric_labels, watched_metric
-from p5core.training.estimate import estimate
+from p5core.training.estimate import Estimate, estimate
 from p5core.training.fit import Material, fit
 from p5core.training.mixing import choose_memory
 from p5core.training.stage import StopRequestedError
@@ -80,10 +81,13 @@ def run(
     registry = registry or load_plugins()
     path = Path(runs) / (name or free_name(Path(runs), "run"))
     check_run_name(path.name if name is None else name)
-    materials, network = _ready(experiment, Path(runs), registry, fold)
-    folder = create_run(
-        path, materials.experiment, materials.report, fold, fill=lambda run: _write_data(run, materials)
-    )
+    materials, network, expected = _ready(experiment, Path(runs), registry, fold)
+
+    def fill(run: Run) -> None:
+        _write_data(run, materials)
+        write_json(run.path / "status.json", {"state": "starting", "expected_seconds": expected.phases})
+
+    folder = create_run(path, materials.experiment, materials.report, fold, fill=fill)
     return _train_and_judge(folder, materials, network, registry, display)
 
 
@@ -94,8 +98,8 @@ def foresee(experiment: Experiment, runs: Path | str = "runs", registry: Registr
 
 def _ready(
     experiment: Experiment, runs: Path, registry: Registry, fold: tuple[int, int] | None
-) -> tuple[Materials, Network]:
-    """The data and the untrained network of a run, both found to be right."""
+) -> tuple[Materials, Network, Estimate]:
+    """The data and the untrained network of a run, both found to be right, and what it will take."""
     source = experiment.stages[0].from_run
     known = open_source(source, runs) if source else None
     materials = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
@@ -103,7 +107,7 @@ def _ready(
     if known:
         _start_from_run(network, known, registry)
     expected = estimate(network, materials.experiment, registry, materials.stages, _judges(materials, registry))
-    return replace(materials, sentences=[*materials.sentences, expected.sentence]), network
+    return replace(materials, sentences=[*materials.sentences, expected.sentence]), network, expected
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -140,7 +144,8 @@ def _train_and_judge(
     with folder.locked():
         experiment = materials.experiment
         trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
-        log = RunLog(folder, trackers, display, len(experiment.stages))
+        phases = Phases(len(experiment.stages), folder.expected_seconds())
+        log = RunLog(folder, trackers, display, phases)
         _followed(folder, materials, network, registry, log)
     return folder
 
@@ -245,7 +250,10 @@ def make_judge(
     """Who measures `labels` on one holdout, as the experiment says; StopRequestedError when `log` asks to stop."""
 
     def check() -> None:
-        if log is not None and log.stop_requested():
+        if log is None:
+            return
+        log.evaluating()
+        if log.stop_requested():
             raise StopRequestedError
 
     facts = catalogue_facts(material.split.train, material.dataset.n_items)

@@ -19,6 +19,7 @@ A run gets its name when its experiment and data are whole; until then its folde
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -55,6 +56,35 @@ FORMAT = 1
 
 SEALED = ("run.json", "experiment.toml", "report.json", "weights.safetensors", "metrics.json", "per_user.safetensors")
 
+
+STATES = ("starting", "running", "stopped", "failed", "done")
+"""What a status may say; "crashed", "damaged" and "unknown" are what is found when it says less."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _is_moment(value: object) -> bool:
+    try:
+        return datetime.fromisoformat(str(value)).tzinfo is not None
+    except ValueError:
+        return False
+
+
+STATUS: Mapping[str, Callable[[Any], bool]] = {
+    "state": lambda value: value in STATES,
+    "message": lambda value: isinstance(value, str),
+    "pid": lambda value: type(value) is int and value >= 0,
+    "born": lambda value: value is None or isinstance(value, str),
+    "share": lambda value: _is_number(value) and value <= 1,
+    "stage": lambda value: isinstance(value, str),
+    "epoch": lambda value: type(value) is int and value >= 0,
+    "eta_seconds": _is_number,
+    "expected_seconds": lambda value: isinstance(value, list) and all(map(_is_number, value)),
+    "heartbeat": _is_moment,
+}
+"""What a status holds; whatever is of another kind is not read."""
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 """What a run may be called: its name is a folder's, stands in commands, and is shown in pages and terminals."""
@@ -106,12 +136,20 @@ class Run:
         return None if found is None else str(found)
 
     def status(self) -> dict[str, Any]:
-        """The latest state; empty before anything was written."""
+        """The latest state, as far as it can be read; empty before anything was written."""
         path = self.path / "status.json"
         try:
-            return dict(read_json(path)) if path.exists() else {}
-        except ValueError:
+            found = read_json(path) if path.exists() else {}
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
             return {"state": "damaged"}
+        known = {name: value for name, value in found.items() if name in STATUS and STATUS[name](value)}
+        return known | ({"state": "damaged"} if found and "state" not in known else {})
+
+    def expected_seconds(self) -> list[float]:
+        """What each stage, and what follows them, was estimated to take; empty when nobody has estimated it."""
+        return [float(one) for one in self.status().get("expected_seconds", ())]
 
     def is_sealed(self) -> bool:
         """Whether the manifest, the last file of a run, was written: then the run is done, whatever its status says."""
@@ -192,7 +230,7 @@ def _read(path: Path, key: str) -> dict[str, Any]:
 
 def _is_alive(status: Mapping[str, Any]) -> bool:
     """Whether the process that wrote a status still lives on this machine."""
-    return lives(int(status["pid"]), status.get("born"))
+    return "pid" in status and lives(status["pid"], status.get("born"))
 
 
 def create_run(

@@ -26,22 +26,31 @@ __all__ = ["Estimate", "estimate", "refuse_too_large"]
 
 PROBED_STEPS = 4
 PROBED_USERS = 256
+BLENDED = 4
+"""Validations that choosing the mixture of network and memory is worth, about."""
+
 TRAINED_BYTES = 3 * 4
 """Of each weight while it is trained: its gradient and two moments of Adam, in float32."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time and memory of training, validation included."""
+    """Time and memory of a run, blending and evaluation included."""
 
     n_parameters: int
     n_steps: int
     """optimiser steps, if no stage stops early"""
-    seconds: float
+    phases: tuple[float, ...]
+    """seconds of each stage with its validations, and of what comes after the last one"""
     memory: int
     """bytes that this process will hold at its peak"""
     free: int
     """bytes of memory that nobody uses now"""
+
+    @property
+    def seconds(self) -> float:
+        """Time of everything."""
+        return sum(self.phases)
 
     @property
     def sentence(self) -> str:
@@ -67,7 +76,7 @@ def estimate(
     """
     refuse_too_large(experiment, registry, materials)
     free = psutil.virtual_memory().available
-    seconds, n_steps = 0.0, 0
+    phases, n_steps, of_one_user = [], 0, 0.0
     with torch.random.fork_rng():
         probe = copy.deepcopy(network)
         for index, material in enumerate(materials):
@@ -75,18 +84,23 @@ def estimate(
             fabric = make_fabric(experiment.device, experiment.precision)
             each, steps = step_seconds(probe, stage, fabric, PROBED_STEPS)
             n_validations = -(-stage.config.epochs // stage.config.validate_every)
-            seconds += each * steps + n_validations * _validation_seconds(probe, judges[index][0])
+            of_one_user = _validation_seconds(probe, judges[index][0])
+            phases.append(each * steps + n_validations * of_one_user * len(judges[index][0].holdout))
             n_steps += steps
+    split, n_scorers = materials[-1].split, 1 + len(experiment.evaluate.baselines)
+    n_rankings = n_scorers * (len(split.validation) + len(split.test))
+    n_rankings += 0 if network.memory is None else BLENDED * len(split.validation)
     n_parameters = sum(one.numel() for one in network.parameters())
     memory = psutil.Process().memory_info().rss + TRAINED_BYTES * n_parameters
-    return Estimate(n_parameters, n_steps, seconds, memory, free)
+    return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free)
 
 
 def _validation_seconds(network: Network, judge: Judge) -> float:
+    """Of one user."""
     users = judge.holdout.sample(PROBED_USERS, np.random.default_rng(0))
     began = time.perf_counter()
     judge.of(users).validate(network)
-    return (time.perf_counter() - began) * len(judge.holdout) / max(1, len(users))
+    return (time.perf_counter() - began) / max(1, len(users))
 
 
 def refuse_too_large(experiment: Experiment, registry: Registry, materials: Sequence[Material]) -> None:

@@ -80,6 +80,8 @@ def fit(
     fabric = make_fabric(experiment.device, experiment.precision)
     torch.manual_seed(experiment.seed)
     progress, moments = _start(network, folder)
+    if progress != Progress():
+        follower.event("resume", finished=progress.stage, epoch=progress.epoch)
     for index in range(progress.stage, len(experiment.stages)):
         material = materials[index]
         if index > 0 and progress.epoch == progress.batch == 0 and material is not materials[index - 1]:

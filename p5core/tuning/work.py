@@ -140,6 +140,9 @@ class TrialLog:
     def say(self, text: str) -> None:
         """A trial is told of in one line, when it has ended."""
 
+    def evaluating(self) -> None:
+        """Nobody looks at a single trial."""
+
     def stop_requested(self) -> bool:
         """A trial is interrupted at once: nothing of it is kept."""
         return False

@@ -257,3 +257,25 @@ def test_the_files_of_a_job_name_its_process(jobs: Jobs) -> None:
     assert (job.state(), job.run) == ("failed", "")
     assert read_json(job.path / "end.json") == {"code": 1}
     assert job.output().startswith("Error: ")
+
+
+DAMAGES = [
+    "", "{", "null", "[]", "5", '{"arguments": []}', '{"arguments": ["run"], "run": 5, "submitted": "x"}', "[" * 99_999,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGES)
+def test_one_damaged_job_does_not_stop_the_others(jobs: Jobs, content: str) -> None:
+    whole = pretend(jobs, 2, ["export", "x"], "x", start=DEAD, end={"code": 0})
+    damaged = jobs.folder / "jobs" / "000001"
+    damaged.mkdir(parents=True)
+    (damaged / "job.json").write_text(content)
+    (jobs.folder / "jobs" / "1x").mkdir()
+    assert [job.id for job in jobs.all()] == [whole.id]
+    assert jobs.of("x") == whole
+    for name in ("end.json", "start.json"):
+        (whole.path / name).write_text(content)
+        assert whole.state() == "crashed"
+        jobs.advance()
+    assert not (damaged / "output.txt").exists()
+    assert not (whole.path / "output.txt").exists(), "a job that was started is not started again"

@@ -206,6 +206,31 @@ def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        "null",
+        "[]",
+        "5",
+        '"x"',
+        "{",
+        '{"state": 5, "share": "x"}',
+        '{"state": "running", "pid": []}',
+        '{"state": "running", "pid": true}',
+        '{"state": "running", "pid": 1e99, "share": NaN, "heartbeat": 5, "eta_seconds": null}',
+        '{"state": "dreaming"}',
+        "[" * 100_000,
+    ],
+)
+def test_a_status_of_any_kind_is_read_as_far_as_it_goes(tmp_path: Path, status: str) -> None:
+    run = create_run(tmp_path / "one", experiment(), {}, None)
+    (run.path / "status.json").write_text(status)
+    assert run.state() in ("damaged", "crashed")
+    assert run.expected_seconds() == []
+    assert set(run.status()) <= {"state"}
+    assert [one.state() for one in list_runs(tmp_path)] == [run.state()]
+
+
 def test_runs_are_listed_newest_first_with_folds(tmp_path: Path) -> None:
     for age, name in enumerate(["c", "folds/fold-1", "a"]):
         run = create_run(tmp_path / name, experiment(), {}, None)

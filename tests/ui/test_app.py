@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 
 import gradio as gr
+import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from p5core.errors import DataError
 from p5ui.app import PAGES, build_app
@@ -55,3 +58,40 @@ def test_events_show_sentences_as_text() -> None:
 
     with pytest.raises(gr.Error, match=r"There is no file '&lt;b&gt;\.csv'"):
         event()
+
+
+def test_links_of_our_own_stay_in_their_tab(ui, page: Page) -> None:
+    page.goto(ui.address)
+    page.locator("#home-pages a").first.click()
+    page.wait_for_url(re.compile(r"/(data|train|runs|compare|recommend|export|plugins)$"))
+    assert len(page.context.pages) == 1
+    page.go_back()
+    expect(page.locator("#home-start")).to_be_visible()
+
+
+def test_bold_letters_are_of_one_font(ui, page: Page) -> None:
+    page.goto(ui.address)
+    expect(page.locator("#home-start")).to_be_visible()
+    families = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, button')].map(one => getComputedStyle(one).fontFamily)"
+    )
+    assert families
+    assert all(one.startswith("system-ui") for one in families)
+    assert not [one for one in page.evaluate("[...document.fonts].map(one => one.family)") if "Source Sans" in one]
+
+
+@pytest.mark.parametrize("place", ["jobs/000001/job.json", "runs/odd/status.json"])
+@pytest.mark.parametrize("content", ["", "null", '{"state": 5, "share": "x"}'])
+def test_one_damaged_file_does_not_stop_the_interface(ui, page: Page, place: str, content: str) -> None:
+    path = ui.studio.folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    if "runs" in place:
+        shutil.copy(ui.studio.runs / "first" / "run.json", path.parent)
+    try:
+        page.goto(f"{ui.address}/runs")
+        expect(page.locator("#runs-table")).to_contain_text("first")
+        page.wait_for_timeout(1_500)
+        assert httpx.get(ui.address, timeout=20).status_code == 200
+    finally:
+        shutil.rmtree(path.parent)

@@ -129,3 +129,48 @@ def test_a_built_in_set_has_its_options(ui, page: Page) -> None:
     page.locator("#data-examine").click()
     expect(page.locator("#data-figures")).to_contain_text("20,000")
     expect(page.get_by_role("row", name="users 50 50")).to_be_visible()
+
+
+def test_an_items_table_is_uploaded_where_it_belongs(ui, page: Page, shop: str) -> None:
+    page.goto(f"{ui.address}/data")
+    upload(page, "goods.csv", shop.encode())
+    expect(page.locator("#data-examine")).to_be_visible()
+    page.get_by_text("A table of items").click()
+    titles = "sku,title\n" + "".join(f"{number},Thing {number}\n" for number in range(20))
+    file: Any = {"name": "titles.csv", "mimeType": "text/csv", "buffer": titles.encode()}
+    page.locator("#data-items-upload input[type=file]").set_input_files(file)
+    expect(page.locator("#data-items input")).to_have_value("uploads/titles.csv")
+    expect(page.locator("#data-examine")).to_be_visible()
+    page.locator("#data-examine").click()
+    expect(page.locator("#data-merits")).to_contain_text("title")
+    expect(page.locator("#data-name textarea, #data-name input")).to_have_value("goods")
+
+
+def test_an_examination_that_fails_is_not_busy_for_ever(ui, page: Page, shop: str) -> None:
+    (ui.studio.folder / "gone.csv").write_text(shop)
+    page.goto(f"{ui.address}/data?file=gone.csv")
+    expect(page.locator("#data-examine")).to_be_visible()
+    (ui.studio.folder / "gone.csv").unlink()
+    page.locator("#data-examine").click()
+    expect(page.get_by_text("There is no file")).to_be_visible()
+    expect(page.locator("#data-busy")).not_to_contain_text("Examining")
+
+
+def test_what_a_file_says_stays_text(ui, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    head = ["user", "item", "<img src=http://127.0.0.1:9/a>", "![x](http://127.0.0.1:9/b)", "**bold**", "2024"]
+    rows = "".join(
+        f"{n % 7},{n % 5},2024-01-0{1 + n % 9},2024-02-0{1 + n % 9},2024-02-0{1 + n % 9},x\n" for n in range(99)
+    )
+    page.goto(f"{ui.address}/data")
+    upload(page, "evil.csv", (",".join(head) + "\n" + rows).encode())
+    guesses = page.locator("#data-guesses")
+    for name in head[2:5]:
+        expect(guesses).to_contain_text(
+            f"'{name}' looks like a time and is not used; take it with timestamp = '{name}'"
+        )
+    assert guesses.locator("img, b, strong").count() == 0
+    upload(page, "noitem.csv", b"user,<img src=http://127.0.0.1:9/c>,![y](http://127.0.0.1:9/d)\n1,2,3\n2,3,4\n")
+    expect(guesses).to_contain_text("the columns are: user, <img src=http://127.0.0.1:9/c>, ![y](http://127.0.0.1:9/d)")
+    assert [url for url in asked if ":9/" in url] == []

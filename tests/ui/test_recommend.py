@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from playwright.sync_api import Page, expect
+
 from p5ui.answers import Answer, Answers, Line, agreement, as_html
 from p5ui.shelf import Shelf
 
@@ -62,3 +64,14 @@ def test_texts_of_the_data_are_escaped() -> None:
     line = Line('"><script>', "<script>", 1.0, ("<i>",), 'https://example.org/"onerror="x.png')
     html = as_html(Answer("x", [line]), "<h>", "because")
     assert not any(text in html for text in ("<script", "<i>", "<h>", '"onerror'))
+
+
+def test_an_unknown_user_is_not_shown_the_list_of_the_one_before(ui, page: Page) -> None:
+    page.goto(f"{ui.address}/recommend?run=first")
+    page.locator("#recommend-anybody").click()
+    expect(page.locator("#recommend-list-0 li")).to_have_count(10)
+    page.locator("#recommend-user input, #recommend-user textarea").fill("nobody")
+    page.locator("#recommend-go").click()
+    expect(page.get_by_text("Unknown user")).to_be_visible()
+    expect(page.locator("#recommend-list-0 li")).to_have_count(0)
+    expect(page.locator("#recommend-note")).not_to_contain_text("Loading")

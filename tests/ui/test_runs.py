@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -119,15 +121,103 @@ def test_plots_have_few_points() -> None:
     many = pd.DataFrame({"step": range(5_000), "stage": "a", "epoch": 1, "loss": 1.0, "events_per_second": 1.0})
     figures = pd.DataFrame({"step": [1, 1], "stage": "a", "epoch": 1, "metric": ["a", "b"], "value": [1.0, 2.0]})
     curves = Curves(many, figures)
-    assert 1_000 <= len(loss_frame(curves)) <= 2_000
-    assert figures_frame(curves, "b")["value"].tolist() == [2.0]
+    assert 1_000 <= len(loss_frame(curves, ["a"])) <= 2_010
+    assert figures_frame(curves, "b", ["a"])["value"].tolist()[10:] == [2.0]
 
 
-def test_a_plot_of_nothing_has_one_point_of_the_right_types(tmp_path: Path) -> None:
+def test_a_plot_of_nothing_knows_the_stages_and_the_types(tmp_path: Path) -> None:
     curves = read_curves(tmp_path / "events.jsonl")
-    assert loss_frame(curves)[["step", "loss", "stage"]].to_numpy().tolist() == [[0, 0.0, ""]]
-    assert figures_frame(curves, "x")[["step", "value", "stage"]].to_numpy().tolist() == [[0, 0.0, ""]]
-    assert loss_frame(curves)["step"].dtype.kind in "if"
+    for frame, value in ((loss_frame(curves, ["a", "b"]), "loss"), (figures_frame(curves, "x", ["a", "b"]), "value")):
+        assert frame["stage"].tolist() == [str(number) for number in range(1, 11)]
+        assert frame[value].isna().all()
+        assert frame["step"].tolist() == [0] * 10
+        assert frame["step"].dtype.kind in "if"
+
+
+class Writer:
+    """Writes what a run of two stages logs."""
+
+    def __init__(self, studio: Studio, name: str) -> None:
+        text = {"data": {"name": "synthetic"}, "stages": [{"name": "pretrain"}, {"name": "finetune"}]}
+        self.run = create_run(studio.runs / name, parse_experiment(text), {}, None)
+        write_json(self.run.path / "status.json", {"state": "running", **ME, "share": 0.1})
+        self.step = 0
+
+    def steps(self, stage: str, n: int = 20) -> None:
+        with (self.run.path / "events.jsonl").open("a") as stream:
+            for _ in range(n):
+                self.step += 1
+                record = {"kind": "step", "time": "2026-01-01T00:00:00+00:00", "stage": stage, "epoch": 1,
+                          "step": self.step, "loss": 5 - self.step / 50, "events_per_second": 10.0,
+                          "share": 0.1}  # fmt: skip
+                stream.write(json.dumps(record) + "\n")
+
+
+VISIBLE = """all => all.filter(one => {
+    const stroke = one.getAttribute("stroke");
+    return stroke && stroke !== "null" && one.getTotalLength() > 5;
+}).length"""
+
+
+def lines(page: Page, place: str) -> int:
+    """Lines of a plot that can be seen."""
+    return int(page.locator(f"{place} .mark-line path").evaluate_all(VISIBLE))
+
+
+def wait_for_lines(page: Page, place: str, n: int) -> None:
+    deadline = time.monotonic() + 20
+    while lines(page, place) != n:
+        assert time.monotonic() < deadline, f"{lines(page, place)} lines instead of {n}"
+        page.wait_for_timeout(200)
+
+
+def test_lines_appear_in_a_page_that_is_open(ui, page: Page) -> None:
+    writer = Writer(ui.studio, "live")
+    try:
+        page.goto(f"{ui.address}/runs?run=live")
+        expect(page.locator("#runs-state")).to_contain_text("live")
+        page.wait_for_timeout(2_500)
+        writer.steps("pretrain")
+        wait_for_lines(page, "#runs-loss", 1)
+        writer.steps("finetune")
+        wait_for_lines(page, "#runs-loss", 2)
+        page.locator("#runs-choice input").click()
+        page.get_by_role("option", name="first", exact=True).click()
+        wait_for_lines(page, "#runs-figures", 1)  # of a stage with another name
+    finally:
+        shutil.rmtree(writer.run.path)
+
+
+def test_lines_appear_while_the_demo_trains(ui, page: Page, tmp_path: Path) -> None:
+    demo = ui.studio.runs / "demo"
+    if demo.exists():
+        demo.rename(tmp_path / "demo")
+    writer = Writer(ui.studio, "demo")
+    try:
+        page.goto(ui.address)
+        expect(page.locator("#home-state")).to_contain_text("demo")
+        page.wait_for_timeout(2_500)
+        writer.steps("pretrain")
+        wait_for_lines(page, "#home-loss", 1)
+        writer.steps("finetune")
+        wait_for_lines(page, "#home-loss", 2)
+    finally:
+        shutil.rmtree(writer.run.path)
+        if (tmp_path / "demo").exists():
+            (tmp_path / "demo").rename(demo)
+
+
+def test_a_run_that_is_not_there_shows_no_other(ui, page: Page) -> None:
+    for name in ("deleted-one", "../../etc", "<b>x</b>"):
+        page.goto(f"{ui.address}/runs?run={quote(name, safe='')}")
+        expect(page.locator("#runs-state")).to_contain_text(f"There is no run {name} here")
+        page.wait_for_timeout(2_500)
+        expect(page.locator("#runs-state")).to_contain_text(f"There is no run {name} here")
+        expect(page.locator("#runs-delete")).to_be_disabled()
+        assert quote(name, safe="") in page.url
+    for path, note in (("recommend", "#recommend-note"), ("export", "#export-note"), ("compare", "#compare-note")):
+        page.goto(f"{ui.address}/{path}?run=deleted-one")
+        expect(page.locator(note)).to_contain_text("There is no finished run deleted-one here")
 
 
 def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
@@ -174,6 +264,12 @@ def test_clone_opens_the_form(ui, page: Page) -> None:
     page.goto(f"{ui.address}/runs?run=first")
     page.locator("#runs-clone:not([disabled])").click()
     page.wait_for_url("**/train?run=first")
+    expect(page.locator("#train-toml .cm-content")).to_contain_text('name = "synthetic"')
+    expect(page.locator("#option-model-width input")).to_have_value("8", timeout=40_000)
+    expect(page.locator("#train-note")).to_contain_text("valid")
+    expect(page.locator("#train-run input, #train-run textarea")).to_have_value("first-2")
+    page.goto(f"{ui.address}/train?run=nobody")
+    expect(page.locator("#train-note")).to_contain_text("nobody is no run folder")
 
 
 def test_fifty_runs_are_quick(studio: Studio) -> None:
@@ -186,7 +282,7 @@ def test_fifty_runs_are_quick(studio: Studio) -> None:
             stream.write(lines)
     began = time.process_time()
     assert len(run_rows(studio)) == 50
-    assert len(loss_frame(studio.memo.read(read_curves, path / "events.jsonl"))) == 1_000
+    assert len(loss_frame(studio.memo.read(read_curves, path / "events.jsonl"), [])) == 1_010
     first = time.process_time() - began
     began = time.process_time()
     assert len(run_rows(studio)) == 50

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-__all__ = ["follow_in_address", "run_in_address"]
+__all__ = ["follow_in_address", "missing_in_address", "run_in_address"]
 
 WRITE = """(name) => {
     const address = new URL(window.location);
@@ -17,9 +17,15 @@ WRITE = """(name) => {
 
 
 def run_in_address(request: gr.Request, names: Sequence[str]) -> str | None:
-    """The run that the address names when it is one of `names`, else the first of them; None without any."""
+    """The run that the address names, the first of `names` when it names none; None for one that is not there."""
     wanted = str(request.query_params.get("run", ""))
-    return wanted if wanted in names else next(iter(names), None)
+    return (wanted if wanted in names else None) if wanted else next(iter(names), None)
+
+
+def missing_in_address(request: gr.Request, names: Sequence[str]) -> str:
+    """The run that the address names and that is not one of `names`; empty when there is no such."""
+    wanted = str(request.query_params.get("run", ""))
+    return "" if wanted in names else wanted
 
 
 def follow_in_address(component: gr.Dropdown) -> None:

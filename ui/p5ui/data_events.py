@@ -49,12 +49,13 @@ class DataEvents:
         loaders = [one for one in usable_loaders(self._studio.registry) if one != "table"]
         return file, gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders)
 
-    def take_upload(self, arrived: str | None) -> tuple[Any, None]:
-        """Take a file into the folder of uploads."""
+    def take_upload(self, arrived: str | None) -> tuple[Any, Any, None]:
+        """Take a file into the folder of uploads, to be chosen in one list and offered in the other."""
         if arrived is None:
             raise ConfigError("Choose a file first.")
         name = keep_upload(self._studio, Path(arrived))
-        return gr.Dropdown(data_files(self._studio), value=name), None
+        known = data_files(self._studio)
+        return gr.Dropdown(known, value=name), gr.Dropdown(["", *known]), None
 
     def reopen(self, name: str | None, request: gr.Request) -> Any:
         """Look at the file that the address names."""

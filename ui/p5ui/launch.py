@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import gradio as gr
+
 from p5core.errors import ConfigError
 from p5core.plugins import KINDS, Registry
 from p5ui.app import build_app, script
@@ -19,6 +21,10 @@ from p5ui.words import I18N
 __all__ = ["MAX_UPLOAD", "Place", "launch", "load_parts"]
 
 MAX_UPLOAD = "2gb"
+
+FONTS = ("system-ui", "sans-serif")
+MONO_FONTS = ("ui-monospace", "monospace")
+"""Those of the reader's machine: of the bold letters, gradio brings 55."""
 
 SECONDS_BEFORE_LOADING = 5.0
 """The first page comes first."""
@@ -63,6 +69,7 @@ def launch(
             mcp_server=mcp,
             i18n=I18N,
             js=script(),
+            theme=gr.themes.Default(font=FONTS, font_mono=MONO_FONTS),
             allowed_paths=[],
             footer_links=[],
             share=False,

@@ -1,4 +1,4 @@
-"""JavaScript that runs in every page: what gradio calls by one English name is called by its label."""
+"""JavaScript that runs in every page: gradio's English names become labels, and our own links open in their tab."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ SCRIPT = """() => {
             const label = one.closest(".block")?.querySelector("[data-testid=block-info], [data-testid=block-label]");
             const text = label?.textContent.trim();
             if (text) one.setAttribute("aria-label", text);
+        }
+        for (const link of document.querySelectorAll("a[target=_blank]")) {
+            if (link.origin === window.location.origin && !link.download) link.removeAttribute("target");
         }
     };
     new MutationObserver(name).observe(document.body, {

@@ -15,7 +15,7 @@ from p5core.job import Job
 from p5core.runs import Run, list_runs
 from p5ui.studio import Studio
 
-__all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "tail"]
+__all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
 
 ACTIVE = ("queued", "starting", "running")
 """States in which something may still happen by itself."""
@@ -71,6 +71,12 @@ def run_folder(studio: Studio, name: str, job: Job | None = None) -> Path:
     return hidden if is_hidden and hidden.exists() else studio.inside(f"runs/{name}")
 
 
+def stage_names(studio: Studio, folder: Path) -> list[str]:
+    """The stages of the run in a folder, in their order; none while its experiment is not there."""
+    found: list[str] = studio.memo.read(_stages, folder / "experiment.toml")
+    return found
+
+
 def tail(path: Path, n_characters: int = 20_000) -> str:
     """The end of a text file; empty when there is none yet."""
     return path.read_text(encoding="utf-8", errors="replace")[-n_characters:] if path.is_file() else ""
@@ -82,7 +88,7 @@ def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
     if not (path / "run.json").is_file():
         return RunRow(name, {"running": "starting"}.get(asked, asked), message=_last_line(job) if job else "")
     status = studio.memo.read(_status, path / "status.json")
-    state = Run(path).state() if status.get("state") in ("starting", "running") else status.get("state", "unknown")
+    state = Run(path).state()
     if asked == "queued":
         state = "queued"
     elif asked == "running" and state != "running":
@@ -104,12 +110,7 @@ def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
 
 
 def _status(path: Path) -> dict[str, Any]:
-    try:
-        return dict(read_json(path))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        return {"state": "damaged"}
+    return Run(path.parent).status()
 
 
 def _best(studio: Studio, path: Path, state: str) -> tuple[str, float] | None:
@@ -126,6 +127,13 @@ def _tested(path: Path) -> Mapping[str, float]:
         return dict(read_json(path)["test"]["model"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def _stages(path: Path) -> list[str]:
+    try:
+        return [str(stage["name"]) for stage in tomllib.loads(path.read_text(encoding="utf-8"))["stages"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
 
 
 def _watched(path: Path) -> str:

@@ -13,13 +13,26 @@ from p5ui.comparison import legend
 from p5ui.run_list import SILENT_SECONDS, RunRow
 from p5ui.saying import said
 
-__all__ = ["POINTS", "duration", "figures_frame", "loss_frame", "stage_legend", "state_html", "state_text", "table"]
+__all__ = [
+    "POINTS",
+    "duration",
+    "figures_frame",
+    "loss_frame",
+    "missing_html",
+    "stage_legend",
+    "state_html",
+    "state_text",
+    "table",
+]
 
 POINTS = 2_000
 """Points of a plot at most."""
 
 COLOURS = ("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#bab0ac")
 """What plots take by themselves, in order; a live plot whose colours are set anew does not show its new data."""
+
+NUMBERS = [str(place) for place in range(1, len(COLOURS) + 1)]
+"""What plots call the stages of a run; the legend has their names."""
 
 Headers = Mapping[str, str]
 
@@ -71,26 +84,41 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
     return f'{bar}<p style="overflow-wrap: anywhere"><b>{escape(row.name)}</b>: {escape(state_text(row, headers))}</p>'
 
 
-def loss_frame(curves: Curves) -> pd.DataFrame:
+def missing_html(name: str, headers: Headers) -> str:
+    """That there is no run of a name."""
+    return f"<p>{escape(said(headers, 'runs.missing', name=name))}</p>"
+
+
+def loss_frame(curves: Curves, stages: Sequence[str]) -> pd.DataFrame:
     """step, loss, events_per_second and stage, few enough to draw."""
-    return _drawable(curves.losses)
+    return _drawable(curves.losses, stages)
 
 
-def figures_frame(curves: Curves, metric: str | None) -> pd.DataFrame:
+def figures_frame(curves: Curves, metric: str | None, stages: Sequence[str]) -> pd.DataFrame:
     """step, value and stage of one metric, few enough to draw."""
-    return _drawable(curves.figures[curves.figures["metric"] == metric])
+    return _drawable(curves.figures[curves.figures["metric"] == metric], stages)
 
 
-def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most POINTS rows, and at least one: a plot of an empty table would never show another one."""
-    if frame.empty:
-        return frame.reindex([0]).fillna({name: 0 if kind.kind in "if" else "" for name, kind in frame.dtypes.items()})
-    return thinned(frame, POINTS)
+def _drawable(frame: pd.DataFrame, stages: Sequence[str]) -> pd.DataFrame:
+    """At most POINTS rows with the number of their stage, behind one without values for each number there may be.
+
+    A plot keeps the colours of its first table, whichever run it shows: what is not in it then is never drawn.
+    """
+    first = pd.DataFrame({"stage": NUMBERS}).reindex(columns=frame.columns).assign(step=0)
+    numbers = {name: NUMBERS[place % len(NUMBERS)] for place, name in enumerate(_names(frame, stages))}
+    drawn = thinned(frame, POINTS) if len(frame) else frame
+    kinds = {name: kind for name, kind in frame.dtypes.items() if kind.kind == "f"}
+    return pd.concat([first.astype(kinds), drawn.assign(stage=drawn["stage"].map(numbers))], ignore_index=True)
 
 
-def stage_legend(curves: Curves) -> str:
+def _names(frame: pd.DataFrame, stages: Sequence[str]) -> list[str]:
+    """The stages of a run in their order; those that its experiment does not name come last."""
+    return list(dict.fromkeys([*stages, *frame["stage"].unique()]))
+
+
+def stage_legend(curves: Curves, stages: Sequence[str]) -> str:
     """The colours that the plots give the stages."""
-    return legend(dict(zip(curves.losses["stage"].unique(), cycle(COLOURS), strict=False)))
+    return legend(dict(zip(_names(curves.losses, stages), cycle(COLOURS), strict=False)))
 
 
 def duration(seconds: float) -> str:

@@ -147,7 +147,7 @@ def test_a_control_differs_by_the_pretraining_alone(tmp_path: Path) -> None:
             "tuned": tuned,
             "wider": experiment(width=8),
             "control": control,
-            "other seed": experiment(seed=1),
+            "other-seed": experiment(seed=1),
             "tuned too": experiment(STAGES),
         }.items()
     }

@@ -102,8 +102,12 @@ class _Events:
     def start(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the runs that the address names."""
         known = finished_runs(self._studio)
-        wanted = [name for name in str(request.query_params.get("run", "")).split(",") if name in known] or known[:1]
-        return gr.Dropdown(known, value=wanted), "" if known else said(request.headers, "compare.none")
+        asked = [name for name in str(request.query_params.get("run", "")).split(",") if name]
+        missing = [name for name in asked if name not in known]
+        note = "" if known else said(request.headers, "compare.none")
+        if missing:
+            note = said_in_markdown(request.headers, "recommend.missing", name=", ".join(missing))
+        return gr.Dropdown(known, value=[name for name in asked if name in known] if asked else known[:1]), note
 
     def _endpoint(self) -> Callable[[str], dict[str, Any]]:
         studio = self._studio
@@ -114,7 +118,9 @@ class _Events:
 
         return figures
 
-    def _show(self, names: list[str], request: gr.Request) -> tuple[str, pd.DataFrame, Any, Any]:
+    def _show(self, names: list[str], request: gr.Request) -> tuple[Any, ...]:
+        if not names:  # the note may say why
+            return gr.skip(), pd.DataFrame(), gr.Dropdown([], value=None), gr.Dropdown([], value=None)
         sides = sides_of(self._studio, names)
         notes = protocols(self._studio, names)
         told = [translated(request.headers, note) for note in notes]

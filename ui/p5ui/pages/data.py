@@ -117,6 +117,7 @@ class _Page:
                 label=t("data.as_read"), interactive=False, min_width=320, max_height=300, elem_id="data-events"
             )
         with gr.Accordion(t("data.items"), open=False, visible=False) as self.content:
+            self.items_upload = gr.File(label=t("data.items_upload"), elem_id="data-items-upload", height=120)
             self.items = gr.Dropdown(
                 [], value=None, allow_custom_value=True, label=t("data.items_file"), info=t("data.items_help"),
                 elem_id="data-items",
@@ -182,16 +183,20 @@ class _Page:
             shown(answers.reopen), self.file, seen, **SLOW
         )
         self.file.change(None, self.file, None, js=WRITE, **QUICK)
-        self.upload.upload(shown(answers.take_upload), self.upload, [self.file, self.upload], **SLOW).success(
+        uploaded = [self.file, self.items, self.upload]
+        self.upload.upload(shown(answers.take_upload), self.upload, uploaded, **SLOW).success(
             shown(answers.open), self.file, seen, **SLOW
         )
+        self.items_upload.upload(
+            shown(answers.take_upload), self.items_upload, [self.items, self.file, self.items_upload], **SLOW
+        ).success(shown(answers.add_items), [self.section, self.items], seen, **SLOW)
         self.open.click(shown(answers.open), self.file, seen, **SLOW)
         for component in self.columns:
             component.input(shown(answers.map), [self.section, *self.columns], seen, **SLOW)
         for component in self.layout:
             component.input(shown(answers.lay_out), [self.section, *self.layout], seen, **SLOW)
         self.items.input(shown(answers.add_items), [self.section, self.items], seen, **SLOW)
-        self.examine.click(answers.wait, None, self.busy, **QUICK).then(
+        examined = self.examine.click(answers.wait, None, self.busy, **QUICK).then(
             shown(answers.diagnose),
             [self.section, self.recipe, self.split, *self.cleaning],
             [
@@ -199,7 +204,9 @@ class _Page:
                 self.dropped, self.popularity, self.lengths, self.activity, self.ratings, self.saving, self.saved,
             ],
             **SLOW,
-        ).then(lambda: "", None, self.busy, **QUICK)  # fmt: skip
+        )  # fmt: skip
+        for ended in (examined.success, examined.failure):
+            ended(lambda: "", None, self.busy, **QUICK)
         api(shown(answers.endpoint()), api_name="examine", queue=False)
         self.save.click(
             shown(answers.save),

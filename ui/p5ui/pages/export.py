@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder
 
 from p5core.data.store import read_dataset
 from p5core.job import ACTIVE, Job
-from p5ui.address import follow_in_address, run_in_address
+from p5ui.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.comparison import finished_runs
 from p5ui.events import ASKED, QUICK, shown
 from p5ui.exporting import (
@@ -147,6 +147,8 @@ class _Events:
         """Choose the run that the address names."""
         known = finished_runs(self._studio)
         note = "" if known else said(request.headers, "export.none")
+        if missing := missing_in_address(request, known):
+            note = said_in_markdown(request.headers, "recommend.missing", name=missing)
         return gr.Dropdown(known, value=run_in_address(request, known)), note
 
     def _look(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:

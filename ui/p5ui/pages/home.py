@@ -10,7 +10,7 @@ from p5core.curves import read_curves
 from p5ui.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
 from p5ui.events import ASKED, QUICK, shown
 from p5ui.memo import stamp
-from p5ui.run_list import ACTIVE, DEMO, RunRow, find_row, run_folder
+from p5ui.run_list import ACTIVE, DEMO, RunRow, find_row, run_folder, stage_names
 from p5ui.run_view import loss_frame, state_html
 from p5ui.studio import Studio
 from p5ui.words import t
@@ -105,13 +105,15 @@ class _Events:
     def _refresh(self, seen: Seen, request: gr.Request) -> tuple[Any, ...]:
         row = find_row(self._studio, DEMO)
         step, is_done = step_of(self._studio, row), row is not None and row.state == "done"
-        events = run_folder(self._studio, DEMO) / "events.jsonl"
+        folder = run_folder(self._studio, DEMO)
+        events, stages = folder / "events.jsonl", stage_names(self._studio, folder)
         exported = export_html(self._studio, row, request.headers)
         now: Seen = (step, row, stamp(events))
+        curves = self._studio.memo.read(read_curves, events)
         return (
             gr.skip() if step == seen[0] else gr.Walkthrough(selected=step),
             state_html(row, request.headers) if row else "",
-            gr.skip() if now[2] == seen[2] else loss_frame(self._studio.memo.read(read_curves, events)),
+            gr.skip() if now[2] == seen[2] else loss_frame(curves, stages),
             gr.Button(interactive=row is not None and row.state not in ACTIVE),
             gr.skip() if row == seen[1] else figures(self._studio, row, request.headers),
             gr.Button(interactive=is_done),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from gradio.events import api
 
-from p5ui.address import follow_in_address, run_in_address
+from p5ui.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.answers import Answers, agreement, as_html
 from p5ui.comparison import finished_runs
 from p5ui.events import ASKED, QUICK, shown
@@ -80,12 +81,14 @@ def build(studio: Studio) -> None:
     user.submit(events.choose, [run, user, words], [history, found, about], **ASKED)
     asked = [run, second, user, history, k]
     slow: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
-    anybody.click(events.draw, run, user, **ASKED).then(
+    chosen = anybody.click(events.draw, run, user, **ASKED).success(
         events.choose, [run, user, words], [history, found, about], **ASKED
-    ).then(events.wait, None, note, **QUICK).then(events.recommend, asked, [*lists, note], **slow)
-    gr.on([go.click, user.submit], events.wait, None, note, **QUICK).then(
-        events.recommend, asked, [*lists, note], **slow
     )
+    for begun in (chosen.success, partial(gr.on, [go.click, user.submit])):
+        answered = begun(events.wait, None, [*lists, note], **QUICK).then(
+            events.recommend, asked, [*lists, note], **slow
+        )
+        answered.failure(lambda: "", None, note, **QUICK)
     api(events.endpoint, api_name="recommend", queue=False)
 
 
@@ -103,12 +106,14 @@ class _Events:
         known = finished_runs(self._studio)
         nobody = (said(request.headers, "recommend.nobody"), "")
         note = "" if known else said(request.headers, "recommend.none")
+        if missing := missing_in_address(request, known):
+            note = said_in_markdown(request.headers, "recommend.missing", name=missing)
         run = gr.Dropdown(known, value=run_in_address(request, known))
         return run, gr.Dropdown([nobody, *((one, one) for one in known)], value=""), note
 
-    def wait(self, request: gr.Request) -> str:
-        """Say that the first answer takes longer."""
-        return said(request.headers, "recommend.loading")
+    def wait(self, request: gr.Request) -> tuple[str, ...]:
+        """Take away the lists of whoever was asked about before, and say that the first answer takes longer."""
+        return "", "", "", said(request.headers, "recommend.loading")
 
     def _find(self, run: str | None, words: str, history: list[str]) -> Any:
         """Items to tick; those of the history are ticked."""

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.events import api
 
-from p5core.curves import read_curves
-from p5ui.address import follow_in_address, run_in_address
+from p5core.curves import Curves, read_curves
+from p5ui.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.events import ASKED, QUICK, shown
 from p5ui.memo import stamp
-from p5ui.run_list import ACTIVE, RunRow, run_folder, run_rows, tail
-from p5ui.run_view import figures_frame, loss_frame, stage_legend, state_html, table
+from p5ui.run_list import ACTIVE, RunRow, run_folder, run_rows, stage_names, tail
+from p5ui.run_view import figures_frame, loss_frame, missing_html, stage_legend, state_html, table
 from p5ui.saying import said
 from p5ui.studio import Studio
 from p5ui.words import t
@@ -32,6 +32,7 @@ class _Seen(NamedTuple):
     """What a browser shows already, so that only what has changed is sent."""
 
     rows: tuple[RunRow, ...] = ()
+    choice: str | None = None
     name: str = ""
     events: tuple[int, int] = (-1, 0)
     metrics: tuple[str, ...] = ()
@@ -77,9 +78,9 @@ def build(studio: Studio) -> None:
     buttons["clone"].click(None, choice, None, js=OPEN_TRAIN, **QUICK)
     buttons["delete"].click(events.ask, choice, [question, asked], **QUICK)
     keep.click(lambda: gr.Group(visible=False), None, question, **QUICK)
-    confirm.click(events.act("delete"), choice, None, **ASKED).then(
-        lambda: gr.Group(visible=False), None, question, **QUICK
-    ).then(events.refresh, [choice, metric, seen], live, **QUICK)
+    deleted = confirm.click(events.act("delete"), choice, None, **ASKED)
+    deleted.success(events.show_first, seen, live, **QUICK)
+    deleted.then(lambda: gr.Group(visible=False), None, question, **QUICK)
     _endpoints(studio)
 
 
@@ -135,12 +136,17 @@ class _Events:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self.start, self.refresh = shown(self._start), shown(self._refresh)
-        self.draw = shown(self._draw)
+        self.draw, self.show_first = shown(self._draw), shown(self._show_first)
 
     def _start(self, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         """Show the run that the address names."""
         names = [row.name for row in run_rows(self._studio)]
-        return self._refresh(run_in_address(request, names), None, seen, request)
+        name = missing_in_address(request, names) or run_in_address(request, names)
+        return self._refresh(name, None, seen, request)
+
+    def _show_first(self, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
+        """Show the run at the head of the list, when the one that was shown is deleted."""
+        return self._refresh(next((row.name for row in run_rows(self._studio)), None), None, seen, request)
 
     def pick(self, event: gr.SelectData) -> str:
         """Choose the run of a row."""
@@ -161,18 +167,18 @@ class _Events:
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         rows = tuple(run_rows(self._studio))
-        row = next((one for one in rows if one.name == name), None) or next(iter(rows), None)
+        row = next((one for one in rows if one.name == name), None)
         names = [one.name for one in rows]
-        choice = gr.Dropdown(names, value=row.name if row else None)
-        is_same = [one.name for one in seen.rows] == names and row is not None and name == row.name
+        choice = gr.Dropdown(names, value=name)
+        is_same = [one.name for one in seen.rows] == names and name == seen.choice
         details, now = self._details(row, metric, seen, request)
         return (
             gr.skip() if seen.rows == rows else table(rows, request.headers),
             gr.skip() if is_same else choice,
-            state_html(row, request.headers),
+            missing_html(name, request.headers) if name and row is None else state_html(row, request.headers),
             *self._usable(row),
             *details,
-            now._replace(rows=rows),
+            now._replace(rows=rows, choice=name),
         )
 
     def _details(
@@ -180,10 +186,12 @@ class _Events:
     ) -> tuple[tuple[Any, ...], _Seen]:
         """Plots and texts of a run, those that have changed."""
         if row is None:
-            return ("", None, gr.Dropdown([], value=None), None, None, "", ""), _Seen()
+            nothing = Curves.empty()
+            loss, figures = loss_frame(nothing, []), figures_frame(nothing, None, [])
+            return ("", loss, gr.Dropdown([], value=None), figures, loss, "", ""), _Seen()
         folder, job = run_folder(self._studio, row.name), self._studio.jobs.of(row.name)
         paths = [folder / "log.txt", *([job.path / "output.txt"] if job else [])]
-        now = _Seen((), row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
+        now = _Seen((), None, row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
         old = seen if seen.name == row.name else _Seen()
         plots: tuple[Any, ...] = (gr.skip(),) * 5
         if now.events != old.events:
@@ -192,14 +200,16 @@ class _Events:
             label = metric if metric in metrics else row.best[0] if row.best else next(iter(metrics), None)
             chosen = gr.skip() if metrics == old.metrics else gr.Dropdown(list(metrics), value=label)
             now = now._replace(metrics=metrics)
-            loss = loss_frame(curves)
-            plots = stage_legend(curves), loss, chosen, figures_frame(curves, label), loss
+            stages = stage_names(self._studio, folder)
+            loss = loss_frame(curves, stages)
+            plots = stage_legend(curves, stages), loss, chosen, figures_frame(curves, label, stages), loss
         texts = tuple(map(tail, paths)) if now.texts != old.texts else (gr.skip(),) * 2
         return (*plots, *(*texts, "")[:2]), now
 
     def _draw(self, name: str, metric: str) -> Any:
         folder = run_folder(self._studio, name)
-        return figures_frame(self._studio.memo.read(read_curves, folder / "events.jsonl"), metric)
+        curves = self._studio.memo.read(read_curves, folder / "events.jsonl")
+        return figures_frame(curves, metric, stage_names(self._studio, folder))
 
     def _usable(self, row: RunRow | None) -> list[Any]:
         """The buttons, those pale that make no sense in the state of a run; in the order of ACTIONS."""

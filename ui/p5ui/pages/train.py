@@ -37,9 +37,10 @@ PATH = "train"
 WRITE = """(name) => {
     const address = new URL(window.location);
     if (name) { address.searchParams.set("draft", name); } else { address.searchParams.delete("draft"); }
+    if (name) address.searchParams.delete("run");
     window.history.replaceState(window.history.state, "", address);
 }"""
-"""Puts the draft into the address."""
+"""Puts the draft into the address, in the place of a run that is cloned."""
 
 LEAVE = """(name) => { window.location.href = "runs?run=" + encodeURIComponent(name); }"""
 """Goes to the run that was started."""
@@ -137,12 +138,18 @@ class _Page:
         return [gr.Dropdown(known, value=wanted if wanted in known else None), gr.Dropdown(begins, value=None)]
 
     def _restore(self, name: str | None, kept: Any, request: gr.Request) -> list[Any]:
-        """The draft, or what had become of it before the page was loaded again."""
-        text = read_draft(self._studio, name) if name else ""
-        if isinstance(kept, dict) and kept.get("draft") == name and kept.get("saved") == text and kept.get("text"):
+        """The draft, or the experiment of the run that the address names, or what had become of it before a reload."""
+        run = "" if name else str(request.query_params.get("run", ""))
+        try:
+            text = self._studio.jobs.clone(run) if run else read_draft(self._studio, name) if name else ""
+        except P5Error as error:
+            return ["", Ahead(), "", "", "", plain(str(error))]
+        is_same = isinstance(kept, dict) and (kept.get("draft"), kept.get("saved")) == (name, text)
+        if is_same and not run and kept.get("text"):
             text = str(kept["text"])
         note = said(request.headers, "train.loading" if text else "train.no_draft")
-        return [text, Ahead(), text, (name or "").rpartition("/")[2], free_run_name(self._studio, name or ""), note]
+        origin = name or run
+        return [text, Ahead(), text, origin.rpartition("/")[2], free_run_name(self._studio, origin), note]
 
     def _keep(self, name: str | None, text: str) -> dict[str, str | None]:
         """For the browser: what is typed, and what it came from."""

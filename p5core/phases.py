@@ -1,0 +1,47 @@
+"""How far a run is, over all its stages and the evaluation after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["Phases"]
+
+LARGEST_ERROR = 10.0
+"""An estimate is not taken to be further off than this factor."""
+
+
+class Phases:
+    """The stages of a run and what follows them, each weighted by the seconds it is expected to take."""
+
+    def __init__(self, n_stages: int, expected: Sequence[float] = ()) -> None:
+        """`expected` holds the seconds of each stage and of what follows; without it all stages count the same."""
+        self.is_estimated = len(expected) == n_stages + 1 and min(expected) >= 0 and sum(expected[:-1]) > 0
+        self._weights = list(expected) if self.is_estimated else [1.0] * n_stages + [0.0]
+        self._finished = 0
+
+    def finish(self, n: int) -> None:
+        """So many phases are over."""
+        self._finished = min(n, len(self._weights) - 1)
+
+    @property
+    def expected(self) -> list[float]:
+        """Seconds of each phase; empty when they were not estimated."""
+        return self._weights if self.is_estimated else []
+
+    @property
+    def current(self) -> float:
+        """Seconds that the current phase is expected to take."""
+        return self._weights[self._finished]
+
+    def share(self, of_current: float) -> float:
+        """The share of the run that is done, from that of the current phase."""
+        return (sum(self._weights[: self._finished]) + of_current * self.current) / sum(self._weights)
+
+    def seconds_left(self, of_current: float, in_current: float) -> float:
+        """Of the run, from what is left of the current phase: later ones are as much slower or faster as this one."""
+        later = sum(self._weights[self._finished + 1 :])
+        expected = self.current * (1 - of_current)
+        pace = in_current / expected if expected > 0 else 1.0
+        if self.is_estimated:
+            pace = min(LARGEST_ERROR, max(1 / LARGEST_ERROR, pace))
+        return in_current + pace * later
