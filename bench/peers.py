@@ -32,9 +32,9 @@ from p5core.evaluation.judge import Judge
 from p5core.evaluation.scorer import Scorer
 from p5core.experiment import load_experiment
 from p5core.files import write_text
+from p5core.judgement import make_judge
 from p5core.materials import gather
 from p5core.model.neighbours import Neighbours
-from p5core.pipeline import make_judge
 from p5core.plugins import load_plugins
 from p5core.runs import Run
 

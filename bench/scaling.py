@@ -28,8 +28,8 @@ from p5core.config import PartSpec
 from p5core.data.prepare import prepare
 from p5core.data.split import split
 from p5core.experiment import parse_experiment
+from p5core.judgement import make_judge
 from p5core.model.build import build_network
-from p5core.pipeline import make_judge
 from p5core.plugins import load_plugins
 from p5core.training.choose import watched_metric
 from p5core.training.fit import Material, fit

@@ -5,30 +5,23 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 
-from p5core.data.split import Holdout
 from p5core.data.store import read_dataset, write_dataset
 from p5core.errors import RunError
-from p5core.evaluation.baselines import Popularity
-from p5core.evaluation.facts import catalogue_facts
-from p5core.evaluation.judge import Judge, domain_items
-from p5core.evaluation.measure import Figure, choose_metrics
-from p5core.evaluation.report import plain_intervals, plain_values, protocol_note
-from p5core.evaluation.scorer import Scorer
-from p5core.experiment import EvaluateConfig, Experiment
+from p5core.evaluation.judge import Judge
+from p5core.evaluation.report import plain_intervals, plain_values
+from p5core.experiment import Experiment
 from p5core.files import write_json, write_tensors
 from p5core.follow import Display, Log, RunLog, catch_signals
+from p5core.judgement import Judgement, judge_all, make_judge, per_user, validation_sample
 from p5core.materials import Materials, gather, rebuild
 from p5core.model.build import build_network
-from p5core.model.neighbours import Neighbours
 from p5core.model.network import Network
-from p5core.model.scoring import NetworkScorer
 from p5core.model.transfer import start_from
 from p5core.parts.metric import Metric
 from p5core.phases import Phases
@@ -36,20 +29,14 @@ from p5core.plugins import Registry, load_plugins
 from p5core.runs import Run, check_run_name, create_run, free_name, open_run
 from p5core.training.choose import check_metrics, metric_labels, watched_metric
 from p5core.training.estimate import Estimate, estimate
-from p5core.training.fit import Material, fit
+from p5core.training.fit import fit
 from p5core.training.mixing import choose_memory
 from p5core.training.stage import StopRequestedError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 __all__ = [
-    "Judgement",
     "evaluate_run",
     "foresee",
-    "judge_all",
     "load_network",
-    "make_judge",
     "materials_of",
     "open_source",
     "resume",
@@ -196,7 +183,7 @@ def try_out(materials: Materials, registry: Registry, folder: Run, log: Log, kno
         _start_from_run(network, known, registry)
     _fit(folder, materials, network, registry, log)
     watch = watched_metric(experiment.stages[-1], registry)
-    users = _validation_sample(materials.target.split.validation, experiment)
+    users = validation_sample(materials.target.split.validation, experiment)
     return make_judge(experiment, registry, materials.target, [watch.label], users).validate(network)[watch.label]
 
 
@@ -213,7 +200,7 @@ def _judges(materials: Materials, registry: Registry) -> list[tuple[Judge, Metri
     for stage, material in zip(experiment.stages, materials.stages, strict=True):
         watch = watched_metric(stage, registry)
         labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
-        holdout = _validation_sample(material.split.validation, experiment)
+        holdout = validation_sample(material.split.validation, experiment)
         found.append((make_judge(experiment, registry, material, labels, holdout), watch))
     return found
 
@@ -233,87 +220,13 @@ def _mix_memory(network: Network, materials: Materials, registry: Registry, log:
     return time.perf_counter() - began
 
 
-def _validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
-    """The users of each validation while training; the same ones each time."""
-    n = experiment.evaluate.validation_users
-    return holdout.sample(n, np.random.default_rng(experiment.seed)) if n else holdout
-
-
-def make_judge(
-    experiment: Experiment,
-    registry: Registry,
-    material: Material,
-    labels: list[str],
-    holdout: Holdout,
-    log: Log | None = None,
-) -> Judge:
-    """Who measures `labels` on one holdout, as the experiment says; StopRequestedError when `log` asks to stop."""
-
-    def check() -> None:
-        if log is None:
-            return
-        log.evaluating()
-        if log.stop_requested():
-            raise StopRequestedError
-
-    facts = catalogue_facts(material.split.train, material.dataset.n_items)
-    return Judge(
-        holdout,
-        facts,
-        choose_metrics(registry, labels),
-        experiment.evaluate,
-        domain_items(material.dataset),
-        experiment.model.max_length,
-        experiment.seed,
-        check,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Judgement:
-    """Figures of the model and its baselines on both holdouts."""
-
-    figures: Mapping[str, Mapping[str, Mapping[str, Figure]]]
-    """"test" or "validation" → scorer → metric label → figure"""
-
-    metrics: list[Any]
-    note: str
-    """what the figures compare, in a sentence"""
-
-
-def judge_all(
-    network: Network, materials: Materials, registry: Registry, labels: list[str], log: Log | None = None
-) -> Judgement:
-    """Measure the model beside its baselines on validation and test events; stops when `log` asks for it."""
-    experiment, material = materials.experiment, materials.target
-    scorers = _scorers(network, experiment.evaluate, material, experiment.model.max_length)
-    figures: dict[str, dict[str, dict[str, Figure]]] = {}
-    for part in ("validation", "test"):
-        judge = make_judge(experiment, registry, material, labels, getattr(material.split, part), log)
-        figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
-    metrics = choose_metrics(registry, labels)
-    note = protocol_note(metrics, experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
-    return Judgement(figures, metrics, note)
-
-
-def _scorers(network: Network, config: EvaluateConfig, material: Material, max_length: int) -> dict[str, Scorer]:
-    train, n_items = material.split.train, material.dataset.n_items
-    scorers: dict[str, Scorer] = {"model": NetworkScorer(network, max_length)}
-    if "popularity" in config.baselines:
-        scorers["popularity"] = Popularity.fit(train, n_items)
-    if "neighbours" in config.baselines:
-        counting = None if network.memory is None else network.memory.counting
-        scorers["neighbours"] = Neighbours.fit(train, n_items, counting)
-    return scorers
-
-
 def _judge_and_seal(
     folder: Run, materials: Materials, network: Network, registry: Registry, log: RunLog, seconds: float
 ) -> None:
     labels = metric_labels(materials.experiment, registry, materials.experiment.stages[-1:])
     judgement = judge_all(network, materials, registry, labels, log)
     write_tensors(folder.weights, network.state_dict())
-    write_tensors(folder.path / "per_user.safetensors", _per_user(judgement, materials))
+    write_tensors(folder.path / "per_user.safetensors", per_user(judgement, materials))
     metrics: dict[str, Any] = {
         **{part: plain_values(figures) for part, figures in judgement.figures.items()},
         "intervals": {part: plain_intervals(figures) for part, figures in judgement.figures.items()},
@@ -326,19 +239,6 @@ def _judge_and_seal(
     folder.seal()
     shutil.rmtree(folder.checkpoints)
     log.event("test", **metrics["test"]["model"])
-
-
-def _per_user(judgement: Judgement, materials: Materials) -> dict[str, Tensor]:
-    """What a paired test of two runs needs: test users and the value of each."""
-
-    found = {"users": torch.from_numpy(materials.target.split.test.users)}
-    for scorer, by_label in judgement.figures["test"].items():
-        for label, figure in by_label.items():
-            if figure.values is not None:
-                found[f"{scorer}/{label}"] = torch.from_numpy(figure.values)
-            if figure.weights is not None:
-                found[f"{scorer}/{label}/weights"] = torch.from_numpy(figure.weights)
-    return found
 
 
 def evaluate_run(

@@ -14,8 +14,9 @@ import onnx_ir as ir
 from p5core.errors import ExportError
 from p5core.evaluation.judge import Judge
 from p5core.files import sha256, write_json, write_text
+from p5core.judgement import make_judge
 from p5core.materials import Materials
-from p5core.pipeline import load_network, make_judge, materials_of
+from p5core.pipeline import load_network, materials_of
 from p5core.plugins import Registry
 from p5core.runs import Run
 from p5core.training.choose import metric_labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,53 @@ def _states(run: p5core.Run, registry: Registry) -> ir.Model:
     materials = materials_of(run, registry)
     network = load_network(run, materials, registry)
     return export_states(serving_of(network, materials.target.dataset, MAX_LENGTH, ExportOptions()))
+
+
+def made(registry: Registry, folder: Path, backbone: str, task: str, id_kind: str) -> tuple[Path, Path]:
+    """A run and its export."""
+    experiment = parse_experiment(
+        {
+            "data": {"name": "synthetic", "n_users": 50, "n_items": 40, "n_events": 800, "n_clusters": 8,
+                     "ratings": True, "id_kind": id_kind},
+            "model": {"width": 8, "max_length": 10, "backbone": {"name": backbone}},
+            "stages": [{"tasks": [{"name": task}], "epochs": 2}],
+            "evaluate": {"resamples": 10},
+        }
+    )  # fmt: skip
+    run = p5core.run(experiment, folder, "run", registry)
+    options = ExportOptions(metadata=["title"])
+    return run.path, export_run(run, folder / "export", registry, options, lambda text: None).folder
+
+
+@pytest.fixture(scope="session")
+def histories(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return made(registry, tmp_path_factory.mktemp("histories"), "gpt", "next_item", "string")
+
+
+@pytest.fixture(scope="session")
+def users(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return made(registry, tmp_path_factory.mktemp("users"), "mf", "rating", "int64")
+
+
+@pytest.fixture(scope="session")
+def texts(run: p5core.Run, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export with odd text ids and titles."""
+    options = ExportOptions(metadata=["title"])
+    return export_run(run, tmp_path_factory.mktemp("texts") / "it's", registry, options, lambda text: None).folder
+
+
+@pytest.fixture(scope="session")
+def numbers(experiment_of: Any, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of a model of users whose item ids no double can hold, with ratings."""
+    folder = tmp_path_factory.mktemp("numbers")
+    made = p5core.run(experiment_of("mf", [{"name": "id"}], "rating", as_text=False), folder, "run", registry)
+    return export_run(made, folder / "export", registry, say=lambda text: None).folder
+
+
+@pytest.fixture(scope="session")
+def whole(experiment_of: Any, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of a model of histories with such item ids and titles, that answers an empty history with nothing."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = p5core.run(experiment_of("gpt", [{"name": "id"}], as_text=False), folder, "run", registry)
+    options = ExportOptions(metadata=["title"], popular=False)
+    return export_run(made, folder / "export", registry, options, lambda text: None).folder

@@ -17,46 +17,16 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-import p5core
 from p5core.cli import build
 from p5core.errors import ExportError
-from p5core.experiment import parse_experiment
 from p5core.plugins import load_plugins
 from p5core.recommender import Recommender
 from p5export.artefact import Artefact, opened, seal, zip_folder
-from p5export.export import export_run
 from p5export.external import external_files
 from p5export.runtime import OnnxRecommender
-from p5export.serving import ExportOptions
 from p5export.verify import verify
 
 REGISTRY = load_plugins()
-
-
-def made(folder: Path, backbone: str, task: str, id_kind: str) -> tuple[Path, Path]:
-    """A run and its export."""
-    experiment = parse_experiment(
-        {
-            "data": {"name": "synthetic", "n_users": 50, "n_items": 40, "n_events": 800, "n_clusters": 8,
-                     "ratings": True, "id_kind": id_kind},
-            "model": {"width": 8, "max_length": 10, "backbone": {"name": backbone}},
-            "stages": [{"tasks": [{"name": task}], "epochs": 2}],
-            "evaluate": {"resamples": 10},
-        }
-    )  # fmt: skip
-    run = p5core.run(experiment, folder, "run", REGISTRY)
-    options = ExportOptions(metadata=["title"])
-    return run.path, export_run(run, folder / "export", REGISTRY, options, lambda text: None).folder
-
-
-@pytest.fixture(scope="module")
-def histories(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return made(tmp_path_factory.mktemp("histories"), "gpt", "next_item", "string")
-
-
-@pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return made(tmp_path_factory.mktemp("users"), "mf", "rating", "int64")
 
 
 def p5(*arguments: object) -> Result:
@@ -124,71 +94,6 @@ def test_wrong_questions_get_a_sentence(histories: tuple[Path, Path], users: tup
         of_histories.recommend([], -1)
 
 
-WRONG_IDS = [5.9, 5.0, np.float32(5), True, np.True_, None, b"5", float("nan"), float("inf"), [5], {"a": 1}]
-
-
-@pytest.mark.parametrize("wrong", WRONG_IDS, ids=repr)
-def test_what_is_no_id_never_becomes_one(
-    wrong: object, histories: tuple[Path, Path], users: tuple[Path, Path], tmp_path: Path
-) -> None:
-    of_texts, of_numbers = OnnxRecommender(histories[1]), OnnxRecommender(users[1])
-    for ask in (
-        lambda: of_texts.recommend([wrong]),  # type: ignore[list-item]
-        lambda: of_texts.score([], [wrong]),  # type: ignore[list-item]
-        lambda: of_numbers.recommend(wrong),  # type: ignore[arg-type]
-        lambda: of_numbers.score(1, [wrong]),  # type: ignore[list-item]
-    ):
-        with pytest.raises(ExportError, match=r"The ids of this model are|knows users by their vectors"):
-            ask()
-
-
-@pytest.mark.parametrize("wrong", ["\u0665", "1_0", " 5", "5.0", "", "1e3", 2**63, -(2**63) - 1])
-def test_a_text_that_is_no_whole_number_names_no_integer_id(wrong: object, users: tuple[Path, Path]) -> None:
-    with pytest.raises(ExportError, match=r"64-bit integers; got"):
-        OnnxRecommender(users[1]).score(1, [wrong])  # type: ignore[list-item]
-
-
-@pytest.mark.parametrize("wrong", [None, "abc", 5, b"abc", {"a"}, {"a": 1}, np.array([["a"]])], ids=repr)
-def test_what_is_no_history_is_refused(wrong: object, histories: tuple[Path, Path]) -> None:
-    with pytest.raises(ExportError, match="A history is a list of item ids, oldest first; got"):
-        OnnxRecommender(histories[1]).recommend(wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("wrong", [None, "3", 2.7, True, -1, float("inf")], ids=repr)
-def test_what_is_no_number_of_items_is_refused(wrong: object, histories: tuple[Path, Path]) -> None:
-    with pytest.raises(ExportError, match=r"k is .*; ask for 0 items or more, as a whole number"):
-        OnnxRecommender(histories[1]).recommend([], wrong)  # type: ignore[arg-type]
-
-
-def test_arrays_and_larger_numbers_of_items_are_taken(histories: tuple[Path, Path], users: tuple[Path, Path]) -> None:
-    model = OnnxRecommender(histories[1])
-    known = [one.item for one in model.recommend([], 3)]
-    assert model.recommend(np.array(known)) == model.recommend(pd.Series(known)) == model.recommend(tuple(known))
-    assert len(model.recommend([], 2**70)) == len(model.recommend([], np.int64(40))) == 40
-    user = OnnxRecommender(users[1])
-    assert user.recommend("3") == user.recommend(3) == user.recommend(np.int32(3))
-
-
-def test_answers_of_one_object_come_from_one_version(
-    histories: tuple[Path, Path], users: tuple[Path, Path], tmp_path: Path
-) -> None:
-    folder = copytree(histories[1], tmp_path / "export")
-    model, same = OnnxRecommender(folder), OnnxRecommender(folder)
-    before = model.recommend([], 3)
-    touched = copytree(histories[1], tmp_path / "equal")
-    (touched / "score.onnx").rename(folder / "score.onnx")  # an equal file is the same version
-    assert same.score([], [before[0].item])[0] == pytest.approx(before[0].score)
-    for path in users[1].iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(ExportError, match=r"holds other files than when it was opened. Open it again"):
-        model.score([], ["a"])
-    assert model.recommend([], 3) == before
-    unchecked = OnnxRecommender(copytree(histories[1], tmp_path / "unchecked"), check=False)
-    (tmp_path / "unchecked" / "score.onnx").write_bytes((users[1] / "score.onnx").read_bytes())
-    with pytest.raises(ExportError, match="holds other files than when it was opened"):
-        unchecked.score([], ["a"])
-
-
 def test_options_of_sessions_are_passed_on(histories: tuple[Path, Path]) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -228,73 +133,6 @@ def test_a_flipped_byte_is_reported(name: str, histories: tuple[Path, Path], tmp
     assert f"{name} was changed after the export: its hash differs" in result.output
     with pytest.raises(ExportError, match="its hash differs"):
         OnnxRecommender(folder)
-
-
-CHANGES = {
-    "hr@10": lambda about: about["metrics"]["model"].update({"ndcg@10": 0.95}),
-    "tolerance": lambda about: about["tolerance"].update(relative=1e9),
-    "id_kind": lambda about: about.update(id_kind="int64"),
-    "n_items": lambda about: about.update(n_items=1),
-    "files": lambda about: about.update(files={}),
-    "a file left out": lambda about: about["files"].pop("README.md"),
-    "run": lambda about: about.update(run="another"),
-    "a key more": lambda about: about.update(extra=1),
-    "a key less": lambda about: about.pop("parity"),
-    "no files": lambda about: about.pop("files"),
-    "files of another type": lambda about: about.update(files=["model.onnx"]),
-    "no inputs": lambda about: about.pop("inputs"),
-    "no seal": lambda about: about.pop("seal"),
-    "an empty seal": lambda about: about.update(seal=None),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_p5_json_is_reported(change: str, histories: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = copytree(histories[1], tmp_path / "copy")
-    about = json.loads((folder / "p5.json").read_text())
-    CHANGES[change](about)
-    (folder / "p5.json").write_text(json.dumps(about))
-    result = p5("verify", folder)
-    assert result.exit_code == 1
-    assert "p5.json was changed after the export" in result.output or "the file is damaged" in result.output
-    with pytest.raises(ExportError, match=r"p5\.json (was changed|cannot be read)"):
-        OnnxRecommender(folder)
-
-
-@pytest.mark.parametrize("content", ["{}", '{"format": 1}', '{"format": 2}', "[]", "null", "[" * 100_000, "\0", ""])
-def test_a_damaged_p5_json_is_a_sentence(content: str, histories: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = copytree(histories[1], tmp_path / "copy")
-    (folder / "p5.json").write_text(content)
-    result = p5("verify", folder)
-    assert (result.exit_code, "the file is damaged" in result.output) == (1, True)
-
-
-def test_a_new_order_of_keys_and_other_spaces_change_nothing(histories: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = copytree(histories[1], tmp_path / "copy")
-    about = json.loads((folder / "p5.json").read_text())
-    (folder / "p5.json").write_text(json.dumps(dict(reversed(about.items()))))
-    assert verify(folder).is_sealed
-
-
-def test_an_export_of_the_first_format_opens_and_says_what_cannot_be_checked(
-    histories: tuple[Path, Path], tmp_path: Path
-) -> None:
-    folder = copytree(histories[1], tmp_path / "copy")
-    about = json.loads((folder / "p5.json").read_text())
-    (folder / "p5.json").write_text(json.dumps({**about, "format": 1, "seal": None}))
-    assert len(OnnxRecommender(folder).recommend([], 3)) == 3
-    assert "Changes of p5.json itself cannot be noticed in an export of this age" in p5("verify", folder).output
-
-
-@pytest.mark.parametrize("content", ["{}", "[]", '{"model.onnx": [{}], "score.onnx": []}', '{"model.onnx": 3}'])
-def test_golden_cases_that_cannot_be_read_are_a_sentence(
-    content: str, histories: tuple[Path, Path], tmp_path: Path
-) -> None:
-    folder = copytree(histories[1], tmp_path / "copy")
-    (folder / "golden.json").write_text(content)
-    reseal(folder)
-    with pytest.raises(ExportError, match=r"golden\.json cannot be read; the file is damaged"):
-        verify(folder)
 
 
 def reseal(folder: Path) -> None:

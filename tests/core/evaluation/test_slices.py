@@ -148,7 +148,7 @@ def test_a_control_differs_by_the_pretraining_alone(tmp_path: Path) -> None:
             "wider": experiment(width=8),
             "control": control,
             "other-seed": experiment(seed=1),
-            "tuned too": experiment(STAGES),
+            "tuned-too": experiment(STAGES),
         }.items()
     }
     assert [one.name for one in controls(runs["tuned"], runs.values())] == ["control", "wider"]
