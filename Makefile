@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint docs clean
 
 setup: $(STAMP)
 
@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/p5 demo
 	$(BIN)/p5 export runs/demo --column title
 	$(BIN)/p5 verify runs/demo/export
-	@echo "Look at it in a browser: $(BIN)/p5 ui --demo, then open http://127.0.0.1:7860"
+	@echo "Next: '. .venv/bin/activate' puts p5 on the path; 'p5 ui --demo' shows the run at http://127.0.0.1:7860"
 
 lint: setup
 	$(BIN)/ruff check
@@ -29,6 +29,9 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n 2
+
+docs: setup   # every command of README and docs as it stands there: hours, for they train and search for long
+	P5_WHOLE_DOCS=1 $(BIN)/pytest tests/docs
 
 clean:
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

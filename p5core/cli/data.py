@@ -42,6 +42,27 @@ def describe(registry: Registry, file: Path, settings: tuple[str, ...]) -> None:
     Console().print(report_text(_look_at(registry, file, settings)[1]), markup=False, highlight=False)
 
 
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.pass_obj
+def example(registry: Registry, folder: Path) -> None:
+    """Fetch MovieLens-100K and write it into FOLDER as CSV files to try commands on.
+
+    ratings.csv and movies.csv are the log and what is known of its items; yesterday.csv has the latest events, which
+    ratings.csv lacks.
+    """
+    from p5core.config import PartSpec
+    from p5core.data.example import write_example
+    from p5core.errors import ConfigError
+
+    raw = registry.choose("loader", PartSpec(name="movielens"), "data").build().load()
+    taken = [name for name in ("ratings.csv", "movies.csv", "yesterday.csv") if (folder / name).exists()]
+    if taken:
+        raise ConfigError(f"{folder / taken[0]} exists and is left alone. Name another folder.")
+    for path, n_rows in write_example(raw, folder):
+        click.echo(f"{path}: {n_rows:,} rows")
+
+
 @click.command()
 @click.argument("file", metavar="DATA", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to write; DATA.toml here otherwise.")

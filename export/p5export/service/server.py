@@ -14,6 +14,9 @@ from p5export.service.limits import Limits
 
 __all__ = ["require", "run"]
 
+SPARE_FILES = 100
+"""Of those that the process may open: for the model and libraries, not for connections."""
+
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -47,6 +50,7 @@ def run(
 
     from p5export.service.app import build_app
     from p5export.service.model import RecommendJob, RequestModel, ScoreJob
+    from p5export.service.protocol import protocol_of
 
     with _stopped_by_sigterm(), _listening(host, port) as listener:
         model = RequestModel(folder, threads=threads)
@@ -56,13 +60,23 @@ def run(
         app = build_app(model, limits, hosts)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30,
-            timeout_graceful_shutdown=max(1, round(limits.timeout)), limit_concurrency=limits.requests * 4,
-            proxy_headers=False, ws="none",
+            timeout_graceful_shutdown=max(1, round(limits.timeout)), proxy_headers=False, ws="none",
+            http=protocol_of(limits.timeout, min(max(64, limits.requests * 4), _n_files() - SPARE_FILES)),
         )  # fmt: skip
         at = listener.getsockname()
         shown = f"[{at[0]}]" if ":" in at[0] else at[0]
         say(f"Serving '{model.artefact.about['run']}' at http://{shown}:{at[1]} (page: /docs) as {', '.join(hosts)}.")
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _n_files() -> int:
+    """How many files and connections this process may hold open."""
+    try:
+        import resource
+    except ImportError:  # Windows, whose sockets are no files
+        return 8_192
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 8_192 if soft == resource.RLIM_INFINITY else max(soft, 2 * SPARE_FILES)
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""Connections that ask for nothing: uvicorn waits for their headers without end, and counts them as requests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+__all__ = ["protocol_of"]
+
+
+def protocol_of(timeout: float, most: int) -> type[H11Protocol]:
+    """HTTP/1.1 with a deadline for headers, in seconds, and at most so many connections.
+
+    One more takes the place of the one that has waited longest without a whole request.
+    """
+    waiting: dict[H11Protocol, None] = {}  # in the order in which they began to wait
+    opened: set[H11Protocol] = set()
+
+    class Patient(H11Protocol):
+        """A connection that is closed when it waits for too long, or when others need its place."""
+
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(opened) >= most:
+                next(iter(waiting), self).transport.abort()
+            opened.add(self)
+            self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            opened.discard(self)
+            self._go_on()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._go_on()
+            elif self._deadline is None and self in opened:  # a part of the headers of the next request
+                self._wait()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self in opened and self not in waiting and (self.cycle is None or self.cycle.response_complete):
+                waiting[self] = None  # until the next request begins; uvicorn has a deadline for that
+
+        def _wait(self) -> None:
+            """From now on headers are expected."""
+            waiting[self] = None
+            self._deadline = self.loop.call_later(timeout, self.transport.abort)
+
+        def _go_on(self) -> None:
+            """A request has arrived, or nobody is there any more."""
+            waiting.pop(self, None)
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+    return Patient
