@@ -132,8 +132,16 @@ def _texts(workspace: Workspace, raw: RawData) -> Moment:
     if not fitting:
         raise _no_reading(workspace, raw, text, number, readings, unread)
     chosen = fitting[0]
-    _refuse_ambiguous(workspace, raw, [one for one in fitting if one.day_first is not None], readings)
-    return Moment(f"epoch_us({readings[chosen]})", True, _told(workspace, chosen, readings[chosen]))
+    witness = _ambiguous(workspace, [one for one in fitting if one.day_first is not None], readings)
+    if witness and not raw.is_head:
+        raise DataError(
+            f"{raw.source}, row {raw.header_rows + witness[0]}, column '{TIMESTAMP}': {witness[1]!r} may have the day "
+            "or the month first, and so may all other rows. Set day_first to true or false."
+        )
+    notes = _told(workspace, chosen, readings[chosen])
+    if witness:
+        notes = (f"times such as '{witness[1]}' may have the day or the month first; set day_first",)
+    return Moment(f"epoch_us({readings[chosen]})", True, notes)
 
 
 def _possible(raw: RawData) -> Sequence[Reading]:
@@ -189,20 +197,15 @@ def _no_reading(
     )
 
 
-def _refuse_ambiguous(
-    workspace: Workspace, raw: RawData, fitting: Sequence[Reading], readings: Mapping[Reading, str]
-) -> None:
-    """Raise DataError when the day may stand first or second, and that makes a difference."""
-    if raw.is_head or len({one.day_first for one in fitting}) < 2:
-        return
+def _ambiguous(
+    workspace: Workspace, fitting: Sequence[Reading], readings: Mapping[Reading, str]
+) -> tuple[int, str] | None:
+    """Row and text of the first time in which it matters whether the day or the month stands first."""
+    if len({one.day_first for one in fitting}) < 2:
+        return None
     one, other = (readings[next(one for one in fitting if one.day_first is first)] for first in (True, False))
     found = workspace.rows(f'SELECT "row", "{TIMESTAMP}" FROM raw WHERE {one} <> {other} ORDER BY "row" LIMIT 1')
-    if found:
-        row, value = found[0]
-        raise DataError(
-            f"{raw.source}, row {raw.header_rows + row}, column '{TIMESTAMP}': {value!r} may have the day or the month "
-            "first, and so may all other rows. Set day_first to true or false."
-        )
+    return (int(found[0][0]), str(found[0][1])) if found else None
 
 
 def _told(workspace: Workspace, chosen: Reading, sql: str) -> tuple[str, ...]:

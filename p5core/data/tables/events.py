@@ -9,7 +9,7 @@ from p5core.data.tables.columns import Mapping
 from p5core.data.tables.columntypes import as_ids
 from p5core.data.tables.files import TableFiles
 
-__all__ = ["scan_events"]
+__all__ = ["day_order", "scan_events"]
 
 
 def scan_events(table: TableFiles, mapping: Mapping, domain: str | None) -> Scan:
@@ -20,3 +20,17 @@ def scan_events(table: TableFiles, mapping: Mapping, domain: str | None) -> Scan
     if domain:
         selected.append(f"{quote_text(domain)} AS {quote_identifier(DOMAIN)}")
     return Scan(f"SELECT {', '.join(selected)} FROM {table.relation}")
+
+
+def day_order(table: TableFiles, column: str) -> bool | None:
+    """Whether the dates of a text column have the day first, by all rows; None where no number above 12 tells.
+
+    Raises DataError when the files cannot be read.
+    """
+    text = f"CAST({quote_identifier(column)} AS VARCHAR)"
+    first, second = (
+        f"TRY_CAST(regexp_extract({text}, '^\\s*([0-9]{{1,2}})[-/.]([0-9]{{1,2}})[-/.][0-9]', {place}) AS INTEGER) > 12"
+        for place in (1, 2)
+    )
+    is_day, is_month = table.rows(f"SELECT bool_or({first}), bool_or({second}) FROM {table.relation}")[0]
+    return None if bool(is_day) == bool(is_month) else bool(is_day)

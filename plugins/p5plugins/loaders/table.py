@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from p5core.config import ExpandedPath
-from p5core.data.columns import ITEM, USER
+from p5core.data.columns import ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData
 from p5core.data.sketch import PREVIEWED_ROWS, Sketch
 from p5core.data.tables.columns import LOOKED_AT, ColumnOptions, guess_columns, map_columns, unused_times
-from p5core.data.tables.events import scan_events
+from p5core.data.tables.events import day_order, scan_events
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.metadata import read_metadata
 from p5core.data.tables.sniff import Layout
@@ -83,9 +83,12 @@ class Table(Loader):
         columns = guess_columns(self.config, table.columns)
         try:
             head = self._events(replace(table, relation=f"(SELECT * FROM {table.relation} LIMIT {n_rows})"))
+            head = replace(head, is_head=True)
+            if head.day_first is None and TIMESTAMP in columns:  # the first rows may lie within days that do not tell
+                head = replace(head, day_first=day_order(table, columns[TIMESTAMP]))
         except DataError as error:
             return Sketch(preview, columns, None, table.notes, table.settings, str(error))
-        return Sketch(preview, columns, replace(head, is_head=True), head.notes, table.settings)
+        return Sketch(preview, columns, head, head.notes, table.settings)
 
     def _open(self) -> TableFiles:
         config = self.config

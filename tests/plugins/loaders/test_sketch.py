@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from p5core.data.doctor import read_events
 from p5core.data.sketch import Sketch
 from p5core.errors import DataError
 from p5plugins.loaders.sql import SQL
@@ -56,3 +57,17 @@ def test_what_cannot_be_seen_at_all(tmp_path: Path, text: str, sentence: str) ->
 def test_who_can_be_held_to_a_folder() -> None:
     assert Table.reads_only_paths
     assert not SQL.reads_only_paths
+
+
+def test_days_far_below_tell_what_the_first_rows_leave_open(tmp_path: Path) -> None:
+    early = "user,item,date\n" + "".join(f"{n},{n % 9},1/{1 + n % 12}/10 8:26\n" for n in range(1_200))
+    for late, day_first in (("1,1,1/13/10 8:26\n", False), ("1,1,13/1/10 8:26\n", True)):
+        head = sketch(tmp_path, early + late).head
+        assert head is not None
+        assert head.day_first is day_first
+        events, notes = read_events(head)
+        assert str(events["timestamp"].iloc[1]).startswith("2010-02-01" if day_first else "2010-01-02")
+        assert any("2010-01-01 08:26:00" in note for note in notes)
+    head = sketch(tmp_path, early).head
+    assert head is not None
+    assert "times such as '1/2/10 8:26' may have the day or the month first; set day_first" in read_events(head)[1]
