@@ -46,7 +46,8 @@ class Job:
         except (OSError, ValueError, RecursionError):
             return {}
         is_job = isinstance(found, dict) and isinstance(found.get("arguments"), list) and bool(found["arguments"])
-        return found if is_job and all(isinstance(found.get(one), str) for one in ("run", "submitted")) else {}
+        is_whole = is_job and isinstance(found.get("submitted"), str) and _names_a_run(found.get("run"))
+        return found if is_whole else {}
 
     @property
     def arguments(self) -> list[str]:
@@ -72,11 +73,14 @@ class Job:
         """Number and beginning of the process that runs it; None before it was started."""
         try:
             found = read_json(self.path / "start.json")
-            return int(found["pid"]), None if found["born"] is None else str(found["born"])
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, RecursionError):
+            found = None
+        is_whole = isinstance(found, dict) and type(found.get("pid")) is int and 0 <= found["pid"] < 2**31
+        if not is_whole or not isinstance(found.get("born"), (str, type(None))):
             return 0, None  # it was started once, and is not started again
+        return found["pid"], found["born"]
 
     def state(self) -> str:
         """One of "queued", "running", "done", "stopped", "failed" and "crashed": it ended without a word."""
@@ -85,8 +89,11 @@ class Job:
             return "queued"
         is_alive = lives(*process)  # asked first, for it may end while we look
         try:
-            code = int(read_json(self.path / "end.json")["code"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+            found = read_json(self.path / "end.json")
+        except (OSError, ValueError, RecursionError):
+            found = None
+        code = found.get("code") if isinstance(found, dict) else None
+        if type(code) is not int:
             return "running" if is_alive else "crashed"
         return {0: "done", 130: "stopped"}.get(code, "failed")
 
@@ -99,3 +106,9 @@ class Job:
                 return stream.read().decode("utf-8", errors="replace")
         except FileNotFoundError:
             return ""
+
+
+def _names_a_run(run: object) -> bool:
+    """Whether something is empty or a path below the folder of runs."""
+    is_text = isinstance(run, str) and "\0" not in run
+    return is_text and (run == "" or all(part not in ("", ".", "..") for part in str(run).split("/")))

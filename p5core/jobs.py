@@ -144,9 +144,12 @@ class Jobs:
     def find(self, name: str) -> Run | None:
         """The run of a name, if there is one yet; links are none, for what they lead to is not ours."""
         root = self.runs.resolve()
-        path = (root / name).resolve()
-        is_ours = path.is_relative_to(root) and path.relative_to(root).as_posix() == name
-        return open_run(self.runs / name) if is_ours and (path / "run.json").is_file() else None
+        try:
+            path = (root / name).resolve()
+            is_ours = path.is_relative_to(root) and path.relative_to(root).as_posix() == name
+            return open_run(self.runs / name) if is_ours and (path / "run.json").is_file() else None
+        except (OSError, ValueError):  # no file system holds such a name
+            return None
 
     def _own(self, name: str) -> Run:
         """The run of a name; raises RunError when there is none, or one that does not lie among the runs."""

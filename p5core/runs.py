@@ -19,7 +19,6 @@ A run gets its name when its experiment and data are whole; until then its folde
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
@@ -57,12 +56,19 @@ FORMAT = 1
 SEALED = ("run.json", "experiment.toml", "report.json", "weights.safetensors", "metrics.json", "per_user.safetensors")
 
 
+LARGEST = 10**15
+"""Above all numbers that a status holds."""
+
 STATES = ("starting", "running", "stopped", "failed", "done")
 """What a status may say; "crashed", "damaged" and "unknown" are what is found when it says less."""
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < LARGEST
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
 
 
 def _is_moment(value: object) -> bool:
@@ -75,11 +81,11 @@ def _is_moment(value: object) -> bool:
 STATUS: Mapping[str, Callable[[Any], bool]] = {
     "state": lambda value: value in STATES,
     "message": lambda value: isinstance(value, str),
-    "pid": lambda value: type(value) is int and value >= 0,
+    "pid": _is_count,
     "born": lambda value: value is None or isinstance(value, str),
     "share": lambda value: _is_number(value) and value <= 1,
     "stage": lambda value: isinstance(value, str),
-    "epoch": lambda value: type(value) is int and value >= 0,
+    "epoch": _is_count,
     "eta_seconds": _is_number,
     "expected_seconds": lambda value: isinstance(value, list) and all(map(_is_number, value)),
     "heartbeat": _is_moment,
@@ -88,6 +94,9 @@ STATUS: Mapping[str, Callable[[Any], bool]] = {
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 """What a run may be called: its name is a folder's, stands in commands, and is shown in pages and terminals."""
+
+LONGEST_NAME = 100
+"""Bytes of a name; file systems take 255, and what is made beside a run has a longer name."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,13 @@ class Run:
         if not manifest.exists():
             state = self.status().get("state", "unknown")
             raise RunError(f"Run {self.path} is not finished (state: {state}). Finish it with 'p5 run ... --resume'.")
-        files = _read(manifest, "files")["files"]
+        found = _read(manifest, "files")
+        if found.get("format") != FORMAT:
+            raise RunError(
+                f"{manifest} has format {found.get('format')!r}; this version of P5 reads format {FORMAT}. Open it "
+                "with the version that made it."
+            )
+        files = found["files"]
         if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
             raise RunError(f"{manifest} cannot be read; the file is damaged. Restore it from a copy or run again.")
         unlisted = sorted({*SEALED, *self._data_files()} - set(files))
@@ -283,16 +298,17 @@ def _write_head(
 
 def check_run_name(name: str) -> None:
     """Raise ConfigError unless a run may have this name."""
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or len(name.encode()) > LONGEST_NAME:
         raise ConfigError(
-            f"{name!r} is no name for a run. Take up to 100 letters, digits, '.', '_' and '-', with a letter, a digit "
-            "or '_' first."
+            f"{name!r} is no name for a run. Take up to 100 letters, digits, '.', '_' and '-' (of other alphabets "
+            "fewer), with a letter, a digit or '_' first."
         )
 
 
 def to_run_name(text: str) -> str:
     """A name for a run that is like a text, such as the stem of a file."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:100] or "run"
+    plain = re.sub(r"[^\w.-]+", "-", text).strip("-.").encode()[:LONGEST_NAME]
+    return plain.decode(errors="ignore").strip("-.") or "run"
 
 
 def open_run(path: Path) -> Run:

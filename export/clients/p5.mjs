@@ -21,7 +21,7 @@ function idTensor(ort, kind, ids, shape) {
 
 /** An id as BigInt: a BigInt64Array would wrap a larger one into the id of another item. */
 function whole(id) {
-  const isWhole = typeof id === "bigint" || Number.isSafeInteger(id) || (typeof id === "string" && /^-?\d+$/.test(id));
+  const isWhole = typeof id === "bigint" || Number.isSafeInteger(id) || (typeof id === "string" && /^[+-]?\d{1,19}$/.test(id));
   const value = isWhole ? BigInt(id) : null;
   if (value === null || BigInt.asIntN(64, value) !== value) {
     throw new TypeError(`The ids of this model are 64-bit integers; got ${String(id)}.`);
@@ -62,6 +62,7 @@ export class Recommender {
 
   /** `recommend` for several histories or users in one call. */
   async recommendBatch(many, k = 10) {
+    if (!Array.isArray(many)) throw new TypeError(`Give a list of histories or users; got ${String(many)}.`);
     if (many.length === 0) return [];
     if (!Number.isSafeInteger(k) || k < 0) throw new RangeError(`k is ${k}; ask for 0 items or more.`);
     const session = await this.session("model.onnx");
@@ -83,6 +84,7 @@ export class Recommender {
 
   /** Scores of candidate items, -Infinity for unknown ones, and `ratings` where the model predicts any. */
   async score(who, candidates) {
+    if (!Array.isArray(candidates)) throw new TypeError(`Candidates are a list of item ids; got ${String(candidates)}.`);
     const session = await this.session("score.onnx");
     const wanted = idTensor(this.#ort, this.about.id_kind, candidates, [1, candidates.length]);
     const found = await session.run({ ...this.#who([who]), candidates: wanted });

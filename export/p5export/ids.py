@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from p5core.errors import ExportError
 
-__all__ = ["RawId", "as_array", "as_history", "as_id", "as_ids", "shown"]
+__all__ = ["RawId", "as_array", "as_candidates", "as_history", "as_id", "as_ids", "is_list", "shown"]
 
 RawId = str | int
 
@@ -26,7 +26,7 @@ def as_ids(raw: Iterable[Any], kind: str) -> list[RawId]:
 
 def as_id(raw: Any, kind: str) -> RawId:
     """One id as the model knows it; `kind` is "string" or "int64"."""
-    is_integer = isinstance(raw, (int, np.integer)) and not isinstance(raw, (bool, np.bool_))
+    is_integer = isinstance(raw, (int, np.integer)) and not isinstance(raw, (bool, np.bool_, np.timedelta64))
     if kind == "int64":
         if is_integer or (isinstance(raw, str) and re.fullmatch(r"[+-]?[0-9]{1,19}", raw)):
             number = int(raw)
@@ -42,10 +42,24 @@ def as_id(raw: Any, kind: str) -> RawId:
 
 def as_history(raw: Any, kind: str) -> list[RawId]:
     """A history as the model knows it: any sequence or array of ids, oldest first."""
-    is_one = isinstance(raw, (str, bytes, Set, dict)) or not isinstance(raw, Iterable)
-    if is_one or (isinstance(raw, np.ndarray) and raw.ndim != 1):
+    if not is_list(raw):
         raise ExportError(f"A history is a list of item ids, oldest first; got {shown(raw)}.")
     return as_ids(raw, kind)
+
+
+def as_candidates(raw: Any, kind: str) -> list[RawId]:
+    """Candidates as the model knows them: any sequence or array of ids."""
+    if not is_list(raw):
+        raise ExportError(f"Candidates are a list of item ids; got {shown(raw)}.")
+    return as_ids(raw, kind)
+
+
+def is_list(raw: Any) -> bool:
+    """Whether something is several values in an order: no text, no bytes, no set, no table."""
+    if isinstance(raw, np.ndarray):
+        return raw.ndim == 1
+    has_order = not isinstance(raw, (str, bytes, bytearray, memoryview, Set, Mapping))
+    return has_order and isinstance(raw, Iterable) and hasattr(raw, "__len__")
 
 
 def as_array(ids: Sequence[RawId], kind: str) -> npt.NDArray[Any]:

@@ -20,7 +20,7 @@ import onnxruntime
 
 from p5core.errors import ExportError
 from p5export.artefact import Artefact
-from p5export.ids import RawId, as_array, as_history, as_id, as_ids, shown
+from p5export.ids import RawId, as_array, as_candidates, as_history, as_id, is_list, shown
 
 __all__ = ["OnnxRecommender", "Recommended"]
 
@@ -80,7 +80,11 @@ class OnnxRecommender:
 
     def recommend_batch(self, many: Sequence[Sequence[RawId] | RawId], k: int = 10) -> list[list[Recommended]]:
         """`recommend` for several histories or users in one call."""
-        if not many:
+        is_table = isinstance(many, np.ndarray) and many.ndim > 0
+        if not is_table and not is_list(many):
+            what = "histories" if self.uses_history else "users"
+            raise ExportError(f"Give a list of {what}; got {shown(many)}.")
+        if not len(many):
             return []
         n_items = min(_count(k), int(self.artefact.about["n_items"]))
         session = self._session("model.onnx")
@@ -114,7 +118,7 @@ class OnnxRecommender:
         session = self._session("score.onnx")
         names = [output.name for output in session.get_outputs()]
         kind = self.artefact.id_kind
-        wanted = as_array(as_ids(candidates, kind), kind)[None]
+        wanted = as_array(as_candidates(candidates, kind), kind)[None]
         return dict(zip(names, session.run(None, {**self._who(many), "candidates": wanted}), strict=True))
 
     def _who(self, many: Sequence[Sequence[RawId] | RawId]) -> dict[str, npt.NDArray[Any]]:

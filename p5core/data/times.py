@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
@@ -45,8 +46,8 @@ class Reading:
     forms: tuple[str, ...]
     """formats of strptime; none for ISO 8601"""
 
-    day_first: bool | None = None
-    """None where day and month cannot be confused"""
+    begins_with: str = ""
+    """ "day", "month" or "year" where another reading may fit the same texts"""
 
     def of(self, text: str) -> str:
         """SQL of a TIMESTAMPTZ, NULL where a text, given as SQL, cannot be read so."""
@@ -57,27 +58,45 @@ class Reading:
         return f"CAST(CASE WHEN year({parsed}) BETWEEN {YEARS[0]} AND {YEARS[1]} THEN {parsed} END AS TIMESTAMPTZ)"
 
 
-def _with_hours(name: str, dates: Sequence[str], day_first: bool | None = None) -> Reading:
-    return Reading(name, tuple(date + hour for date in dates for hour in HOURS), day_first)
+def _with_hours(name: str, dates: Sequence[str], begins_with: str = "") -> Reading:
+    return Reading(name, tuple(date + hour for date in dates for hour in HOURS), begins_with)
 
 
 READINGS = (
     Reading("ISO 8601", ()),
     _with_hours("year, month, day", ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")),
     *(
-        _with_hours(f"{order}, with {digits}", [one.replace("Y", year[1]) for one in dates], day_first)
+        _with_hours(f"{order}, with {digits}", [one.replace("Y", year[1]) for one in dates], begins_with)
         for digits, year in (("a year of four digits", FOUR_DIGITS), ("a year of two digits", TWO_DIGITS))
-        for order, day_first, dates in (
-            ("day before month", True, ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")),
-            ("month before day", False, ("%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y")),
+        for order, begins_with, dates in (
+            ("day before month", "day", ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")),
+            ("month before day", "month", ("%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y")),
         )
     ),
+    _with_hours("year, month, day, with a year of two digits", ("%y-%m-%d", "%y/%m/%d", "%y.%m.%d"), "year"),
     _with_hours("month in words", ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y")),
     _with_hours("month, day, year", ("%m %d, %Y",)),
 )
 """How texts are read, in the order in which equals are preferred."""
 
+COMPACT = {
+    8: (
+        Reading("year, month, day", ("%Y%m%d",), "year"),
+        Reading("day, month, year", ("%d%m%Y",), "day"),
+        Reading("month, day, year", ("%m%d%Y",), "month"),
+    ),
+    12: (Reading("year, month, day, hour, minute", ("%Y%m%d%H%M",)),),
+    14: (Reading("year, month, day, hour, minute, second", ("%Y%m%d%H%M%S",)),),
+}
+"""How digits without anything between are read, by their number, before they count as numbers."""
+
+FIRST_YEAR = 1900
+"""Of COMPACT: earlier years are other numbers."""
+
 TO_MICROSECONDS = {"s": "* 1000000", "ms": "* 1000", "us": "", "ns": "/ 1000", "step": ""}
+
+PER_SECOND = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+"""Seconds of each unit."""
 
 TOO_LARGE = {"s": 2**63 / 1e6, "ms": 2**63 / 1e3, "us": 2.0**63, "ns": 2.0**63, "step": 2.0**63}
 """What no longer fits 64 bits in microseconds."""
@@ -105,8 +124,13 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     if not n_known:
         raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
     kind = types[TIMESTAMP]
-    if raw.time_format is not None and (WHOLE.fullmatch(kind) or kind == "VARCHAR"):
-        return _texts(workspace, raw)
+    if WHOLE.fullmatch(kind) or FRACTIONAL.fullmatch(kind):
+        written = _digits(f'"{TIMESTAMP}"')
+        if raw.time_format is not None:
+            return _texts(workspace, raw, written)
+        compact = _compact(workspace, raw, written)
+        if compact is not None:
+            return compact
     if WHOLE.fullmatch(kind):
         return _numbers(workspace, raw, f'CAST("{TIMESTAMP}" AS HUGEINT)')
     if FRACTIONAL.fullmatch(kind):
@@ -114,34 +138,88 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     if kind.startswith(("TIMESTAMP", "DATE")):
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True)
     if kind == "VARCHAR":
-        return _texts(workspace, raw)
+        return _texts(workspace, raw, f"""nullif(trim("{TIMESTAMP}"), '')""")
     raise DataError(f"{raw.source}, column '{TIMESTAMP}' has type {kind}, which is no time. Name another column.")
 
 
-def _texts(workspace: Workspace, raw: RawData) -> Moment:
-    """One reading for the whole column: the first that fits every row."""
-    text = f"""nullif(trim(CAST("{TIMESTAMP}" AS VARCHAR)), '')"""
+def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
+    """One reading for the whole column: the one that fits every row."""
     if not workspace.row(f"SELECT count({text}) FROM raw")[0]:
         raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
     number = f"TRY_CAST({text} AS DOUBLE)"
-    if raw.time_format is None and not _unread(workspace, text, {"": number})[""]:
-        return _numbers(workspace, raw, number)
+    if raw.time_format is None:
+        compact = _compact(workspace, raw, text)
+        if compact is not None:
+            return compact
+        if not _unread(workspace, text, {"": number})[""]:
+            return _numbers(workspace, raw, number)
     readings = {one: one.of(text) for one in _possible(raw)}
     unread = _unread(workspace, text, dict(readings))
-    fitting = [one for one, n in unread.items() if n == 0]
+    fitting = {one: readings[one] for one, n in unread.items() if n == 0}
     if not fitting:
         raise _no_reading(workspace, raw, text, number, readings, unread)
-    chosen = fitting[0]
-    witness = _ambiguous(workspace, [one for one in fitting if one.day_first is not None], readings)
+    return _chosen(workspace, raw, text, fitting)
+
+
+def _digits(number: str) -> str:
+    """SQL of a number as people write it: whole ones without a point, NaN as nothing."""
+    value = f"CAST({number} AS DOUBLE)"
+    whole = f"CAST(TRY_CAST({number} AS HUGEINT) AS VARCHAR)"
+    other = f"WHEN isnan({value}) THEN NULL ELSE CAST({number} AS VARCHAR)"
+    return f"CASE WHEN {value} = floor({value}) THEN {whole} {other} END"
+
+
+def _compact(workspace: Workspace, raw: RawData, text: str) -> Moment | None:
+    """How digits are read that all are dates; None where they are numbers."""
+    head = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
+    n_digits = {_n_digits(workspace, head, text)}
+    if raw.time_unit is not None or not n_digits & COMPACT.keys():
+        return None
+    n_digits.add(_n_digits(workspace, "raw", text))
+    if len(n_digits) > 1:
+        return None
+    readings = {}
+    for one in COMPACT[n_digits.pop()]:
+        if raw.day_first is None or one.begins_with in ("", "day" if raw.day_first else "month"):
+            sql = one.of(text)
+            readings[one] = f"CASE WHEN year({sql}) BETWEEN {FIRST_YEAR} AND {_now().year + 1} THEN {sql} END"
+    unread = _unread(workspace, text, dict(readings))
+    fitting = {one: readings[one] for one, n in unread.items() if n == 0}
+    return _chosen(workspace, raw, text, fitting) if fitting else None
+
+
+def _n_digits(workspace: Workspace, relation: str, text: str) -> int:
+    """How many digits all texts have; 0 where they differ, or where anything else stands among them."""
+    shortest, longest, n_odd = workspace.row(
+        f"SELECT min(length({text})), max(length({text})), count_if(NOT regexp_full_match({text}, '[0-9]+')) "
+        f"FROM {relation}"
+    )
+    return int(shortest or 0) if shortest == longest and not n_odd else 0
+
+
+def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Reading, str]) -> Moment:
+    """The reading that does not reach into the future; raises DataError where several do not and they differ."""
+    if len(fitting) > 1:
+        latest = workspace.row(f"SELECT {', '.join(f'max(epoch_us({sql}))' for sql in fitting.values())} FROM raw")
+        now = (_now() + timedelta(days=2)).timestamp() * 1e6
+        past = {one: fitting[one] for one, last in zip(fitting, latest, strict=True) if last <= now}
+        fitting = past or fitting
+    chosen, sql = next(iter(fitting.items()))
+    witness = _ambiguous(workspace, text, list(fitting.values()))
     if witness and not raw.is_head:
+        orders = ", ".join(f"{one.begins_with or one.name} first" for one in fitting)
         raise DataError(
-            f"{raw.source}, row {raw.header_rows + witness[0]}, column '{TIMESTAMP}': {witness[1]!r} may have the day "
-            "or the month first, and so may all other rows. Set day_first to true or false."
+            f"{raw.source}, row {raw.header_rows + witness[0]}, column '{TIMESTAMP}': {witness[1]!r} can be read in "
+            f"several ways, and so can all other rows ({orders}). Set day_first to true or false, or time_format."
         )
-    notes = _told(workspace, chosen, readings[chosen])
+    notes = _told(workspace, text, chosen, sql)
     if witness:
-        notes = (f"times such as '{witness[1]}' may have the day or the month first; set day_first",)
-    return Moment(f"epoch_us({readings[chosen]})", True, notes)
+        notes = (f"times such as '{witness[1]}' can be read in several ways; set day_first or time_format",)
+    return Moment(f"epoch_us({sql})", True, notes)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _possible(raw: RawData) -> Sequence[Reading]:
@@ -153,7 +231,9 @@ def _possible(raw: RawData) -> Sequence[Reading]:
                 f"time_format = '{raw.time_format}' is no format of times. Write one such as '%d/%m/%Y %H:%M'."
             ) from None
         return (Reading(f"time_format '{raw.time_format}'", (raw.time_format,)),)
-    return [one for one in READINGS if raw.day_first is None or one.day_first in (None, raw.day_first)]
+    if raw.day_first is None:
+        return READINGS
+    return [one for one in READINGS if one.begins_with in ("", "day" if raw.day_first else "month")]
 
 
 def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
@@ -197,23 +277,21 @@ def _no_reading(
     )
 
 
-def _ambiguous(
-    workspace: Workspace, fitting: Sequence[Reading], readings: Mapping[Reading, str]
-) -> tuple[int, str] | None:
-    """Row and text of the first time in which it matters whether the day or the month stands first."""
-    if len({one.day_first for one in fitting}) < 2:
+def _ambiguous(workspace: Workspace, text: str, readings: Sequence[str]) -> tuple[int, str] | None:
+    """Row and text of the first time that two readings of the column take for different moments."""
+    differ = " OR ".join(f"{one} <> {readings[0]}" for one in readings[1:])
+    if not differ:
         return None
-    one, other = (readings[next(one for one in fitting if one.day_first is first)] for first in (True, False))
-    found = workspace.rows(f'SELECT "row", "{TIMESTAMP}" FROM raw WHERE {one} <> {other} ORDER BY "row" LIMIT 1')
+    found = workspace.rows(f'SELECT "row", {text} FROM raw WHERE {differ} ORDER BY "row" LIMIT 1')
     return (int(found[0][0]), str(found[0][1])) if found else None
 
 
-def _told(workspace: Workspace, chosen: Reading, sql: str) -> tuple[str, ...]:
+def _told(workspace: Workspace, text: str, chosen: Reading, sql: str) -> tuple[str, ...]:
     """Say how texts other than ISO 8601 were read, by the first of them."""
     if not chosen.forms:
         return ()
     value, moment = workspace.row(
-        f'SELECT arg_min("{TIMESTAMP}", "row"), strftime(arg_min({sql}, "row"), \'%Y-%m-%d %H:%M:%S\') FROM raw '
+        f'SELECT arg_min({text}, "row"), strftime(arg_min({sql}, "row"), \'%Y-%m-%d %H:%M:%S\') FROM raw '
         f"WHERE {sql} IS NOT NULL"
     )
     return (f"times such as '{value}' are read as {moment} ({chosen.name})",)
@@ -225,9 +303,13 @@ def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:
     unit = raw.time_unit or _guess_unit(workspace, raw, number)
     beyond = f"the time is beyond all calendars when it is taken as {_words(unit)}. Set time_unit or remove such rows."
     _refuse(workspace, raw, f"NOT isnan({size}) AND {size} >= {TOO_LARGE[unit]}", beyond)
-    notes = () if raw.time_unit else (f"timestamps are numbers; taken as {_words(unit)}",)
+    notes = [] if raw.time_unit else [f"timestamps are numbers; taken as {_words(unit)}"]
+    if unit != "step" and not raw.time_unit:
+        (last,) = workspace.row(f"SELECT max(CAST({number} AS DOUBLE)) FROM raw WHERE NOT isnan({size})")
+        if last * PER_SECOND[unit] > (_now() + timedelta(days=366)).timestamp():
+            notes.append("some times lie more than a year in the future; set time_unit or time_format if that is wrong")
     whole = f"CAST({number} {TO_MICROSECONDS[unit]} AS BIGINT)"
-    return Moment(f"CASE WHEN isnan({size}) THEN NULL ELSE {whole} END", unit != "step", notes)
+    return Moment(f"CASE WHEN isnan({size}) THEN NULL ELSE {whole} END", unit != "step", tuple(notes))
 
 
 def _words(unit: str) -> str:

@@ -261,6 +261,11 @@ def test_the_files_of_a_job_name_its_process(jobs: Jobs) -> None:
 
 DAMAGES = [
     "", "{", "null", "[]", "5", '{"arguments": []}', '{"arguments": ["run"], "run": 5, "submitted": "x"}', "[" * 99_999,
+    '{"arguments": ["run"], "run": "a\\u0000b", "submitted": ""}',
+    '{"arguments": ["run"], "run": "../../etc", "submitted": ""}',
+    '{"arguments": ["run"], "run": "/etc", "submitted": ""}',
+    '{"pid": 1e999, "born": null, "code": 1e999}', '{"pid": -5, "born": 3, "code": "0"}',
+    '{"pid": 1' + "0" * 4_000 + "}",
 ]  # fmt: skip
 
 

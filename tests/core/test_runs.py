@@ -95,6 +95,16 @@ def test_a_damaged_manifest_is_noticed(tmp_path: Path, content: bytes) -> None:
         run.verify()
 
 
+def test_a_manifest_of_another_version_is_refused(tmp_path: Path) -> None:
+    run = sealed(tmp_path / "one")
+    manifest = read_json(run.path / "manifest.json")
+    write_json(run.path / "manifest.json", {**manifest, "format": 99})
+    with pytest.raises(
+        RunError, match=r"manifest.json has format 99; this version of P5 reads format \d+\. Open it with"
+    ):
+        run.verify()
+
+
 def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
     run = sealed(tmp_path / "one")
     run.weights.unlink()
@@ -166,7 +176,7 @@ def test_a_manifest_that_does_not_list_every_file_is_refused(tmp_path: Path, los
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "a/b", "/absolute", "a\0", "a\nb", " ", "[red]x", "<b>", ".hidden", "-rf", "x" * 101]
+    "name", ["../evil", "a/b", "/absolute", "a\0", "a\nb", " ", "[red]x", "<b>", ".hidden", "-rf", "x" * 101, "衣" * 34]
 )
 def test_a_name_that_no_folder_should_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="is no name for a run"):
@@ -175,6 +185,14 @@ def test_a_name_that_no_folder_should_have_is_refused(tmp_path: Path, name: str)
 
 def test_a_file_gives_a_name_that_may_be_one() -> None:
     assert [to_run_name(one) for one in ("my log (1)", "été", "...", "[red]x")] == ["my-log-1", "été", "run", "red-x"]
+
+
+@pytest.mark.parametrize("text", ["x" * 300, "衣" * 100, "é-" * 100])
+def test_long_names_of_any_alphabet_fit_a_file_system(tmp_path: Path, text: str) -> None:
+    name = to_run_name(text)
+    check_run_name(name)
+    assert 97 <= len(name.encode()) <= 100
+    assert create_run(tmp_path / name, experiment(), {}, None).path.is_dir()
 
 
 def test_a_run_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -218,6 +236,7 @@ def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
         '{"state": "running", "pid": []}',
         '{"state": "running", "pid": true}',
         '{"state": "running", "pid": 1e99, "share": NaN, "heartbeat": 5, "eta_seconds": null}',
+        '{"state": "running", "pid": ' + "9" * 400 + ', "epoch": ' + "9" * 4_000 + ', "share": ' + "9" * 400 + "}",
         '{"state": "dreaming"}',
         "[" * 100_000,
     ],

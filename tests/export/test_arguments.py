@@ -12,7 +12,20 @@ import pytest
 from p5core.errors import ExportError
 from p5export.runtime import OnnxRecommender
 
-WRONG_IDS = [5.9, 5.0, np.float32(5), True, np.True_, None, b"5", float("nan"), float("inf"), [5], {"a": 1}]
+WRONG_IDS = [
+    5.9,
+    5.0,
+    np.float32(5),
+    True,
+    np.True_,
+    None,
+    b"5",
+    float("nan"),
+    float("inf"),
+    [5],
+    {"a": 1},
+    np.timedelta64(5),
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG_IDS, ids=repr)
@@ -40,6 +53,21 @@ def test_a_text_that_is_no_whole_number_names_no_integer_id(wrong: object, users
 def test_what_is_no_history_is_refused(wrong: object, histories: tuple[Path, Path]) -> None:
     with pytest.raises(ExportError, match="A history is a list of item ids, oldest first; got"):
         OnnxRecommender(histories[1]).recommend(wrong)  # type: ignore[arg-type]
+
+
+NO_LISTS = [None, "abc", 5, b"abc", {"a"}, {"a": 1}, np.array([["a"]]), (one for one in "ab")]
+
+
+@pytest.mark.parametrize("place", range(len(NO_LISTS)))
+def test_what_are_no_candidates_is_refused(place: int, histories: tuple[Path, Path]) -> None:
+    with pytest.raises(ExportError, match="Candidates are a list of item ids; got"):
+        OnnxRecommender(histories[1]).score([], NO_LISTS[place])  # type: ignore[arg-type]
+
+
+def test_what_are_no_histories_is_refused(histories: tuple[Path, Path]) -> None:
+    for wrong in (None, "abc", 5, {"a"}, {"a": 1}):
+        with pytest.raises(ExportError, match="Give a list of histories; got"):
+            OnnxRecommender(histories[1]).recommend_batch(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", [None, "3", 2.7, True, -1, float("inf")], ids=repr)

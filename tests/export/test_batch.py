@@ -350,6 +350,7 @@ def test_the_command_says_what_it_wrote(texts: OnnxRecommender, tmp_path: Path) 
     done = CliRunner().invoke(group, [str(one) for one in options])
     assert done.exit_code == 0, done.output
     assert done.output == (
+        "Note: timestamps are numbers; taken as seconds since 1970\n"
         f"{output}: the 3 best items for 29 histories of {len(frame)} rows. "
         "1 rows without an id or a time were left out.\n"
     )

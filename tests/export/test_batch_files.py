@@ -55,7 +55,7 @@ def log(model: OnnxRecommender, n_users: int = 30) -> pd.DataFrame:
         ("user,item,timestamp\nu1,i1,1\nu2,i2,2\nu3,i3,3\nu4,i4\nu5,i5,5\n", "bad.csv, line 5: 2 columns where 3"),
         ("user,item,timestamp\nu1,i1,1\nu2,i2,2\nu6,10,6,extra\n", "bad.csv, line 4: 4 columns where 3"),
         ("user,item,timestamp\nu1,i1,1\nu2,i2,2\nu3,i3,xx\n", "bad.csv, row 4, column 'timestamp': 'xx' is no time"),
-        ("user,item,timestamp\nu1,i1,1/2/2024\nu2,i2,3/4/2024\n", "Set day_first to true or false"),
+        ("user,item,timestamp\nu1,i1,1/2/2024\nu2,i2,3/4/2024\n", "Set day_first to true or false, or time_format"),
         ("user,item\nu1,caf\u00e9\n".encode("latin-1"), "not valid (UTF-8|utf-8). Convert the file to UTF-8"),
     ],
     ids=["short", "long", "time", "ambiguous", "latin-1"],
@@ -85,6 +85,18 @@ def test_other_columns_that_training_knows_are_known_here(texts: OnnxRecommender
         )
         found[name] = pd.read_parquet(tmp_path / f"{name}.parquet")
     pd.testing.assert_frame_equal(found["amazon"], found["plain"])
+
+
+def test_a_column_of_times_that_is_not_used_is_said(texts: OnnxRecommender, tmp_path: Path) -> None:
+    log(texts, 6).rename(columns={"timestamp": "bought"}).assign(bought="2024-05-06 07:08:09").to_csv(
+        tmp_path / "events.csv", index=False
+    )
+    said = CliRunner().invoke(
+        build(REGISTRY),
+        ["score", str(texts.artefact.folder), str(tmp_path / "events.csv"), str(tmp_path / "out.parquet")],
+    )
+    assert said.exit_code == 0, said.output
+    assert "Note: 'bought' looks like a time and is not used; take it with --time-column bought" in said.output
 
 
 def test_day_first_is_said_where_the_column_cannot_tell(texts: OnnxRecommender, tmp_path: Path) -> None:

@@ -281,9 +281,9 @@ def answer_at(connection: socket.socket) -> str:
         return b"".join(iter(lambda: stream.read1(9999), b"")).decode()
 
 
-def wait_for_open(server: Server, n: int) -> None:
+def wait_for_reading(server: Server, n: int) -> None:
     until = time.monotonic() + 10
-    while server.client.get("/health").json()["open"] != n:
+    while server.client.get("/health").json()["reading"] != n:
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -296,22 +296,19 @@ def listens(server: Server) -> bool:
     return True
 
 
-def test_too_many_requests_are_told_to_come_back_and_slow_ones_to_go(of_numbers: Server) -> None:
-    slow = [half_a_request(of_numbers) for _ in range(3)]
-    wait_for_open(of_numbers, 3)
-    refused = of_numbers.post("/recommend", {"history": []})
-    assert refused.status_code == 503
-    assert refused.headers["Retry-After"] == "1"
-    assert refused.json()["detail"] == "The server is answering 3 requests already. Try again in a second."
+def test_slow_requests_are_told_to_go_and_hold_no_place(of_numbers: Server) -> None:
+    slow = [half_a_request(of_numbers) for _ in range(6)]  # twice as many as may be answered at once
+    wait_for_reading(of_numbers, 6)
+    assert of_numbers.post("/recommend", {"history": []}).is_success
     for one in slow:
         answer = answer_at(one)
         assert re.search(r"408.*The request did not arrive within 3 seconds\.", answer, re.DOTALL)
     assert of_numbers.post("/recommend", {"history": []}).is_success
 
 
-def test_a_client_that_goes_away_leaves_its_place(of_numbers: Server) -> None:
+def test_a_client_that_goes_away_is_forgotten(of_numbers: Server) -> None:
     half_a_request(of_numbers).close()
-    wait_for_open(of_numbers, 0)
+    wait_for_reading(of_numbers, 0)
     assert of_numbers.post("/recommend", {"history": []}).is_success
 
 
@@ -361,7 +358,7 @@ def test_a_zip_is_served_and_sigterm_lets_the_last_request_end(texts: Path, tmp_
         assert server.post("/recommend", {"history": []}).is_success
         assert len(list(scratch.glob("p5-*"))) == 1
         last = half_a_request(server)
-        wait_for_open(server, 1)
+        wait_for_reading(server, 1)
         server.process.send_signal(signal.SIGTERM)
         until = time.monotonic() + 10
         while listens(server):

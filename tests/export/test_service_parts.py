@@ -126,6 +126,13 @@ def ask_moody(*histories: list[str], limits: Limits) -> list[httpx.Response]:
     return asyncio.run(scenario())
 
 
+def test_too_many_requests_are_told_to_come_back() -> None:
+    *answered, refused = sorted(ask_moody(*[["slow"]] * 4, limits=Limits(requests=3)), key=lambda one: one.status_code)
+    assert [one.status_code for one in answered] == [200] * 3
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert refused.json()["detail"] == "The server is answering 3 requests already. Try again in a second."
+
+
 def test_a_model_that_takes_too_long_is_told_to_the_client() -> None:
     response, *_ = ask_moody(["slow"], limits=Limits(timeout=0.1))
     assert response.status_code == 503

@@ -68,6 +68,11 @@ def test_a_session_begins_with_the_password_and_ends_with_the_logout(client: Tes
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert client.get("/config").text == "inside"
+    name, _, value = said.headers["set-cookie"].partition(";")[0].partition("=")
+    for neighbours in ('theme={"a":1,b}; {}', "é=1; a[0]=b; {}", "{}; token=a b,c@"):  # of other servers of this host
+        cookies = neighbours.replace("{}", f"{name}={value}", 1) if "{}" in neighbours else ""
+        bare = TestClient(client.app, cookies={})
+        assert bare.get("/config", headers={"Cookie": cookies.encode()}).text == "inside", neighbours
     assert client.get("/login").text.count("Log out") == 1
     client.post("/logout")
     assert client.get("/config").status_code == 401
@@ -83,9 +88,20 @@ def test_a_login_leads_back_to_the_page_that_was_asked_for_and_nowhere_else(clie
         assert "evil" not in page
 
 
+def test_sessions_of_two_servers_of_one_host_live_side_by_side() -> None:
+    accounts = [Account(*WHO, has_started=True) for _ in range(2)]
+    jar: dict[str, str] = {}
+    for account in accounts:
+        said = TestClient(Login(inside, account)).post("/login", data={"username": WHO[0], "password": WHO[1]})
+        jar |= dict(said.cookies)
+    for account in accounts:
+        assert TestClient(Login(inside, account), cookies=jar).get("/config").text == "inside"
+
+
 def test_long_forms_broken_cookies_and_sockets_get_nowhere(client: TestClient) -> None:
+    name = client.app.account.cookie  # type: ignore[attr-defined]
     assert client.post("/login", content=b"username=ali&password=" + b"x" * 10**6).status_code == 401
-    for cookie in ("p5-session", "=;=", "p5-session=" + "x" * 5_000, '"', "a,b"):
+    for cookie in (name, "=;=", f"{name}=" + "x" * 5_000, f"{name}=", '"', "a,b"):
         assert client.get("/config", headers={"Cookie": cookie}).status_code == 401
     for basic in ("Basic", "Basic !", "Basic YWxp", "Bearer x", "basic " + "A" * 5_000):
         assert client.get("/config", headers={"Authorization": basic}).status_code in (401, 429)

@@ -95,6 +95,22 @@ def test_the_test_figures_of_a_finished_run_count(studio: Studio) -> None:
     assert run_rows(studio)[0].best == ("hr@10", 0.75)
 
 
+@pytest.mark.parametrize("value", ["0.5", [0.5], {"a": 1}, True])
+def test_a_figure_that_is_no_number_is_not_shown(studio: Studio, value: object) -> None:
+    path = pretend(studio, "one", state="done")
+    write_json(path / "metrics.json", {"test": {"model": {"ndcg@10": value, "hr@10": 0.5}}})
+    assert run_rows(studio)[0].best == ("hr@10", 0.5)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "衣" * 100])
+def test_a_name_that_no_file_system_holds_is_no_run(studio: Studio, name: str) -> None:
+    pretend_job(studio, 1, name, "run", "draft.toml", start={"pid": 2**22 + 1, "born": None}, end={"code": 1})
+    pretend(studio, "whole", state="done")
+    assert {row.name for row in run_rows(studio)} == {name, "whole"}
+    assert find_row(studio, "y" * 300) is None
+    assert studio.jobs.find(name) is None
+
+
 def test_words_for_a_state() -> None:
     row = RunRow("x", "running", 0.5, 65.0, "train", 2, silent_seconds=200)
     assert state_text(row, ENGLISH) == (

@@ -36,6 +36,7 @@ def test_the_form_writes_the_text(form: Page, shot) -> None:
     choose(form, "#option-model-encoders", "categories")
     expect(form.get_by_text("A free vector for each item")).to_have_count(1)
     expect(note).to_contain_text("model.encoders.categories.columns: this option is required")
+    expect(form.locator("#option-model-encoders-1-columns")).to_be_visible()  # buttons drawn before are dead by now
     form.locator("#train-add-stage").click()
     expect(form.locator("#train-stage-1")).to_be_visible()
     expect(text).to_contain_text('name = "stage-2"')

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
 from urllib.parse import parse_qs, quote
 
@@ -22,9 +21,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["COOKIE", "FREE_GUESSES", "Account", "Login"]
+__all__ = ["FREE_GUESSES", "Account", "Login"]
 
-COOKIE = "p5-session"
 SESSION_SECONDS = 7 * 86_400
 FREE_GUESSES = 5
 """Wrong passwords in a row that are answered at once; after each further one nobody is answered for a while."""
@@ -48,6 +46,9 @@ class Account:
     clock: Callable[[], float] = time.monotonic
     has_started: bool = False
     """whether the application runs; until then it may ask itself"""
+
+    cookie: str = field(default_factory=lambda: f"p5-session-{secrets.token_hex(4)}")
+    """of this process alone: browsers send the cookies of a host to all its ports"""
 
     _sessions: dict[str, float] = field(default_factory=dict)
     _wrong: int = 0
@@ -109,7 +110,7 @@ class Login:
 
     async def _answer(self, request: Request) -> Response | None:
         """What to say instead of passing the request on."""
-        path, token = request.url.path, _token(request.headers)
+        path, token = request.url.path, request.cookies.get(self.account.cookie, "")
         if path.rstrip("/") == "/login":
             return await self._login(request) if request.method == "POST" else _login_page(self.account.knows(token))
         if path.rstrip("/") == "/logout" and request.method == "POST":
@@ -136,7 +137,7 @@ class Login:
             return _login_page(False, "Wrong user or password.", 401)
         answer = _login_page(True, forward=_local(request.query_params.get("next", "/")))
         answer.set_cookie(
-            COOKIE, self.account.begin(), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
+            self.account.cookie, self.account.begin(), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
             secure=request.url.scheme == "https",
         )  # fmt: skip
         return answer
@@ -149,14 +150,6 @@ class Login:
         return PlainTextResponse(
             f"Too many wrong passwords. Try again in {wait} s.", 429, {"Retry-After": wait, "Cache-Control": "no-store"}
         )
-
-
-def _token(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def _basic(headers: Headers) -> tuple[str, str] | None:

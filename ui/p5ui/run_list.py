@@ -85,7 +85,7 @@ def tail(path: Path, n_characters: int = 20_000) -> str:
 def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
     asked = job.state() if job else ""
     path = run_folder(studio, name, job)
-    if not (path / "run.json").is_file():
+    if not _is_run(path):
         return RunRow(name, {"running": "starting"}.get(asked, asked), message=_last_line(job) if job else "")
     status = studio.memo.read(_status, path / "status.json")
     state = Run(path).state()
@@ -109,6 +109,13 @@ def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
     )
 
 
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError:  # no file system holds such a name
+        return False
+
+
 def _status(path: Path) -> dict[str, Any]:
     return Run(path.parent).status()
 
@@ -117,7 +124,7 @@ def _best(studio: Studio, path: Path, state: str) -> tuple[str, float] | None:
     """The watched metric of a run: the one that its last stage names, else ndcg@10, else the last one."""
     tested: Mapping[str, float] = studio.memo.read(_tested, path / "metrics.json") if state == "done" else {}
     found = tested or studio.memo.read(best_figures, path / "events.jsonl")
-    figures = {label: value for label, value in found.items() if value is not None}
+    figures = {label: value for label, value in found.items() if isinstance(value, float)}
     wanted = (studio.memo.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
     return next(((label, figures[label]) for label in wanted if label in figures), None)
 

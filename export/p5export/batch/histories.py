@@ -16,7 +16,7 @@ from p5core.data.columns import ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData, Scan
 from p5core.data.sql import quote_identifier
 from p5core.data.staging import Workspace, stage
-from p5core.data.tables.columns import guess_column
+from p5core.data.tables.columns import LOOKED_AT, guess_column, likely_times
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError, did_you_mean
@@ -77,6 +77,8 @@ class Histories:
     dropped: int
     """rows without a user, an item or, where there is such a column, a time"""
     user_type: pa.DataType
+    notes: tuple[str, ...] = ()
+    """what was guessed"""
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,16 @@ def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str)
             yield History(one, history, len(history))
 
     dropped = sum(one.rows for one in staged.dropped)
-    return Histories(histories(), n_rows, dropped, user_type)
+    return Histories(histories(), n_rows, dropped, user_type, (*staged.notes, *_unused(table, [user, item, time])))
+
+
+def _unused(table: _Table, used: list[str | None]) -> tuple[str, ...]:
+    """Name the columns that look like times where none is taken as the time."""
+    if used[-1] is not None:
+        return ()
+    head = table.files.frame(f"SELECT * FROM {table.relation} LIMIT {LOOKED_AT}")
+    names = likely_times(head, {one for one in used if one})
+    return tuple(f"'{name}' looks like a time and is not used; take it with --time-column {name}" for name in names)
 
 
 def _of_lists(workspace: Workspace, table: _Table, columns: Columns, kind: str) -> Histories:

@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Counts:
     rows: int
     dropped: int
     """rows without a user, an item or, where there is such a column, a time"""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """what was guessed of the file"""
 
 
 def score_file(
@@ -94,7 +96,7 @@ def _score(
             n_histories += len(chunk)
             done += sum(one.rows for one in chunk)
             report(done, histories.rows)
-    return Counts(n_histories, histories.rows, histories.dropped)
+    return Counts(n_histories, histories.rows, histories.dropped, histories.notes)
 
 
 def _chunks(histories: Iterator[History], n_answers: int) -> Iterator[list[History]]:

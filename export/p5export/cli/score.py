@@ -61,5 +61,7 @@ def score(
             model, events, output, k, Columns(user_column, item_column, time_column, time_format, day_first),
             lambda done, total: bar.update(task, description="scoring", completed=done, total=total), memory,
         )  # fmt: skip
+    for note in counts.notes:
+        click.echo(f"Note: {note}", err=True)
     left_out = f" {counts.dropped:,} rows without an id or a time were left out." if counts.dropped else ""
     click.echo(f"{output}: the {k} best items for {counts.histories:,} histories of {counts.rows:,} rows.{left_out}")

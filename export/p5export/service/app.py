@@ -96,6 +96,7 @@ class _Service:
             calls=counted.calls,
             largest_call=counted.largest_call,
             open=self.load.open,
+            reading=self.load.reading,
         )
 
     async def _answer(self, job: RecommendJob | ScoreJob) -> Answer:

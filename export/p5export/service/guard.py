@@ -23,14 +23,20 @@ POLICY = (
 """The page at /docs may load nothing from elsewhere."""
 
 
+MOST_HELD = 2**26
+"""Bytes of all requests that are still arriving."""
+
+
 @dataclass
 class Load:
     """How many requests are under way."""
 
     open: int = 0
-    """those with a body, from their headers to the end of their answer"""
+    """those whose body is there, to the end of their answer"""
     reading: int = 0
     """those whose body is still coming"""
+    held: int = 0
+    """bytes of bodies that are still coming"""
 
 
 class _Refused(Exception):
@@ -69,11 +75,12 @@ class Guard:
             return
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request takes a place when all of it is there, so that slow clients hold none."""
+        body = await self._body(scope, receive)
         if self._load.open >= self._limits.requests:
             raise _Refused(503, f"The server is answering {self._load.open} requests already. Try again in a second.")
         self._load.open += 1
         try:
-            body = await self._body(scope, receive)
             await self.app(scope, _replay(body, receive), send)
         finally:
             self._load.open -= 1
@@ -85,22 +92,27 @@ class Guard:
         if not declared.isdigit() or int(declared[:20]) > limits.body:
             raise too_large
         self._load.reading += 1
+        body = bytearray()
         try:
             async with asyncio.timeout(limits.timeout):
-                body = bytearray()
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Gone
-                    body += message.get("body", b"")
+                    block = message.get("body", b"")
+                    body += block
+                    self._load.held += len(block)
                     if len(body) > limits.body:
                         raise too_large
+                    if self._load.held > max(MOST_HELD, limits.body):
+                        raise _Refused(503, "Too many large requests are arriving. Try again in a second.")
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
             raise _Refused(408, f"The request did not arrive within {limits.timeout:g} seconds.") from None
         finally:
             self._load.reading -= 1
+            self._load.held -= len(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

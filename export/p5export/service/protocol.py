@@ -32,13 +32,13 @@ def protocol_of(timeout: float, most: int) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             opened.discard(self)
-            self._go_on()
+            self._arrive(is_whole=True)
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if self.cycle is not None and not self.cycle.response_complete:
-                self._go_on()
+                self._arrive(is_whole=not self.cycle.more_body)
             elif self._deadline is None and self in opened:  # a part of the headers of the next request
                 self._wait()
 
@@ -52,9 +52,10 @@ def protocol_of(timeout: float, most: int) -> type[H11Protocol]:
             waiting[self] = None
             self._deadline = self.loop.call_later(timeout, self.transport.abort)
 
-        def _go_on(self) -> None:
-            """A request has arrived, or nobody is there any more."""
-            waiting.pop(self, None)
+        def _arrive(self, is_whole: bool) -> None:
+            """The headers are there; a whole request keeps its place. The application has the deadline for bodies."""
+            if is_whole:
+                waiting.pop(self, None)
             if self._deadline is not None:
                 self._deadline.cancel()
                 self._deadline = None

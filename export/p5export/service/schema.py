@@ -80,7 +80,8 @@ class Health(BaseModel):
     requests: int = Field(description="Requests that the model has answered.")
     calls: int = Field(description="Calls of the model; fewer than requests where several were answered by one.")
     largest_call: int = Field(description="Most requests answered by one call.")
-    open: int = Field(description="Requests that are read, wait or are answered now.")
+    open: int = Field(description="Requests that wait or are answered now.")
+    reading: int = Field(description="Requests that are still arriving.")
 
 
 class Problem(BaseModel):

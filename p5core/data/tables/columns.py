@@ -24,6 +24,7 @@ __all__ = [
     "guess_column",
     "guess_columns",
     "is_known_name",
+    "likely_times",
     "map_columns",
     "pick_columns",
     "unused_times",
@@ -178,11 +179,13 @@ def unused_times(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -
     """Name the columns that look like times, by their first rows, where no column is taken as the time."""
     if TIMESTAMP in mapping.columns or options.timestamp is not None:
         return ()
-    used = set(mapping.columns.values())
-    likely = [
-        str(name) for place, name in enumerate(head.columns) if name not in used and _is_time(head.iloc[:, place])
-    ]
+    likely = likely_times(head, set(mapping.columns.values()))
     return tuple(f"'{name}' looks like a time and is not used; take it with timestamp = '{name}'" for name in likely)
+
+
+def likely_times(head: pd.DataFrame, used: Container[str]) -> list[str]:
+    """Columns of the first rows that look like times and are not used."""
+    return [str(name) for place, name in enumerate(head.columns) if name not in used and _is_time(head.iloc[:, place])]
 
 
 def _is_time(values: pd.Series[Any]) -> bool:

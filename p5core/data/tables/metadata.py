@@ -29,7 +29,7 @@ def read_metadata(
 ) -> Metadata:
     """Read a table of items or users: its id becomes `key`, its title `title`; all other columns are features.
 
-    Raises DataError when a column is missing or an id is missing or stands twice.
+    Raises DataError when a column is missing or an id stands twice. Rows without an id are left out later.
     """
     if path is None:
         return None, ()
@@ -55,7 +55,7 @@ def tidy_metadata(
     title_column: str | None = None,
     header_rows: int = 0,
 ) -> Metadata:
-    """Give the id and title columns our names and refuse ids that are missing or stand twice."""
+    """Give the id and title columns our names and refuse ids that stand twice."""
     if frame is None:
         return None, ()
     names = [str(name) for name in frame.columns]
@@ -65,7 +65,7 @@ def tidy_metadata(
     frame = _untyped(frame.set_axis(names, axis=1).rename(columns=renamed))
     for name in frame.columns[frame.columns.duplicated()]:
         raise DataError(f"{source} has two columns that would be called '{name}'. Rename one of them.")
-    _refuse_unusable(frame, key, found, source, header_rows)
+    _refuse_repeated(frame, key, found, source, header_rows)
     named = (id_column, title_column)
     guessed = [f"{name} = '{column}'" for column, name in renamed.items() if column not in named]
     return frame, (f"guessed columns of {source}: {', '.join(guessed)}",) if guessed else ()
@@ -79,13 +79,9 @@ def _untyped(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename(columns={name: match.group(1) for name, match in names.items()})
 
 
-def _refuse_unusable(frame: pd.DataFrame, key: str, column: str, source: str, header_rows: int) -> None:
-    missing = frame[key].isna().to_numpy()
-    if missing.any():
-        row = int(missing.argmax()) + 1 + header_rows
-        raise DataError(f"{source}, row {row}, column '{column}': the id is missing. Fill it in or remove the row.")
+def _refuse_repeated(frame: pd.DataFrame, key: str, column: str, source: str, header_rows: int) -> None:
     whole = [key, DOMAIN] if DOMAIN in frame.columns else [key]
-    repeated = frame.duplicated(whole).to_numpy()
+    repeated = (frame.duplicated(whole) & frame[key].notna()).to_numpy()
     if repeated.any():
         second = int(repeated.argmax())
         first = int((frame[whole] == frame[whole].iloc[second]).all(axis=1).to_numpy().argmax())

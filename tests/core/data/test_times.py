@@ -55,6 +55,11 @@ def test_days_without_an_hour_begin_at_midnight(texts: list[str]) -> None:
         (["12/1/10 8:26", "12/13/10 9:02"], moment(2010, 12, 1, 8, 26)),
         (["31/12/10", "01/01/11"], moment(2010, 12, 31)),
         (["31.12.10", "01.01.11"], moment(2010, 12, 31)),
+        (["15-01-01", "15-01-31", "16-03-17"], moment(2015, 1, 1)),
+        (["20150101", "20150102"], moment(2015, 1, 1)),
+        (["20100101030000", "20100102030000"], moment(2010, 1, 1, 3)),
+        (["201001010300", "201001020300"], moment(2010, 1, 1, 3)),
+        (["13012010", "14012010"], moment(2010, 1, 13)),
         (["13-01-2014", "14-01-2014"], moment(2014, 1, 13)),
         (["11/11/2019 9:05:58 AM", "11/15/2019 9:05:58 PM"], moment(2019, 11, 11, 9, 5, 58)),
         (["05/01/2014 08:26:00.250", "13/01/2014"], moment(2014, 1, 5, 8, 26) + 250_000),
@@ -79,12 +84,44 @@ def test_a_day_that_tells_may_stand_far_below() -> None:
 
 def test_day_and_month_that_cannot_be_told_apart_are_asked_for() -> None:
     texts = ["01/01/2024", "01/02/2024", "03/04/2024"]
-    with pytest.raises(DataError, match=r"row 3, .*'01/02/2024' may have the day or the month first.*day_first"):
+    with pytest.raises(DataError, match=r"row 3, .*'01/02/2024' can be read in several ways.*day_first"):
         read(texts, header_rows=1)
     for day_first, second in ((True, moment(2024, 2, 1)), (False, moment(2024, 1, 2))):
         frame = pd.DataFrame({"user": range(3), "item": range(3), "timestamp": texts})
         dataset, _ = prepare(RawData(frame, day_first=day_first), PrepareConfig(min_user_events=1))
         assert dataset.events.times[1] == second
+
+
+@pytest.mark.parametrize("texts", [["10-01-05", "10-02-07"], ["01022010", "02032010"], ["10/11/12", "11/11/12"]])
+def test_years_that_may_stand_first_are_asked_for_too(texts: list[str]) -> None:
+    with pytest.raises(DataError, match=r"can be read in several ways, and so can all other rows \(.* first, .* first"):
+        read(texts)
+
+
+@pytest.mark.parametrize("numbers", [[20150101, 20150102], [20150101.0, 20150102.0, np.nan]])
+def test_numbers_that_are_dates_are_dates(numbers: list[float]) -> None:
+    dataset, report = read(numbers)
+    assert dataset.events.times.tolist() == [moment(2015, 1, 1), moment(2015, 1, 2)]
+    assert any("times such as '20150101' are read as 2015-01-01" in note for note in report.notes)
+
+
+def test_numbers_that_only_look_like_dates_stay_numbers() -> None:
+    for numbers in ([20150101, 20159999], [20150101.5, 20150102.0], [12345678, 23456789]):
+        dataset, _ = read(numbers)
+        assert not dataset.has_clock
+
+
+def test_a_format_is_taken_for_numbers_with_gaps() -> None:
+    frame = pd.DataFrame({"user": range(3), "item": range(3), "timestamp": [13012015.0, np.nan, 14012015.0]})
+    dataset, _ = prepare(RawData(frame, time_format="%d%m%Y"), PrepareConfig(min_user_events=1))
+    assert dataset.events.times[0] == moment(2015, 1, 13)
+
+
+def test_times_far_in_the_future_are_pointed_out() -> None:
+    _, report = read([10**14 // 3, 10**14 // 2])
+    assert (
+        "some times lie more than a year in the future; set time_unit or time_format if that is wrong" in report.notes
+    )
 
 
 def test_a_format_of_ones_own_is_taken() -> None:

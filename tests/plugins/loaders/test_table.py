@@ -269,6 +269,12 @@ def test_the_same_item_may_stand_in_two_domains(write):
     assert len(frame) == 2
 
 
+def test_rows_of_an_items_table_without_an_id_are_left_out_and_told(write):
+    items = write("m.csv", "item,title\n2,a\n,b\n,c\n")
+    _, report = prepare(load(write("a.csv", CSV), items=items), PrepareConfig(min_user_events=1))
+    assert "2 rows of the items table have no id and are left out" in report.notes
+
+
 def test_preparation_reads_what_the_loader_found(write):
     lines: Sequence[str] = [f"u{n % 3},{n % 4},{1_000_000_000 + n}" for n in range(24)]
     raw = load(write("a.csv", "user,item,time\n" + "\n".join(lines)))
