@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,6 +119,8 @@ class Shell:
 
     def _serve(self, line: str, port: int) -> None:
         self.stop()
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)), f"something listens on port {port}, which the page names"
         self.server = subprocess.Popen(
             [BASH, "-c", f"exec {line}"], cwd=self.folder, env=environment(self.clone), stdout=subprocess.DEVNULL
         )
