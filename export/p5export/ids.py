@@ -56,10 +56,8 @@ def as_candidates(raw: Any, kind: str) -> list[RawId]:
 
 def is_list(raw: Any) -> bool:
     """Whether something is several values in an order: no text, no bytes, no set, no table."""
-    if isinstance(raw, np.ndarray):
-        return raw.ndim == 1
     has_order = not isinstance(raw, (str, bytes, bytearray, memoryview, Set, Mapping))
-    return has_order and isinstance(raw, Iterable) and hasattr(raw, "__len__")
+    return has_order and isinstance(raw, Iterable) and hasattr(raw, "__len__") and getattr(raw, "ndim", 1) == 1
 
 
 def as_array(ids: Sequence[RawId], kind: str) -> npt.NDArray[Any]:

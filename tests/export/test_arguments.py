@@ -12,6 +12,18 @@ import pytest
 from p5core.errors import ExportError
 from p5export.runtime import OnnxRecommender
 
+NO_LISTS = [
+    None,
+    "abc",
+    5,
+    b"abc",
+    {"a"},
+    {"a": 1},
+    np.array([["a"]]),
+    (one for one in "ab"),
+    pd.DataFrame({"a": ["b"]}),
+]
+
 WRONG_IDS = [
     5.9,
     5.0,
@@ -29,9 +41,7 @@ WRONG_IDS = [
 
 
 @pytest.mark.parametrize("wrong", WRONG_IDS, ids=repr)
-def test_what_is_no_id_never_becomes_one(
-    wrong: object, histories: tuple[Path, Path], users: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_what_is_no_id_never_becomes_one(wrong: object, histories: tuple[Path, Path], users: tuple[Path, Path]) -> None:
     of_texts, of_numbers = OnnxRecommender(histories[1]), OnnxRecommender(users[1])
     for ask in (
         lambda: of_texts.recommend([wrong]),  # type: ignore[list-item]
@@ -49,13 +59,10 @@ def test_a_text_that_is_no_whole_number_names_no_integer_id(wrong: object, users
         OnnxRecommender(users[1]).score(1, [wrong])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("wrong", [None, "abc", 5, b"abc", {"a"}, {"a": 1}, np.array([["a"]])], ids=repr)
-def test_what_is_no_history_is_refused(wrong: object, histories: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("place", range(len(NO_LISTS)))
+def test_what_is_no_history_is_refused(place: int, histories: tuple[Path, Path]) -> None:
     with pytest.raises(ExportError, match="A history is a list of item ids, oldest first; got"):
-        OnnxRecommender(histories[1]).recommend(wrong)  # type: ignore[arg-type]
-
-
-NO_LISTS = [None, "abc", 5, b"abc", {"a"}, {"a": 1}, np.array([["a"]]), (one for one in "ab")]
+        OnnxRecommender(histories[1]).recommend(NO_LISTS[place])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("place", range(len(NO_LISTS)))
