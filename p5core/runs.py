@@ -173,13 +173,15 @@ class Run:
         return "crashed" if state in ("starting", "running") and not _is_alive(status) else state
 
     def metrics(self) -> dict[str, Any]:
-        """The figures of a finished run; raises RunError when it is not finished."""
+        """The figures of a finished run; raises RunError when it is not finished or they were changed since."""
         path = self.path / "metrics.json"
         if not path.exists():
             state = self.status().get("state", "unknown")
             raise RunError(
                 f"Run {self.path} has no metrics yet (state: {state}). Finish it with 'p5 run ... --resume'."
             )
+        if self.is_sealed():
+            self._check(path.name, self._hashes()[path.name])
         return _read(path, "test")
 
     def seal(self) -> None:
@@ -209,6 +211,11 @@ class Run:
 
     def verify(self) -> None:
         """Raise RunError when a sealed file is missing or was changed, or the manifest does not list all of them."""
+        for name, expected in self._hashes().items():
+            self._check(name, expected)
+
+    def _hashes(self) -> dict[str, str]:
+        """What the manifest says of each file; raises RunError when it is missing, damaged or lacks a file."""
         manifest = self.path / "manifest.json"
         if not manifest.exists():
             state = self.status().get("state", "unknown")
@@ -225,12 +232,14 @@ class Run:
         unlisted = sorted({*SEALED, *self._data_files()} - set(files))
         if unlisted:
             raise RunError(f"{manifest} does not list {unlisted[0]}; it was changed. Restore it or run again.")
-        for name, expected in files.items():
-            path = self.path / name
-            if not path.is_file():
-                raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
-            if sha256(path) != expected:
-                raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
+        return files
+
+    def _check(self, name: str, expected: str) -> None:
+        path = self.path / name
+        if not path.is_file():
+            raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
+        if sha256(path) != expected:
+            raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
 
 
 def _read(path: Path, key: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from p5core.errors import RunError
+
 if TYPE_CHECKING:
     from p5core.plugins import Registry
     from p5core.runs import Run
@@ -49,14 +51,15 @@ def list_command(folder: Path, as_json: bool) -> None:
 
 
 def _summary(run: Run, folder: Path) -> dict[str, Any]:
-    status = run.status()
-    is_done = status.get("state") == "done"
-    return {
-        "run": str(run.path.relative_to(folder)),
-        "state": run.state(),
-        "share": status.get("share", 0.0),
-        "test": run.metrics()["test"]["model"] if is_done else {},
-    }
+    state = run.state()
+    test: dict[str, Any] = {}
+    if state == "done":
+        try:
+            test = run.metrics()["test"]["model"]
+        except RunError:  # one damaged run hides no other; `p5 runs show` says what is wrong
+            state = "damaged"
+    share = 1.0 if run.is_sealed() else run.status().get("share", 0.0)
+    return {"run": str(run.path.relative_to(folder)), "state": state, "share": share, "test": test}
 
 
 @runs.command()
@@ -71,7 +74,7 @@ def show(run: Path) -> None:
     folder, console = open_run(run), Console()
     console.print((folder.path / "experiment.toml").read_text(encoding="utf-8"), markup=False, highlight=False)
     console.print(f"State: {folder.state()} {folder.status().get('message', '')}", markup=False)
-    if folder.status().get("state") == "done":
+    if folder.state() == "done":
         metrics = folder.metrics()
         for part in ("validation", "test"):
             console.print(stored_table(metrics, part, part))

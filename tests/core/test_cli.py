@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,6 +149,20 @@ def test_a_changed_file_is_noticed(finished: Path, tmp_path: Path) -> None:
     assert "its hash differs" in p5("recommend", copy, "--history", "1").output
     (copy / "run.json").write_text('{"format": 99}')
     assert "has format 99" in p5("recommend", copy, "--history", "1").output
+
+
+def test_a_run_whose_figures_were_changed_hides_no_other(finished: Path, tmp_path: Path) -> None:
+    for name in ("changed", "lost"):
+        shutil.copytree(finished, tmp_path / name)
+    (tmp_path / "changed" / "metrics.json").write_text('{"test": {"model": {"hr@10": 0.99}}, "intervals": null}')
+    (tmp_path / "lost" / "status.json").unlink()
+    rows = {row["run"]: row for row in json.loads(good("runs", "list", "--runs", tmp_path, "--json"))}
+    assert (rows["changed"]["state"], rows["changed"]["test"]) == ("damaged", {})
+    assert (rows["lost"]["state"], rows["lost"]["share"]) == ("done", 1.0)
+    assert rows["lost"]["test"]["hr@10"] is not None
+    assert "hr@10" in good("runs", "show", tmp_path / "lost")
+    said = p5("runs", "show", tmp_path / "changed")
+    assert (said.exit_code, "its hash differs" in said.output, "0.99" in said.output) == (1, True, False)
 
 
 @pytest.mark.parametrize(

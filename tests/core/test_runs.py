@@ -87,6 +87,15 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path, name: str) -> N
         run.verify()
 
 
+@pytest.mark.parametrize("metrics", [None, [], {"test": {"model": {"hr@10": 0.9}}}, {"test": None}])
+def test_changed_figures_are_not_shown(tmp_path: Path, metrics: object) -> None:
+    run = sealed(tmp_path / "one")
+    assert run.metrics() == {"test": {"model": {"hr@10": 0.5}}}
+    write_json(run.path / "metrics.json", metrics)
+    with pytest.raises(RunError, match=r"metrics.json was changed after the run: its hash differs"):
+        run.metrics()
+
+
 @pytest.mark.parametrize("content", [b"\xff", b"{", b"[]", b'{"format": 1, "filez": {}}', b"3"])
 def test_a_damaged_manifest_is_noticed(tmp_path: Path, content: bytes) -> None:
     run = sealed(tmp_path / "one")

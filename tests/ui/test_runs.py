@@ -21,7 +21,7 @@ from p5core.experiment import parse_experiment
 from p5core.files import write_json
 from p5core.plugins import load_plugins
 from p5core.processes import born
-from p5core.runs import create_run
+from p5core.runs import Run, create_run
 from p5ui.memo import Memo
 from p5ui.run_list import RunRow, find_row, run_folder, run_rows, tail
 from p5ui.run_view import duration, figures_frame, loss_frame, state_html, state_text, table
@@ -93,6 +93,17 @@ def test_the_test_figures_of_a_finished_run_count(studio: Studio) -> None:
     path = pretend(studio, "one", state="done")
     write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.75, "ndcg@10": None}}})
     assert run_rows(studio)[0].best == ("hr@10", 0.75)
+
+
+def test_figures_that_were_changed_are_not_shown(studio: Studio) -> None:
+    path = pretend(studio, "one", state="done")
+    for name in ("weights.safetensors", "per_user.safetensors"):
+        (path / name).write_bytes(b"x")
+    write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.5, "ndcg@10": 0.125}}})
+    Run(path).seal()
+    assert run_rows(studio)[0].best == ("ndcg@10", 0.125)
+    write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.99, "ndcg@10": 0.99}}})
+    assert run_rows(studio)[0].best != ("ndcg@10", 0.99)
 
 
 @pytest.mark.parametrize("value", ["0.5", [0.5], {"a": 1}, True])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p5core.curves import best_figures
-from p5core.files import read_json
+from p5core.errors import P5Error
 from p5core.job import Job
 from p5core.runs import Run, list_runs
 from p5ui.studio import Studio
@@ -131,8 +131,8 @@ def _best(studio: Studio, path: Path, state: str) -> tuple[str, float] | None:
 
 def _tested(path: Path) -> Mapping[str, float]:
     try:
-        return dict(read_json(path)["test"]["model"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(Run(path.parent).metrics()["test"]["model"])
+    except (P5Error, OSError, KeyError, TypeError, RecursionError):  # damaged, or changed since the run
         return {}
 
 
