@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from p5core.evaluation.bootstrap import interval, resampled_sums
-from p5core.files import read_json, write_json, write_text
-from p5core.runs import Run
+from p5core.evaluation.intervals import interval, resampled_sums
+from p5core.runs.folder import Run
+from p5core.system.files import read_json, write_json, write_text
 
 __all__: list[str] = []
 

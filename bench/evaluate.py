@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Events, Ragged
 from p5core.data.split import Holdout
-from p5core.evaluation.facts import catalogue_facts
-from p5core.evaluation.measure import choose_metrics, measure
+from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.metric_results import choose_metrics, measure
 from p5core.evaluation.ranking import rank
-from p5core.evaluation.scorer import Scorer
-from p5core.model.neighbours import Neighbours
-from p5core.plugins import load_plugins
+from p5core.model.item_knn import Neighbours
+from p5core.plugins.registry import load_plugins
 
 __all__: list[str] = []
 

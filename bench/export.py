@@ -27,13 +27,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from p5core.config import parse_config
+from p5core.config.base import parse_config
+from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
 from p5core.data.vocabulary import Vocabulary
-from p5core.model.item_table import ItemTable
+from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Labels, Network
-from p5core.parts.part import NoOptions
-from p5core.plugins import load_plugins
+from p5core.plugins.registry import load_plugins
 from p5export.graph import ranking_graph
 from p5export.onnxfile import write_model
 from p5export.ops import Ops

@@ -27,16 +27,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from p5core.config.experiment import load_experiment
+from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Events, Ragged
-from p5core.evaluation.judge import Judge
-from p5core.evaluation.scorer import Scorer
-from p5core.experiment import load_experiment
-from p5core.files import write_text
-from p5core.judgement import make_judge
-from p5core.materials import gather
-from p5core.model.neighbours import Neighbours
-from p5core.plugins import load_plugins
-from p5core.runs import Run
+from p5core.evaluation.evaluator import Judge
+from p5core.model.item_knn import Neighbours
+from p5core.plugins.registry import load_plugins
+from p5core.runs.folder import Run
+from p5core.system.files import write_text
+from p5core.workflows.evaluate import make_judge
+from p5core.workflows.experiment_data import gather
 
 __all__: list[str] = []
 

@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from p5core.config import PartSpec
-from p5core.data.prepare import PrepareConfig, prepare
-from p5core.plugins import load_plugins
+from p5core.config.base import PartSpec
+from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.plugins.registry import load_plugins
 
 __all__: list[str] = []
 

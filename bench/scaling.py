@@ -24,15 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from p5core.config import PartSpec
-from p5core.data.prepare import prepare
+from p5core.config.base import PartSpec
+from p5core.config.experiment import parse_experiment
+from p5core.data.ingest.prepare import prepare
 from p5core.data.split import split
-from p5core.experiment import parse_experiment
-from p5core.judgement import make_judge
 from p5core.model.build import build_network
-from p5core.plugins import load_plugins
-from p5core.training.choose import watched_metric
-from p5core.training.fit import Material, fit
+from p5core.plugins.registry import load_plugins
+from p5core.training.defaults import watched_metric
+from p5core.training.stages import Material, fit
+from p5core.workflows.evaluate import make_judge
 
 __all__: list[str] = []
 

@@ -29,8 +29,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from p5core.jobs import Jobs
-from p5core.plugins import load_plugins
+from p5core.plugins.registry import load_plugins
+from p5core.runs.jobs import Jobs
 
 __all__: list[str] = []
 

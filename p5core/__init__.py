@@ -15,8 +15,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from p5core.config import Config, PartSpec
-    from p5core.data.prepare import PrepareConfig, prepare
+    from p5core.config.base import Config, PartSpec
+    from p5core.config.experiment import Experiment, dump_experiment, load_experiment, parse_experiment
+    from p5core.data.ingest.prepare import PrepareConfig, prepare
     from p5core.data.raw import RawData, Scan
     from p5core.errors import (
         ConfigError,
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownPartError,
     )
-    from p5core.experiment import Experiment, dump_experiment, load_experiment, parse_experiment
-    from p5core.hookspecs import hookimpl
-    from p5core.pipeline import evaluate_run, resume, run
-    from p5core.plugins import Registry, load_plugins
-    from p5core.recommender import Recommendation, Recommender
-    from p5core.runs import Run, list_runs, open_run
+    from p5core.plugins.hookspecs import hookimpl
+    from p5core.plugins.registry import Registry, load_plugins
+    from p5core.runs.folder import Run, list_runs, open_run
+    from p5core.workflows.recommend import Recommendation, Recommender
+    from p5core.workflows.train import evaluate_run, resume, run
 
     __version__: str
 
@@ -71,8 +71,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "p5core.config": ("Config", "PartSpec"),
-    "p5core.data.prepare": ("PrepareConfig", "prepare"),
+    "p5core.config.base": ("Config", "PartSpec"),
+    "p5core.data.ingest.prepare": ("PrepareConfig", "prepare"),
     "p5core.data.raw": ("RawData", "Scan"),
     "p5core.errors": (
         "ConfigError",
@@ -84,12 +84,12 @@ _HOMES = {
         "TrainingError",
         "UnknownPartError",
     ),
-    "p5core.experiment": ("Experiment", "dump_experiment", "load_experiment", "parse_experiment"),
-    "p5core.hookspecs": ("hookimpl",),
-    "p5core.pipeline": ("evaluate_run", "resume", "run"),
-    "p5core.plugins": ("Registry", "load_plugins"),
-    "p5core.recommender": ("Recommendation", "Recommender"),
-    "p5core.runs": ("Run", "list_runs", "open_run"),
+    "p5core.config.experiment": ("Experiment", "dump_experiment", "load_experiment", "parse_experiment"),
+    "p5core.plugins.hookspecs": ("hookimpl",),
+    "p5core.workflows.train": ("evaluate_run", "resume", "run"),
+    "p5core.plugins.registry": ("Registry", "load_plugins"),
+    "p5core.workflows.recommend": ("Recommendation", "Recommender"),
+    "p5core.runs.folder": ("Run", "list_runs", "open_run"),
 }
 
 

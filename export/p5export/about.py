@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from p5core.files import read_json, sha256
-from p5core.materials import Materials
-from p5core.plugins import Registry
-from p5core.runs import Run
+from p5core.plugins.registry import Registry
+from p5core.runs.folder import Run
+from p5core.system.files import read_json, sha256
+from p5core.workflows.experiment_data import Materials
 from p5export.artefact import FORMAT
 from p5export.onnxfile import IR_VERSION
 from p5export.parity import Parity, Proof

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from p5core.errors import ExportError
-from p5core.files import read_json, sha256
+from p5core.system.files import read_json, sha256
 from p5export.external import external_files
 
 __all__ = ["FORMAT", "SEAL", "Artefact", "opened", "seal", "zip_folder"]

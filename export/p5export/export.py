@@ -12,14 +12,14 @@ import numpy as np
 import onnx_ir as ir
 
 from p5core.errors import ExportError
-from p5core.evaluation.judge import Judge
-from p5core.files import sha256, write_json, write_text
-from p5core.judgement import make_judge
-from p5core.materials import Materials
-from p5core.pipeline import load_network, materials_of
-from p5core.plugins import Registry
-from p5core.runs import Run
-from p5core.training.choose import metric_labels
+from p5core.evaluation.evaluator import Judge
+from p5core.plugins.registry import Registry
+from p5core.runs.folder import Run
+from p5core.system.files import sha256, write_json, write_text
+from p5core.training.defaults import metric_labels
+from p5core.workflows.evaluate import make_judge
+from p5core.workflows.experiment_data import Materials
+from p5core.workflows.train import load_network, materials_of
 from p5export.about import about_export
 from p5export.artefact import SEAL, seal
 from p5export.card import licence_notes, model_card

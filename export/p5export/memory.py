@@ -1,4 +1,4 @@
-"""The item memory in the graph: what `p5core.model.memory.Memory` computes, in operations of ONNX.
+"""The item memory in the graph: what `p5core.model.cooccurrence.Memory` computes, in operations of ONNX.
 
 A history reaches a few thousand items, however large the catalogue is; logarithms and weights are computed for those
 alone. Of the others the memory knows the floor.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from p5core.model.memory import FLOOR, Memory
+from p5core.model.cooccurrence import FLOOR, Memory
 from p5export.ops import Ops
 
 __all__ = ["Reached", "mixed", "reached"]

@@ -16,8 +16,8 @@ from torch import Tensor
 from p5core.data.dataset import Ragged
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError
-from p5core.evaluation.judge import Judge
-from p5core.model.scoring import NetworkScorer
+from p5core.evaluation.evaluator import Judge
+from p5core.model.network_scorer import NetworkScorer
 from p5export.serving import Serving
 from p5export.verify import close, difference, to_plain
 

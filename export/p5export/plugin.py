@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p5core.hookspecs import hookimpl
+from p5core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import click

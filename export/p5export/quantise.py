@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from p5core.errors import ExportError
-from p5core.evaluation.judge import Judge
+from p5core.evaluation.evaluator import Judge
 from p5export.parity import ExportedScorer, request_of
 from p5export.serving import Serving
 

@@ -15,8 +15,8 @@ from p5core.data.columns import DOMAIN, ITEM
 from p5core.data.dataset import Dataset
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError, did_you_mean
-from p5core.evaluation.judge import domain_items
-from p5core.model.memory import Memory
+from p5core.evaluation.evaluator import domain_items
+from p5core.model.cooccurrence import Memory
 from p5core.model.network import Network
 from p5export.product import Product
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from p5core.errors import ExportError
-from p5core.model.item_table import ItemTable
+from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Network
 from p5export.serving import Serving
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from p5core.errors import ExportError
-from p5core.files import read_json
+from p5core.system.files import read_json
 from p5export.artefact import Artefact, opened
 
 __all__ = [

@@ -18,8 +18,8 @@ from p5core.cli.run import evaluate, run
 from p5core.cli.runs import compare, runs
 from p5core.cli.tune import tune
 from p5core.errors import P5Error
-from p5core.plugins import Registry, load_plugins
-from p5core.signals import handled
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.system.signals import handled
 
 __all__ = ["build", "main"]
 

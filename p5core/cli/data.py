@@ -11,8 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from p5core.data.dataset import Dataset
-    from p5core.data.report import PrepareReport
-    from p5core.plugins import Registry
+    from p5core.data.ingest.report import PrepareReport
+    from p5core.plugins.registry import Registry
 
 __all__ = ["data", "init"]
 
@@ -37,7 +37,7 @@ def describe(registry: Registry, file: Path, settings: tuple[str, ...]) -> None:
     """Say what P5 sees in FILE: a data file, or an experiment."""
     from rich.console import Console
 
-    from p5core.data.report import report_text
+    from p5core.data.ingest.report import report_text
 
     Console().print(report_text(_look_at(registry, file, settings)[1]), markup=False, highlight=False)
 
@@ -51,9 +51,9 @@ def example(registry: Registry, folder: Path) -> None:
     ratings.csv and movies.csv are the log and what is known of its items; yesterday.csv has the latest events, which
     ratings.csv lacks.
     """
-    from p5core.config import PartSpec
-    from p5core.data.example import write_example
+    from p5core.config.base import PartSpec
     from p5core.errors import ConfigError
+    from p5core.workflows.example_data import write_example
 
     raw = registry.choose("loader", PartSpec(name="movielens"), "data").build().load()
     taken = [name for name in ("ratings.csv", "movies.csv", "yesterday.csv") if (folder / name).exists()]
@@ -71,8 +71,8 @@ def example(registry: Registry, folder: Path) -> None:
 def init(registry: Registry, file: Path, output: Path | None, settings: tuple[str, ...]) -> None:
     """Write a commented experiment for the data file DATA."""
     from p5core.errors import ConfigError
-    from p5core.files import write_text
-    from p5core.recipes import recipe_for, recipe_text
+    from p5core.system.files import write_text
+    from p5core.workflows.presets import recipe_for, recipe_text
 
     dataset, report, section = _look_at(registry, file, settings)
     target = output or Path(file.name.split(".")[0] + ".toml")
@@ -87,10 +87,10 @@ def _look_at(
     registry: Registry, file: Path, settings: Sequence[str]
 ) -> tuple[Dataset, PrepareReport, Mapping[str, Any]]:
     """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
-    from p5core.config import PartSpec
-    from p5core.data.prepare import PrepareConfig
-    from p5core.experiment import load_experiment, override
-    from p5core.materials import load_data
+    from p5core.config.base import PartSpec
+    from p5core.config.experiment import load_experiment, override
+    from p5core.data.ingest.prepare import PrepareConfig
+    from p5core.workflows.experiment_data import load_data
 
     if file.suffix == ".toml":
         experiment = load_experiment(file, [f"data.{one}" for one in settings])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from p5core.plugins import Registry
+    from p5core.plugins.registry import Registry
 
 __all__ = ["DEMO", "demo"]
 
@@ -62,13 +62,13 @@ def demo(registry: Registry, runs: Path) -> None:
     """Train on MovieLens-100K, evaluate beside baselines, and recommend."""
     from rich.console import Console
 
-    from p5core import pipeline
+    from p5core.cli.display import Terminal
     from p5core.cli.recommend import recommendation_table
     from p5core.cli.run import print_figures
-    from p5core.display import Terminal
-    from p5core.experiment import parse_experiment
-    from p5core.recommender import Recommender
-    from p5core.runs import replace_run
+    from p5core.config.experiment import parse_experiment
+    from p5core.runs.folder import replace_run
+    from p5core.workflows import train as pipeline
+    from p5core.workflows.recommend import Recommender
 
     console = Console()
     unfinished = runs / ".demo"

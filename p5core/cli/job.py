@@ -9,9 +9,9 @@ from pathlib import Path
 from types import FrameType
 
 from p5core.cli import build
-from p5core.files import write_json
-from p5core.plugins import load_plugins
-from p5core.processes import born
+from p5core.plugins.registry import load_plugins
+from p5core.system.files import write_json
+from p5core.system.processes import born
 
 __all__ = ["STOPPED", "main"]
 

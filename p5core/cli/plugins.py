@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from p5core.plugins import PartInfo, PluginStatus, Registry
+    from p5core.plugins.registry import PartInfo, PluginStatus, Registry
 
 __all__ = ["markdown_table", "plugins"]
 
@@ -36,7 +36,7 @@ def list_command(registry: Registry, as_json: bool, markdown: bool) -> None:
 
 
 def _parts(registry: Registry) -> list[PartInfo]:
-    from p5core.plugins import KINDS
+    from p5core.plugins.registry import KINDS
 
     return [info for kind in KINDS for info in registry.parts(kind).values()]
 

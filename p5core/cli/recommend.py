@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from p5core.plugins import Registry
-    from p5core.recommender import Reason, Recommendation
+    from p5core.plugins.registry import Registry
+    from p5core.workflows.recommend import Reason, Recommendation
 
 __all__ = ["recommend", "recommendation_table"]
 
@@ -40,7 +40,7 @@ def recommend(
     """Recommend items with a finished RUN, and say why."""
     from rich.console import Console
 
-    from p5core.recommender import Recommender
+    from p5core.workflows.recommend import Recommender
 
     if (history is None) == (user is None):
         raise click.UsageError("Give either --history or --user.")

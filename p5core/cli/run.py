@@ -11,9 +11,9 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from p5core.experiment import Experiment
-    from p5core.plugins import Registry
-    from p5core.runs import Run
+    from p5core.config.experiment import Experiment
+    from p5core.plugins.registry import Registry
+    from p5core.runs.folder import Run
 
 __all__ = ["evaluate", "print_figures", "run"]
 
@@ -48,8 +48,8 @@ def run(
     """Train and evaluate the experiment FILE."""
     from rich.console import Console
 
-    from p5core.experiment import load_experiment
-    from p5core.runs import check_run_name, free_name, to_run_name
+    from p5core.config.experiment import load_experiment
+    from p5core.runs.folder import check_run_name, free_name, to_run_name
 
     if name is not None:
         check_run_name(name)
@@ -69,7 +69,7 @@ def run(
 
 
 def _foresee(experiment: Experiment, registry: Registry, runs: Path, console: Console) -> None:
-    from p5core.pipeline import foresee
+    from p5core.workflows.train import foresee
 
     for sentence in foresee(experiment, runs, registry).sentences:
         console.print(sentence, highlight=False)
@@ -78,8 +78,8 @@ def _foresee(experiment: Experiment, registry: Registry, runs: Path, console: Co
 def _run_once(
     experiment: Experiment, registry: Registry, runs: Path, name: str, fold: tuple[int, int] | None, console: Console
 ) -> Run:
-    from p5core import pipeline
-    from p5core.display import Terminal
+    from p5core.cli.display import Terminal
+    from p5core.workflows import train as pipeline
 
     finished = pipeline.run(experiment, runs, name, registry, fold, Terminal(console))
     print_figures(finished, console)
@@ -87,12 +87,12 @@ def _run_once(
 
 
 def _resume(experiment: Experiment, registry: Registry, path: Path, console: Console) -> None:
-    from p5core import pipeline
-    from p5core.data.store import read_dataset
-    from p5core.display import Terminal
+    from p5core.cli.display import Terminal
+    from p5core.data.storage import read_dataset
     from p5core.errors import ConfigError
-    from p5core.runs import open_run
-    from p5core.training.choose import resolve_losses
+    from p5core.runs.folder import open_run
+    from p5core.training.defaults import resolve_losses
+    from p5core.workflows import train as pipeline
 
     folder = open_run(path)
     started = folder.experiment()
@@ -113,7 +113,7 @@ def _cross_validate(
 ) -> None:
     import statistics
 
-    from p5core.files import write_json
+    from p5core.system.files import write_json
 
     finished = []
     for fold in range(n_folds):
@@ -173,8 +173,8 @@ def evaluate(
     from rich.console import Console
 
     from p5core.evaluation.report import figures_table
-    from p5core.pipeline import evaluate_run
-    from p5core.runs import open_run
+    from p5core.runs.folder import open_run
+    from p5core.workflows.train import evaluate_run
 
     changes: dict[str, Any] = {"exclude_seen": False} if keep_seen else {}
     if candidates is not None:

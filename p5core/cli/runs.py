@@ -11,8 +11,8 @@ import click
 from p5core.errors import RunError
 
 if TYPE_CHECKING:
-    from p5core.plugins import Registry
-    from p5core.runs import Run
+    from p5core.plugins.registry import Registry
+    from p5core.runs.folder import Run
 
 __all__ = ["compare", "runs"]
 
@@ -35,7 +35,7 @@ def list_command(folder: Path, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from p5core.runs import list_runs
+    from p5core.runs.folder import list_runs
 
     rows = [_summary(run, folder) for run in list_runs(folder)]
     if as_json:
@@ -69,7 +69,7 @@ def show(run: Path) -> None:
     from rich.console import Console
 
     from p5core.cli.tables import stored_table
-    from p5core.runs import open_run
+    from p5core.runs.folder import open_run
 
     folder, console = open_run(run), Console()
     console.print((folder.path / "experiment.toml").read_text(encoding="utf-8"), markup=False, highlight=False)
@@ -92,8 +92,8 @@ def compare(registry: Registry, first: Path, second: Path, resamples: int, seed:
     from rich.console import Console
     from rich.table import Table
 
-    from p5core.evaluation.stored import compare_sides, stored_side
-    from p5core.runs import open_run
+    from p5core.runs.folder import open_run
+    from p5core.workflows.compare import compare_sides, stored_side
 
     one, other = (stored_side(open_run(path)) for path in (first, second))
     table = Table(title=f"{one.name} less {other.name}")

@@ -10,7 +10,7 @@ import click
 from p5core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from p5core.plugins import Registry
+    from p5core.plugins.registry import Registry
 
 __all__ = ["tune"]
 
@@ -39,11 +39,11 @@ def tune(
     """Search for better options of the experiment FILE; the same command goes on where it was stopped."""
     _check()
     from p5core.cli.tables import wide_console
-    from p5core.experiment import load_experiment
-    from p5core.runs import check_run_name, to_run_name
+    from p5core.config.experiment import load_experiment
+    from p5core.runs.folder import check_run_name, to_run_name
     from p5core.tuning.report import trials_table
     from p5core.tuning.tune import tune as search
-    from p5core.tuning.work import Plan
+    from p5core.tuning.worker import Plan
 
     if name is not None:
         check_run_name(name)

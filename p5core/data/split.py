@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from p5core.config import Config
+from p5core.config.base import Config
 from p5core.data.dataset import Dataset, Events, Ragged
 from p5core.errors import ConfigError, DataError
 

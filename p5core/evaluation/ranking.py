@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks, Ratings
+from p5core.contracts.scorer import RatingScorer, Scorer
 from p5core.data.split import Holdout
 from p5core.errors import DataError, TrainingError
-from p5core.evaluation.candidates import Field, sample_negatives
-from p5core.evaluation.outcome import CatalogueFacts, Outcome, Ranks, Ratings
-from p5core.evaluation.race import Race, among_sampled, best, places, whole_catalogue
-from p5core.evaluation.scorer import RatingScorer, Scorer
+from p5core.evaluation.candidate_mask import Field, sample_negatives
+from p5core.evaluation.score_matrix import Race, among_sampled, best, places, whole_catalogue
 
 __all__ = ["rank"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from p5core.evaluation.measure import Figure
-from p5core.parts.metric import Metric
+from p5core.contracts.metric import Metric
+from p5core.evaluation.metric_results import Figure
 
 __all__ = ["Figures", "figures_table", "plain_intervals", "plain_values", "protocol_note"]
 

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from p5core.config.experiment import ModelConfig
 from p5core.data.dataset import Dataset, Events
-from p5core.experiment import ModelConfig
-from p5core.model.alike import content_columns
-from p5core.model.item_table import ItemTable
-from p5core.model.memory import Memory
+from p5core.model.content_similarity import content_columns
+from p5core.model.cooccurrence import Memory
+from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Labels, Network
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 
 __all__ = ["build_network", "count_items"]
 

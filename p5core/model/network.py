@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from p5core.contracts.backbone import Backbone
 from p5core.data.batch import NO_TARGET, Batch
+from p5core.model.cooccurrence import Memory
 from p5core.model.dropout import Dropout
 from p5core.model.heads import RatingHead
-from p5core.model.item_table import ItemTable
-from p5core.model.memory import Memory
-from p5core.parts.backbone import Backbone
+from p5core.model.item_embeddings import ItemTable
 
 __all__ = ["Labels", "Network"]
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from p5core.parts.backbone import Backbone, pick
+from p5core.contracts.backbone import Backbone, pick
 from p5core.testing.tensors import assert_close, assert_finite, assert_gradients, copy_weights, seeded
 from p5core.testing.toys import build_network
 

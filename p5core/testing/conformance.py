@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from p5core.config import Config, parse_config
-from p5core.plugins import KINDS, Registry
+from p5core.config.base import Config, parse_config
+from p5core.plugins.registry import KINDS, Registry
 from p5core.testing.options import OPTION_CHECKS
 
 if TYPE_CHECKING:

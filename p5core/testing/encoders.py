@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from p5core.contracts.encoder import Encoder
+from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
-from p5core.model.transfer import start_from
-from p5core.parts.encoder import Encoder
-from p5core.parts.part import NoOptions
+from p5core.model.warm_start import start_from
 from p5core.testing.tensors import assert_close, assert_finite, assert_gradients, copy_weights, seeded
 from p5core.testing.toys import PastMean, build_network
 from p5core.testing.world import World

@@ -8,7 +8,7 @@ import pandas as pd
 
 from p5core.data.columns import ITEM, USER
 from p5core.data.dataset import Dataset
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.data.raw import RawData, Scan
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from p5core.parts.loss import RankingLoss
+from p5core.contracts.loss import RankingLoss
 from p5core.testing.tensors import assert_finite, seeded
 
 if TYPE_CHECKING:

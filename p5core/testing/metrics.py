@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from p5core.evaluation.facts import catalogue_facts
-from p5core.evaluation.measure import choose_metrics
-from p5core.evaluation.outcome import Outcome, Ranks, Ratings
-from p5core.parts.metric import Metric
+from p5core.contracts.eval_result import Outcome, Ranks, Ratings
+from p5core.contracts.metric import Metric
+from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.metric_results import choose_metrics
 
 if TYPE_CHECKING:
     from p5core.testing.conformance import Check, Subject

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
-from p5core.config import parse_config
+from p5core.config.base import parse_config
 from p5core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.part import NoOptions
+from p5core.contracts.task import Task, TrainingData
 from p5core.data.batch import NO_TARGET, Batch
 from p5core.errors import ConfigError
-from p5core.evaluation.measure import choose_metrics
+from p5core.evaluation.metric_results import choose_metrics
 from p5core.model.network import Network
-from p5core.parts.backbone import Backbone
-from p5core.parts.part import NoOptions
-from p5core.parts.task import Task, TrainingData
 from p5core.testing.tensors import assert_finite, seeded
 from p5core.testing.toys import AllMean, PastMean, Softmax, SquaredError, UserVector, build_network
 

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.encoder import Encoder
+from p5core.contracts.loss import ItemScorer, RankingLoss, RatingLoss
+from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
-from p5core.model.item_table import ItemTable
+from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Labels, Network
-from p5core.parts.backbone import Backbone
-from p5core.parts.encoder import Encoder
-from p5core.parts.loss import ItemScorer, RankingLoss, RatingLoss
-from p5core.parts.part import NoOptions
 from p5core.testing.world import World
 
 __all__ = ["AllMean", "FreeVectors", "PastMean", "Softmax", "SquaredError", "UserVector", "build_network"]

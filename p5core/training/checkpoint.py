@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from p5core.errors import RunError
-from p5core.files import write_tensors
+from p5core.system.files import write_tensors
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 

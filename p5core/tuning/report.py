@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from p5core.config import Choices
-from p5core.experiment import dump_experiment
-from p5core.files import write_bytes, write_text
-from p5core.tuning.space import Option, short_names, with_values
+from p5core.config.base import Choices
+from p5core.config.experiment import dump_experiment
+from p5core.system.files import write_bytes, write_text
+from p5core.tuning.search_space import Option, short_names, with_values
 from p5core.tuning.study import Study
-from p5core.tuning.work import Worker, written
+from p5core.tuning.worker import Worker, written
 
 __all__ = ["trials_table", "write_report"]
 

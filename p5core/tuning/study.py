@@ -14,8 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from p5core.processes import born, lives
-from p5core.tuning.space import Option
+from p5core.system.processes import born, lives
+from p5core.tuning.search_space import Option
 
 __all__ = ["Study"]
 

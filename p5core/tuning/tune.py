@@ -22,15 +22,15 @@ from types import FrameType
 
 import torch
 
+from p5core.config.experiment import dump_experiment
 from p5core.errors import ConfigError
-from p5core.experiment import dump_experiment
-from p5core.files import read_json, write_json, write_text
-from p5core.plugins import Registry, load_plugins
-from p5core.signals import STOPPING, handled
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.system.files import read_json, write_json, write_text
+from p5core.system.signals import STOPPING, handled
 from p5core.tuning.report import write_report
-from p5core.tuning.space import short_names
+from p5core.tuning.search_space import short_names
 from p5core.tuning.study import Study
-from p5core.tuning.work import Plan, Worker
+from p5core.tuning.worker import Plan, Worker
 
 __all__ = ["help_out", "tune"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p5core.hookspecs import hookimpl
+from p5core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from p5core.parts.backbone import Backbone
-    from p5core.parts.encoder import Encoder
-    from p5core.parts.loader import Loader
-    from p5core.parts.loss import Loss
-    from p5core.parts.metric import Metric
-    from p5core.parts.task import Task
-    from p5core.parts.tracker import Tracker
+    from p5core.contracts.backbone import Backbone
+    from p5core.contracts.encoder import Encoder
+    from p5core.contracts.loader import Loader
+    from p5core.contracts.loss import Loss
+    from p5core.contracts.metric import Metric
+    from p5core.contracts.task import Task
+    from p5core.contracts.tracker import Tracker
 
 __all__: list[str] = []
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from p5core import errors, hookspecs
+from p5core import errors
 from p5core.cli.plugins import markdown_table
-from p5core.plugins import KINDS, load_plugins
+from p5core.plugins import hookspecs
+from p5core.plugins.registry import KINDS, load_plugins
 
 ROOT = Path(__file__).parents[2]
 HOOKS = [name for name in hookspecs.__all__ if name.startswith("p5_")]

@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file
 
 from p5core.cli import build
-from p5core.plugins import load_plugins
-from p5core.recommender import Recommender
+from p5core.plugins.registry import load_plugins
+from p5core.workflows.recommend import Recommender
 
 EXPERIMENT = """
 [data]

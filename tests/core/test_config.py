@@ -12,9 +12,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 import p5core
-from p5core.config import Config, ExpandedPath, PartSpec, expand_variables, parse_config
+from p5core.config.base import Config, ExpandedPath, PartSpec, expand_variables, parse_config
 from p5core.errors import ConfigError
-from p5core.plugins import KINDS, load_plugins
+from p5core.plugins.registry import KINDS, load_plugins
 
 
 class Inner(Config):

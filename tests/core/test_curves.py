@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p5core.curves import best_figures, read_curves, thinned
+from p5core.runs.curves import best_figures, read_curves, thinned
 
 
 def step(stage: str, number: int, loss: float = 1.0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from p5core.cli import build
-from p5core.plugins import Registry, load_plugins
+from p5core.plugins.registry import Registry, load_plugins
 
 DATA = "user,item\n" + "".join(f"{user},{item}\n" for user in range(30) for item in range(user, user + 6))
 

@@ -14,8 +14,8 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p5core.config.experiment import Experiment, dump_experiment, load_experiment, override, parse_experiment
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment, dump_experiment, load_experiment, override, parse_experiment
 
 DATA = {"data": {"name": "movielens"}}
 

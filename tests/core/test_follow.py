@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from p5core.display import Terminal
-from p5core.experiment import parse_experiment
-from p5core.follow import RunLog, catch_signals
-from p5core.parts.part import NoOptions
-from p5core.parts.tracker import Tracker
-from p5core.phases import Phases
-from p5core.runs import Run, create_run
+from p5core.cli.display import Terminal
+from p5core.config.experiment import parse_experiment
+from p5core.contracts.part import NoOptions
+from p5core.contracts.tracker import Tracker
+from p5core.runs.folder import Run, create_run
+from p5core.runs.logger import RunLog, catch_signals
+from p5core.runs.progress import Phases
 
 STEP = {
     "stage": "train",

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 import p5core
-from p5core import pipeline
+from p5core.config.experiment import Experiment, override, parse_experiment
 from p5core.errors import RunError, TrainingError
 from p5core.evaluation.baselines import Popularity
-from p5core.experiment import Experiment, override, parse_experiment
-from p5core.files import read_json, sha256, write_json
-from p5core.model.neighbours import Neighbours
-from p5core.plugins import Registry, load_plugins
-from p5core.training import stage
+from p5core.model.item_knn import Neighbours
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.system.files import read_json, sha256, write_json
+from p5core.training import loop as stage
+from p5core.workflows import train as pipeline
 
 OWN = "{name='synthetic', n_users=50, n_items=40, n_events=600, n_clusters=5, seed=2}"
 

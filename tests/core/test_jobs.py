@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from p5core import processes
+from p5core.config.experiment import parse_experiment
 from p5core.errors import ConfigError, RunError
-from p5core.experiment import parse_experiment
-from p5core.files import read_json, write_json
-from p5core.job import Job
-from p5core.jobs import Jobs
-from p5core.processes import born, kill, lives
-from p5core.runs import create_run
+from p5core.runs.folder import create_run
+from p5core.runs.job import Job
+from p5core.runs.jobs import Jobs
+from p5core.system import processes
+from p5core.system.files import read_json, write_json
+from p5core.system.processes import born, kill, lives
 
 SMALL = """
 [data]
@@ -98,7 +98,7 @@ def test_a_run_is_stopped_resumed_and_done(jobs: Jobs) -> None:
 
 
 def test_a_job_outlives_its_starter_and_is_killed_by_another(jobs: Jobs) -> None:
-    code = "import sys, pathlib, p5core.jobs as j; j.Jobs(pathlib.Path(sys.argv[1])).submit(*sys.argv[2:])"
+    code = "import sys, pathlib, p5core.runs.jobs as j; j.Jobs(pathlib.Path(sys.argv[1])).submit(*sys.argv[2:])"
     subprocess.run([sys.executable, "-c", code, str(jobs.folder), small(epochs=4_000), "two"], check=True)
     job = jobs.of("two")
     assert job is not None
@@ -128,7 +128,7 @@ def test_jobs_that_train_wait_for_each_other(jobs: Jobs, monkeypatch: pytest.Mon
         started.append(command[4:])
         return os.getpid()
 
-    monkeypatch.setattr("p5core.jobs.start", start)
+    monkeypatch.setattr("p5core.runs.jobs.start", start)
     first, second = jobs.submit(small(), "a"), jobs.submit(small(), "b")
     export = jobs.submit_command(["export", "runs/x"], "x")
     assert [one.state() for one in (first, second, export)] == ["running", "queued", "running"]

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 import p5core
-from p5core import pipeline
+from p5core.config.experiment import Experiment, parse_experiment
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment, parse_experiment
-from p5core.model.memory import MIXTURES
+from p5core.model.cooccurrence import MIXTURES
 from p5core.model.options import CONTENT_PAIRS, HOW_COUNTED, NeighboursConfig, countings
-from p5core.plugins import Registry, load_plugins
-from p5core.recommender import Recommender
-from p5core.training import mixing
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.training import blending as mixing
+from p5core.workflows import train as pipeline
+from p5core.workflows.recommend import Recommender
 
 DATA = {"name": "synthetic", "n_users": 60, "n_items": 40, "n_events": 900, "n_clusters": 8, "seed": 0}
 

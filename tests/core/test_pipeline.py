@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import load_file
 
 import p5core
-from p5core import pipeline
-from p5core.data.store import read_dataset
+from p5core.config.experiment import Experiment, override, parse_experiment
+from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, P5Error, RunError
-from p5core.experiment import Experiment, override, parse_experiment
-from p5core.materials import gather
-from p5core.model.transfer import start_from
-from p5core.plugins import Registry, load_plugins
-from p5core.recommender import Recommender
+from p5core.model.warm_start import start_from
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.workflows import train as pipeline
+from p5core.workflows.experiment_data import gather
+from p5core.workflows.recommend import Recommender
 
 SMALL = """
 [data]

@@ -12,16 +12,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from p5core.cli import build
-from p5core.config import PartSpec
+from p5core.config.base import PartSpec
 from p5core.errors import ConfigError, UnknownPartError
-from p5core.plugins import KINDS, PluginStatus, load_plugins
+from p5core.plugins.registry import KINDS, PluginStatus, load_plugins
 
 Install = Callable[..., None]
 
 TRACKER = """
-    from p5core.config import Config
-    from p5core.hookspecs import hookimpl
-    from p5core.parts.tracker import Tracker
+    from p5core.config.base import Config
+    from p5core.plugins.hookspecs import hookimpl
+    from p5core.contracts.tracker import Tracker
 
     class Options(Config):
         size: int = 3
@@ -42,7 +42,7 @@ TRACKER = """
 """
 
 HOOK = """
-    from p5core.hookspecs import hookimpl
+    from p5core.plugins.hookspecs import hookimpl
 
     @hookimpl
     def {hook}({arguments}):
@@ -131,7 +131,7 @@ FAULTS = {
     "exit": ("raise SystemExit('stop')", "SystemExit: stop"),
     "hook that raises": (hook("p5_trackers", "return 1 / 0"), "ZeroDivisionError"),
     "nothing returned": (hook("p5_trackers", "return None"), "p5_trackers returned None; it must return a list."),
-    "wrong class": (hook("p5_trackers", "return [int]"), "is no subclass of p5core.parts.tracker.Tracker."),
+    "wrong class": (hook("p5_trackers", "return [int]"), "is no subclass of p5core.contracts.tracker.Tracker."),
     "no class": (hook("p5_trackers", "return [7]"), "p5_trackers returned 7, which is no subclass of"),
     "misspelt hook": (hook("p5_tracker", "return []"), "Unknown hook 'p5_tracker'. Did you mean 'p5_trackers'?"),
     "argument too many": (
@@ -290,7 +290,7 @@ def test_other_commands_warn_of_a_failed_plugin_in_one_line(install: Install, tm
 COMMAND = """
     import click
     from p5core.errors import DataError
-    from p5core.hookspecs import hookimpl
+    from p5core.plugins.hookspecs import hookimpl
 
     @click.command({name!r})
     def command():

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from p5core.config.experiment import parse_experiment
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
 from p5core.data.vocabulary import Vocabulary
-from p5core.experiment import parse_experiment
-from p5core.recipes import VALIDATION_USERS, recipe_for, recipe_text
+from p5core.workflows.presets import VALIDATION_USERS, recipe_for, recipe_text
 
 N_ITEMS = 60
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from p5core.config.experiment import Experiment, parse_experiment
 from p5core.errors import ConfigError, RunError
-from p5core.experiment import Experiment, parse_experiment
-from p5core.files import read_json, sha256, write_bytes, write_json
-from p5core.runs import (
+from p5core.runs.folder import (
     FORMAT,
     SEALED,
     Run,
@@ -27,6 +26,7 @@ from p5core.runs import (
     replace_run,
     to_run_name,
 )
+from p5core.system.files import read_json, sha256, write_bytes, write_json
 
 
 def experiment() -> Experiment:
@@ -219,7 +219,7 @@ def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
     run = create_run(tmp_path / "one", experiment(), {}, None)
     write_json(run.path / "status.json", {"state": "running", "pid": 4711})
     code = (
-        "import sys; from pathlib import Path; from p5core.runs import Run\n"
+        "import sys; from pathlib import Path; from p5core.runs.folder import Run\n"
         "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen([sys.executable, "-c", code, run.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

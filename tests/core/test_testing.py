@@ -12,24 +12,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from p5core.config import Config
+from p5core.config.base import Config
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.encoder import Encoder
+from p5core.contracts.eval_result import Outcome
+from p5core.contracts.loader import Loader
+from p5core.contracts.loss import ItemScorer, RankingLoss
+from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.part import Part
+from p5core.contracts.task import Task, TrainingData
+from p5core.contracts.tracker import Tracker
 from p5core.data.batch import Batch, Rows, bucket_by_length, cut_windows, gather_padded
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events
 from p5core.data.raw import RawData
 from p5core.errors import P5Error
-from p5core.evaluation.outcome import Outcome
-from p5core.hookspecs import hookimpl
 from p5core.model.network import Network
-from p5core.parts.backbone import Backbone
-from p5core.parts.encoder import Encoder
-from p5core.parts.loader import Loader
-from p5core.parts.loss import ItemScorer, RankingLoss
-from p5core.parts.metric import AtK, Metric
-from p5core.parts.part import Part
-from p5core.parts.task import Task, TrainingData
-from p5core.parts.tracker import Tracker
-from p5core.plugins import KINDS, load_plugins
+from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.registry import KINDS, load_plugins
 from p5core.testing import Case, cases
 from p5core.testing.toys import FreeVectors, PastMean
 

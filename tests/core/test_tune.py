@@ -19,21 +19,21 @@ import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
 
-from p5core import pipeline
 from p5core.cli import build
-from p5core.config import Choices, Tunable
+from p5core.config.base import Choices, Tunable
+from p5core.config.experiment import Experiment, load_experiment, override, parse_experiment
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment, load_experiment, override, parse_experiment
-from p5core.plugins import Registry, load_plugins
-from p5core.runs import Run
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.runs.folder import Run
 from p5core.tuning import study as study_module
 from p5core.tuning import tune as tune_module
-from p5core.tuning import work as work_module
+from p5core.tuning import worker as work_module
 from p5core.tuning.report import trials_table
-from p5core.tuning.space import Option, with_values
+from p5core.tuning.search_space import Option, with_values
 from p5core.tuning.study import Study
 from p5core.tuning.tune import tune
-from p5core.tuning.work import Plan, TrialLog, Worker
+from p5core.tuning.worker import Plan, TrialLog, Worker
+from p5core.workflows import train as pipeline
 
 SMALL = """
 [data]

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import pytest
 
-from p5core.config import Choices, Config, Tunable, parse_config
+from p5core.config.base import Choices, Config, Tunable, parse_config
+from p5core.config.experiment import Experiment, override, parse_experiment
+from p5core.contracts.loss import RankingLoss
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment, override, parse_experiment
-from p5core.hookspecs import hookimpl
-from p5core.parts.loss import RankingLoss
-from p5core.plugins import KINDS, Registry, load_plugins
-from p5core.tuning.space import Option, narrow, search_space, short_names, with_values
+from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.registry import KINDS, Registry, load_plugins
+from p5core.tuning.search_space import Option, narrow, search_space, short_names, with_values
 
 SMALL = """
 [data]

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import p5core
-from p5core.experiment import Experiment, parse_experiment
-from p5core.pipeline import load_network, materials_of
-from p5core.plugins import Registry, load_plugins
+from p5core.config.experiment import Experiment, parse_experiment
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.workflows.train import load_network, materials_of
 from p5export import export
 from p5export.export import Exported, export_run
 from p5export.serving import ExportOptions, serving_of

@@ -16,8 +16,8 @@ import pytest
 
 import p5core
 from p5core.errors import ExportError
-from p5core.plugins import Registry
-from p5core.recommender import Recommender
+from p5core.plugins.registry import Registry
+from p5core.workflows.recommend import Recommender
 from p5export.export import Exported, export_run
 from p5export.serving import ExportOptions
 

@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 
 import p5core
-from p5core.experiment import Experiment
-from p5core.files import read_json
-from p5core.plugins import Registry
+from p5core.config.experiment import Experiment
+from p5core.plugins.registry import Registry
+from p5core.system.files import read_json
 from p5export.export import export_run
 from p5export.serving import ExportOptions
 from p5export.verify import verify

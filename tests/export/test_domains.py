@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 import p5core
 from p5core.cli import build
+from p5core.config.experiment import Experiment, parse_experiment
 from p5core.errors import DataError, ExportError
-from p5core.experiment import Experiment, parse_experiment
-from p5core.plugins import Registry
-from p5core.recommender import Recommender
+from p5core.plugins.registry import Registry
+from p5core.workflows.recommend import Recommender
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import p5core
+from p5core.config.experiment import Experiment, parse_experiment
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError
-from p5core.experiment import Experiment, parse_experiment
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 from p5export.export import export_run
 from p5export.serving import _refuse_nul
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import p5core
+from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
-from p5core.experiment import Experiment
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 from p5export.export import export_run
 from p5export.serving import ExportOptions
 

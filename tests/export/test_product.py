@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import p5core
+from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
-from p5core.experiment import Experiment
-from p5core.pipeline import load_network, materials_of
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
+from p5core.workflows.train import load_network, materials_of
 from p5export.export import export_run
 from p5export.graph import ranking_graph, scoring_graph
 from p5export.onnxfile import write_model

@@ -13,7 +13,7 @@ import torch
 
 import p5core
 from p5core.errors import ExportError
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 from p5export import export, onnxfile, parity, quantise
 from p5export.export import export_run
 from p5export.ops import Ops

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from p5core.cli import build
 from p5core.errors import ExportError
-from p5core.plugins import load_plugins
-from p5core.recommender import Recommender
+from p5core.plugins.registry import load_plugins
+from p5core.workflows.recommend import Recommender
 from p5export.artefact import Artefact, opened, seal, zip_folder
 from p5export.external import external_files
 from p5export.runtime import OnnxRecommender
@@ -138,7 +138,7 @@ def test_a_flipped_byte_is_reported(name: str, histories: tuple[Path, Path], tmp
 def reseal(folder: Path) -> None:
     """What somebody would do who changes a file and its hash."""
     about = json.loads((folder / "p5.json").read_text())
-    from p5core.files import sha256
+    from p5core.system.files import sha256
 
     about["files"] = {name: sha256(folder / name) for name in about["files"] if (folder / name).exists()}
     (folder / "p5.json").write_text(json.dumps({**about, "seal": seal(about)}))

@@ -15,15 +15,15 @@ import torch
 from click.testing import CliRunner
 
 from p5core.cli import build
+from p5core.config.experiment import parse_experiment
+from p5core.data.append import join
 from p5core.data.dataset import Dataset, Events
-from p5core.data.join import join
-from p5core.data.store import read_dataset
+from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, RunError
-from p5core.experiment import parse_experiment
-from p5core.pipeline import evaluate_run, load_network, materials_of, run
-from p5core.plugins import Registry, load_plugins
-from p5core.runs import Run, list_runs
-from p5core.update import update
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.runs.folder import Run, list_runs
+from p5core.workflows.train import evaluate_run, load_network, materials_of, run
+from p5core.workflows.update import update
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
 from p5export.serving import ExportOptions
@@ -207,7 +207,7 @@ def test_an_update_that_is_killed_leaves_no_run(
 ) -> None:
     pid = os.fork()
     if not pid:
-        monkeypatch.setattr(f"p5core.update.{victim}", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(f"p5core.workflows.update.{victim}", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         update(sold, fresh, "killed", registry)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
     assert not (sold.path.parent / "killed").exists()

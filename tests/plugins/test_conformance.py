@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 from p5core.testing import Case
 
 EVENTS = pd.DataFrame(

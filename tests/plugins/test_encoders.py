@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from p5core.config import parse_config
+from p5core.config.base import parse_config
+from p5core.contracts.encoder import Encoder
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError, DataError
-from p5core.model.item_table import ItemTable
-from p5core.parts.encoder import Encoder
+from p5core.model.item_embeddings import ItemTable
 from p5plugins.encoders.categories import Categories, CategoriesConfig
 from p5plugins.encoders.id import IdEmbedding
 from p5plugins.encoders.numbers import Numbers, NumbersConfig

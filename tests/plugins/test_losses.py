@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from p5core.config import parse_config
+from p5core.config.base import parse_config
 from p5core.errors import ConfigError
 from p5plugins.losses import chunks, sampled_softmax
 from p5plugins.losses.bpr import BPR, BPRConfig

@@ -34,10 +34,10 @@ def test_the_browser_chooses_the_language(ui, browser: Browser) -> None:
 
 def test_torch_is_loaded_after_the_start_and_before_anybody_asks() -> None:
     code = """
-import sys, p5core.plugins, p5ui.launch
+import sys, p5core.plugins.registry, p5ui.launch
 assert not {"torch", "onnx", "lightning_fabric"} & set(sys.modules)
-p5ui.launch.load_parts(p5core.plugins.load_plugins())
-assert {"torch", "p5core.recommender", "p5plugins.backbones.gpt"} <= set(sys.modules)
+p5ui.launch.load_parts(p5core.plugins.registry.load_plugins())
+assert {"torch", "p5core.workflows.recommend", "p5plugins.backbones.gpt"} <= set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from p5core.cli import build
-from p5core.files import write_json
-from p5core.plugins import load_plugins
+from p5core.plugins.registry import load_plugins
+from p5core.system.files import write_json
 from p5ui.browser import open_browser
 
 ADDRESS = "http://127.0.0.1:7860/"

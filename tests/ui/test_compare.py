@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5core.experiment import load_experiment, parse_experiment
-from p5core.files import write_json
-from p5core.runs import create_run
+from p5core.config.experiment import load_experiment, parse_experiment
+from p5core.runs.folder import create_run
+from p5core.system.files import write_json
 from p5ui.comparison import (
     curves,
     figures_frame,

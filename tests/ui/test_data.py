@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from p5core.errors import ConfigError
-from p5core.plugins import load_plugins
+from p5core.plugins.registry import load_plugins
 from p5ui.doctor_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
 from p5ui.studio import Studio
 from p5ui.words import words

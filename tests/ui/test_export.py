@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from p5core.errors import ExportError, RunError
-from p5core.files import write_json
-from p5core.runs import Run
+from p5core.runs.folder import Run
+from p5core.system.files import write_json
 from p5export.cli.export import export
 from p5ui.exporting import ask_export, columns_of, command_line, export_facts, export_options, measure_latency, verified
 from p5ui.studio import Studio
@@ -50,7 +50,7 @@ def test_columns_are_those_of_the_items(ui) -> None:
 
 
 def test_an_export_that_failed_says_why(ui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p5core.jobs.Jobs._advance", lambda jobs: None)
+    monkeypatch.setattr("p5core.runs.jobs.Jobs._advance", lambda jobs: None)
     studio = Studio(tmp_path, ui.studio.registry)
     shutil.copytree(ui.studio.runs / "first", studio.runs / "a", ignore=shutil.ignore_patterns("export*"))
     assert export_facts(studio, "a") == {"state": "", "message": ""}

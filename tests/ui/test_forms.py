@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field as Bounds
 
-from p5core.config import Config, ExpandedPath, PartSpec, parse_config
+from p5core.config.base import Config, ExpandedPath, PartSpec, parse_config
+from p5core.config.experiment import parse_experiment
 from p5core.errors import ConfigError, DataError
-from p5core.experiment import parse_experiment
-from p5core.hookspecs import hookimpl
-from p5core.plugins import KINDS, Registry, load_plugins
+from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.registry import KINDS, Registry, load_plugins
 from p5ui import drafts, uploads
 from p5ui.forms import Field, at, fields_of, put
 from p5ui.places import data_files, grounded, hold_to_folder, usable_loaders

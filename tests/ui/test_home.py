@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from p5core.config.experiment import parse_experiment
 from p5core.errors import RunError
-from p5core.experiment import parse_experiment
-from p5core.files import write_json
-from p5core.plugins import load_plugins
-from p5core.runs import create_run
+from p5core.plugins.registry import load_plugins
+from p5core.runs.folder import create_run
+from p5core.system.files import write_json
 from p5ui.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
 from p5ui.run_list import RunRow, find_row
 from p5ui.studio import Studio
@@ -24,7 +24,7 @@ ENGLISH: Mapping[str, str] = {"accept-language": "en"}
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A folder whose jobs wait for ever."""
-    monkeypatch.setattr("p5core.jobs.Jobs._advance", lambda jobs: None)
+    monkeypatch.setattr("p5core.runs.jobs.Jobs._advance", lambda jobs: None)
     return Studio(tmp_path, load_plugins())
 
 

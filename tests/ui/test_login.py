@@ -24,9 +24,9 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from p5core import pipeline
-from p5core.experiment import parse_experiment
-from p5core.plugins import load_plugins
+from p5core.config.experiment import parse_experiment
+from p5core.plugins.registry import load_plugins
+from p5core.workflows import train as pipeline
 from p5ui.login import FREE_GUESSES, Account, Login
 from p5ui.studio import Studio
 

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from p5core import pipeline
-from p5core.experiment import parse_experiment
-from p5core.plugins import load_plugins
+from p5core.config.experiment import parse_experiment
+from p5core.plugins.registry import load_plugins
+from p5core.workflows import train as pipeline
 from p5ui.pictures import MAX_PIXELS, picture_column, picture_source
 from p5ui.studio import Studio
 

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from pydantic import Field
 
-from p5core.config import Config, ExpandedPath
-from p5core.hookspecs import hookimpl
-from p5core.plugins import KINDS, load_plugins
+from p5core.config.base import Config, ExpandedPath
+from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.registry import KINDS, load_plugins
 from p5ui.inventory import OptionRow, inventory_html, option_rows, type_text
 from p5ui.words import words
 

@@ -16,12 +16,12 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5core.curves import Curves, read_curves
-from p5core.experiment import parse_experiment
-from p5core.files import write_json
-from p5core.plugins import load_plugins
-from p5core.processes import born
-from p5core.runs import Run, create_run
+from p5core.config.experiment import parse_experiment
+from p5core.plugins.registry import load_plugins
+from p5core.runs.curves import Curves, read_curves
+from p5core.runs.folder import Run, create_run
+from p5core.system.files import write_json
+from p5core.system.processes import born
 from p5ui.memo import Memo
 from p5ui.run_list import RunRow, find_row, run_folder, run_rows, tail
 from p5ui.run_view import duration, figures_frame, loss_frame, state_html, state_text, table

@@ -13,7 +13,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from p5core.recommender import Recommender
+from p5core.workflows.recommend import Recommender
 from p5ui.answers import Answers
 from p5ui.doctor_view import diagnose
 from p5ui.run_list import ACTIVE, find_row, run_rows

@@ -14,11 +14,8 @@ from playwright.sync_api import Browser, expect
 
 import p5core
 import p5plugins
-from p5core.config import PartSpec
-from p5core.data.prepare import PrepareConfig
-from p5core.data.split import LeaveOneOut, TimeWindows
-from p5core.evaluation.report import protocol_note
-from p5core.experiment import (
+from p5core.config.base import PartSpec
+from p5core.config.experiment import (
     EvaluateConfig,
     Experiment,
     ModelConfig,
@@ -26,8 +23,11 @@ from p5core.experiment import (
     StageConfig,
     TaskSpec,
 )
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.data.split import LeaveOneOut, TimeWindows
+from p5core.evaluation.report import protocol_note
 from p5core.model.options import NeighboursConfig
-from p5core.plugins import KINDS, load_plugins
+from p5core.plugins.registry import KINDS, load_plugins
 from p5ui.doctor_view import diagnose, dropped_rows, look, warning_text
 from p5ui.exporting import export_options
 from p5ui.forms import SPLITS, fields_of

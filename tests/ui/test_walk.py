@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from p5core.experiment import load_experiment
-from p5core.files import write_text
+from p5core.config.experiment import load_experiment
+from p5core.system.files import write_text
 from p5ui.studio import Studio
 
 Shot = Callable[[Page, str], None]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from p5core.data.search import ItemSearch
-from p5core.data.store import read_dataset
+from p5core.data.storage import read_dataset
+from p5core.workflows.item_search import ItemSearch
 from p5ui.pictures import picture_column, picture_source
 from p5ui.shelf import Shelf
 from p5ui.studio import Studio
 
 if TYPE_CHECKING:
-    from p5core.recommender import Recommendation, Recommender
+    from p5core.workflows.recommend import Recommendation, Recommender
     from p5export.runtime import OnnxRecommender, Recommended
 
 __all__ = ["Agreement", "Answer", "Answers", "Line", "agreement", "as_html"]
@@ -133,7 +133,7 @@ class Answers:
         return [picture_source(self._studio, one) for one in found]
 
     def _load_network(self, folder: Path) -> Recommender:
-        from p5core.recommender import Recommender
+        from p5core.workflows.recommend import Recommender
 
         return Recommender.load(folder, self._studio.registry)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from p5core.errors import ConfigError
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 
 __all__ = ["is_local", "ui"]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from p5core.config.experiment import dump_experiment
 from p5core.errors import P5Error
-from p5core.evaluation.controls import controls, is_pretrained, without_pretraining
-from p5core.evaluation.measure import choose_metrics
-from p5core.evaluation.slices import Traits, even_groups, slices, traits_of_run, warm_and_cold
-from p5core.evaluation.stored import Compared, Side, compare_sides, stored_side
-from p5core.experiment import dump_experiment
-from p5core.files import write_text
-from p5core.runs import Run
+from p5core.evaluation.metric_results import choose_metrics
+from p5core.evaluation.segments import Traits, even_groups, slices, traits_of_run, warm_and_cold
+from p5core.runs.folder import Run
+from p5core.system.files import write_text
+from p5core.workflows.compare import Compared, Side, compare_sides, stored_side
+from p5core.workflows.controls import controls, is_pretrained, without_pretraining
 from p5ui.studio import Studio
 
 __all__ = [

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from p5core.config import parse_config
-from p5core.data.doctor import Diagnosis
-from p5core.data.prepare import PrepareConfig
+from p5core.config.base import parse_config
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.data.profile.profile import Diagnosis
 from p5core.errors import ConfigError
-from p5core.recipes import Recipe
+from p5core.workflows.presets import Recipe
 from p5ui.doctor_view import Look, diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
 from p5ui.drafts import beginning, save_draft, written
 from p5ui.forms import SPLITS, Field, fields_of

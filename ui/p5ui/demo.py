@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from p5core.errors import RunError
-from p5core.job import Job
+from p5core.runs.job import Job
 from p5ui.run_list import ACTIVE, DEMO, RunRow, find_row
 from p5ui.saying import said
 from p5ui.studio import Studio

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from p5core.config import PartSpec
-from p5core.data.doctor import Diagnosis, Merit, examine, read_events
-from p5core.data.prepare import PrepareConfig
-from p5core.data.report import PrepareReport
-from p5core.data.sketch import Sketch
+from p5core.config.base import PartSpec
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.data.ingest.report import PrepareReport
+from p5core.data.preview import Sketch
+from p5core.data.profile.profile import Diagnosis, Merit, examine, read_events
 from p5core.data.split import SplitConfig
 from p5core.errors import DataError
 from p5ui.places import grounded

@@ -16,13 +16,13 @@ from typing import Any
 
 import tomli_w
 
+from p5core.config.experiment import Experiment, parse_experiment
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment, parse_experiment
-from p5core.files import write_text
-from p5core.job import Job
-from p5core.processes import kill, start
-from p5core.recipes import Recipe, recipe_text
-from p5core.runs import NAME
+from p5core.runs.folder import NAME
+from p5core.runs.job import Job
+from p5core.system.files import write_text
+from p5core.system.processes import kill, start
+from p5core.workflows.presets import Recipe, recipe_text
 from p5ui.places import hold_to_folder
 from p5ui.studio import Studio
 
@@ -123,7 +123,7 @@ def check(text: str, studio: Studio) -> Experiment:
     """The experiment when all of it is right, parts and their options included; raises P5Error."""
     experiment = parse_experiment(tree_of(text))
     hold_to_folder(experiment, studio)
-    from p5core.materials import check_experiment
+    from p5core.workflows.experiment_data import check_experiment
 
     check_experiment(experiment, studio.registry)
     return experiment

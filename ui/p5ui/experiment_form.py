@@ -8,9 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from p5core.data.prepare import PrepareConfig
-from p5core.errors import P5Error
-from p5core.experiment import (
+from p5core.config.experiment import (
     EvaluateConfig,
     Experiment,
     ModelConfig,
@@ -19,6 +17,8 @@ from p5core.experiment import (
     TaskSpec,
     parse_experiment,
 )
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.errors import P5Error
 from p5core.model.options import NeighboursConfig
 from p5ui.drafts import Ahead, tree_of, written
 from p5ui.events import shown
@@ -165,7 +165,7 @@ class ExperimentForm:
 
     def _losses(self, task: str) -> list[str]:
         """Those that suit a task."""
-        from p5core.parts.loss import RankingLoss, RatingLoss  # brings torch, which no other page waits for
+        from p5core.contracts.loss import RankingLoss, RatingLoss  # brings torch, which no other page waits for
 
         wanted = RatingLoss if self._registry.get("task", task).loss_kind == "rating" else RankingLoss
         return ["auto", *(name for name, one in self._registry.parts("loss").items() if issubclass(one.part, wanted))]

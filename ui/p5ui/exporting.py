@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM
-from p5core.job import ACTIVE, Job
-from p5core.runs import Run
+from p5core.runs.folder import Run
+from p5core.runs.job import ACTIVE, Job
 from p5ui.studio import Studio
 
 if TYPE_CHECKING:

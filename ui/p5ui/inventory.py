@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from p5core.plugins import KINDS, PartInfo, PluginStatus, Registry
+from p5core.plugins.registry import KINDS, PartInfo, PluginStatus, Registry
 from p5ui.saying import said
 from p5ui.translated import translated
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from p5core.errors import ConfigError
-from p5core.plugins import KINDS, Registry
+from p5core.plugins.registry import KINDS, Registry
 from p5ui.app import build_app, script
 from p5ui.guard import app_options
 from p5ui.login import Account
@@ -100,7 +100,7 @@ def load_parts(registry: Registry) -> None:
     """Load what the pages Train and Recommend need while nobody waits for it: torch takes seconds."""
     for kind in KINDS:
         registry.parts(kind)
-    importlib.import_module("p5core.recommender")
+    importlib.import_module("p5core.workflows.recommend")
 
 
 def _look_after_jobs(studio: Studio, say: Callable[[str], None]) -> None:

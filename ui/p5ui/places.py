@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from p5core.config import PartSpec
+from p5core.config.base import PartSpec
+from p5core.config.experiment import Experiment
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment
-from p5core.plugins import Registry
+from p5core.plugins.registry import Registry
 from p5ui.forms import has_paths
 from p5ui.studio import Studio
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from p5core.curves import best_figures
 from p5core.errors import P5Error
-from p5core.job import Job
-from p5core.runs import Run, list_runs
+from p5core.runs.curves import best_figures
+from p5core.runs.folder import Run, list_runs
+from p5core.runs.job import Job
 from p5ui.studio import Studio
 
 __all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]

@@ -8,7 +8,7 @@ from itertools import cycle
 
 import pandas as pd
 
-from p5core.curves import Curves, thinned
+from p5core.runs.curves import Curves, thinned
 from p5ui.comparison import legend
 from p5ui.run_list import SILENT_SECONDS, RunRow
 from p5ui.saying import said

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from p5core.errors import ConfigError
-from p5core.jobs import Jobs
-from p5core.plugins import Registry
-from p5core.runs import Run, list_runs, open_run
+from p5core.plugins.registry import Registry
+from p5core.runs.folder import Run, list_runs, open_run
+from p5core.runs.jobs import Jobs
 from p5ui.memo import Memo
 
 __all__ = ["Studio"]

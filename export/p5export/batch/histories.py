@@ -13,12 +13,12 @@ import duckdb
 import pyarrow as pa
 
 from p5core.data.columns import ITEM, TIMESTAMP, USER
+from p5core.data.ingest.staging import Workspace, stage
 from p5core.data.raw import RawData, Scan
-from p5core.data.sql import quote_identifier
-from p5core.data.staging import Workspace, stage
 from p5core.data.tables.columns import LOOKED_AT, guess_column, likely_times
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
+from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError, did_you_mean
 from p5export.artefact import Artefact
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from p5core.plugins import Registry
+    from p5core.plugins.registry import Registry
 
 __all__ = ["export", "verify"]
 
@@ -55,7 +55,7 @@ def export(
     force: bool,
 ) -> None:
     """Export RUN as ONNX files that take raw ids and return raw ids."""
-    from p5core.runs import open_run
+    from p5core.runs.folder import open_run
     from p5export.artefact import zip_folder
     from p5export.card import node_call
     from p5export.export import export_run

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from p5core.plugins import Registry
+    from p5core.plugins.registry import Registry
     from p5export.serving import ExportOptions
 
 __all__ = ["update"]
@@ -29,8 +29,8 @@ def update(
 
     It is exported with the options of RUN's own export, if there is one.
     """
-    from p5core.runs import open_run
-    from p5core.update import update as update_run
+    from p5core.runs.folder import open_run
+    from p5core.workflows.update import update as update_run
     from p5export.export import export_run
 
     options = _options(run / "export")
@@ -46,7 +46,7 @@ def update(
 def _options(export: Path) -> ExportOptions:
     """The options of an earlier export; the defaults where there is none."""
     from p5core.errors import ExportError
-    from p5core.files import read_json
+    from p5core.system.files import read_json
     from p5export.serving import ExportOptions
 
     if not (export / "p5.json").is_file():

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pandas as pd
 from pydantic import Field, model_validator
 
-from p5core.config import Config
+from p5core.config.base import Config
 from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, TITLE, USER
 from p5core.data.raw import TimeUnit
 from p5core.errors import DataError, did_you_mean

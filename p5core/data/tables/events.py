@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from p5core.data.columns import DOMAIN, ITEM, USER
 from p5core.data.raw import Scan
-from p5core.data.sql import quote_identifier, quote_text
 from p5core.data.tables.columns import Mapping
 from p5core.data.tables.columntypes import as_ids
 from p5core.data.tables.files import TableFiles
+from p5core.data.tables.sql import quote_identifier, quote_text
 
 __all__ = ["day_order", "scan_events"]
 

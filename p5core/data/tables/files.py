@@ -11,10 +11,10 @@ from typing import Any, Literal
 import duckdb
 import pandas as pd
 
-from p5core.data.sql import quote_text
 from p5core.data.tables.columns import is_known_name
 from p5core.data.tables.faults import json_fault, read_fault
 from p5core.data.tables.sniff import Layout, Shape, sniff
+from p5core.data.tables.sql import quote_text
 from p5core.errors import DataError
 
 __all__ = ["TableFiles", "find_files", "open_lines", "open_table"]

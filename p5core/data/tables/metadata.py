@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM, TITLE
-from p5core.data.sql import quote_identifier
 from p5core.data.tables.columns import find_id, find_title
 from p5core.data.tables.columntypes import as_features, as_ids
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
+from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError
 
 __all__ = ["Metadata", "read_features", "read_metadata", "tidy_metadata"]

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Choices, Config, Tunable
+from p5core.config.base import Choices, Config, Tunable
+from p5core.contracts.backbone import pick
 from p5core.errors import ConfigError
 from p5core.model.dropout import Dropout
-from p5core.parts.backbone import pick
 
 __all__ = ["SelfAttention", "Transformer", "TransformerConfig", "with_first"]
 

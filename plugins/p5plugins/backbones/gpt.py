@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor
 
-from p5core.parts.backbone import Backbone
+from p5core.contracts.backbone import Backbone
 from p5plugins.backbones.blocks import Transformer, TransformerConfig, with_first
 
 __all__ = ["GPT"]

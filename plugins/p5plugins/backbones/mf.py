@@ -7,9 +7,9 @@ from typing import Annotated, cast
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config import Config, Tunable
+from p5core.config.base import Config, Tunable
+from p5core.contracts.backbone import Backbone
 from p5core.model.dropout import Dropout
-from p5core.parts.backbone import Backbone
 
 __all__ = ["MF", "MFConfig"]
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Config, Tunable
+from p5core.config.base import Config, Tunable
+from p5core.contracts.backbone import Backbone
 from p5core.model.dropout import Dropout
-from p5core.parts.backbone import Backbone
 
 __all__ = ["MLP", "MLPConfig"]
 

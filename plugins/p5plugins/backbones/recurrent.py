@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Choices, Config, Tunable
+from p5core.config.base import Choices, Config, Tunable
+from p5core.contracts.backbone import Backbone
 from p5core.model.dropout import Dropout
-from p5core.parts.backbone import Backbone
 from p5plugins.backbones.blocks import SelfAttention
 
 __all__ = ["GRU", "LSTM", "RecurrentConfig"]

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from p5core.config import Config
+from p5core.config.base import Config
+from p5core.contracts.encoder import Encoder
 from p5core.data.catalogue import Catalogue
-from p5core.parts.encoder import Encoder
 from p5plugins.encoders.columns import feature_columns
 
 __all__ = ["Categories", "CategoriesConfig"]

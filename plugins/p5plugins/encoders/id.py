@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from p5core.contracts.encoder import Encoder
 from p5core.data.catalogue import Catalogue
-from p5core.parts.encoder import Encoder
 
 __all__ = ["IdEmbedding"]
 

@@ -6,12 +6,12 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
 from p5core.data.tables.columns import ColumnOptions, pick_columns
 from p5core.data.tables.metadata import tidy_metadata
 from p5core.errors import DataError
-from p5core.parts.loader import Loader
 
 __all__ = ["InMemory", "InMemoryConfig"]
 

@@ -11,7 +11,8 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from p5core.config import Config, ExpandedPath
+from p5core.config.base import Config, ExpandedPath
+from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, RATING, TIMESTAMP, TITLE, USER
 from p5core.data.raw import RawData
 from p5core.data.tables.columns import ColumnOptions, map_columns
@@ -20,7 +21,6 @@ from p5core.data.tables.files import open_table
 from p5core.data.tables.metadata import read_features, tidy_metadata
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
-from p5core.parts.loader import Loader
 from p5plugins.loaders.fetch import fetch_movielens_100k
 from p5plugins.loaders.gsasrec import read_sequences
 

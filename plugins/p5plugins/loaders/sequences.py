@@ -8,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from p5core.config import Config, ExpandedPath
+from p5core.config.base import Config, ExpandedPath
+from p5core.contracts.loader import Loader
 from p5core.data.columns import DOMAIN, ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData, Scan
-from p5core.data.sql import quote_text
 from p5core.data.tables.columntypes import is_integer
 from p5core.data.tables.files import TableFiles, open_lines
 from p5core.data.tables.metadata import Metadata, read_metadata
+from p5core.data.tables.sql import quote_text
 from p5core.errors import DataError
-from p5core.parts.loader import Loader
 
 __all__ = ["Sequences", "SequencesConfig"]
 

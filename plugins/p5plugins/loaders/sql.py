@@ -12,13 +12,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from p5core.config import expand_variables
+from p5core.config.base import expand_variables
+from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
 from p5core.data.tables.columns import ColumnOptions, pick_columns
 from p5core.data.tables.metadata import tidy_metadata
 from p5core.errors import DataError
-from p5core.parts.loader import Loader
 
 __all__ = ["SQL", "SQLConfig"]
 

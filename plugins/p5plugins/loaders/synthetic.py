@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
-from p5core.config import Config
+from p5core.config.base import Config
+from p5core.contracts.loader import Loader
 from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, TITLE, USER
 from p5core.data.raw import RawData
-from p5core.parts.loader import Loader
 
 __all__ = ["Synthetic", "SyntheticConfig"]
 

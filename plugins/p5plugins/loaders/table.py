@@ -7,17 +7,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from p5core.config import ExpandedPath
+from p5core.config.base import ExpandedPath
+from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, TIMESTAMP, USER
+from p5core.data.preview import PREVIEWED_ROWS, Sketch
 from p5core.data.raw import RawData
-from p5core.data.sketch import PREVIEWED_ROWS, Sketch
 from p5core.data.tables.columns import LOOKED_AT, ColumnOptions, guess_columns, map_columns, unused_times
 from p5core.data.tables.events import day_order, scan_events
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.metadata import read_metadata
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
-from p5core.parts.loader import Loader
 
 __all__ = ["Table", "TableConfig"]
 

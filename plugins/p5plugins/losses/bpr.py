@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config import Config, Tunable
-from p5core.parts.loss import ItemScorer, RankingLoss
+from p5core.config.base import Config, Tunable
+from p5core.contracts.loss import ItemScorer, RankingLoss
 
 __all__ = ["BPR", "BPRConfig"]
 

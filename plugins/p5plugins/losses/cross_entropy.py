@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from p5core.parts.loss import ItemScorer, RankingLoss
+from p5core.contracts.loss import ItemScorer, RankingLoss
 from p5plugins.losses.chunks import cross_entropy_in_chunks, rows_at_once
 from p5plugins.losses.options import SoftmaxConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from p5core.parts.loss import RatingLoss
+from p5core.contracts.loss import RatingLoss
 
 __all__ = ["MSE"]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from p5core.config import Config, Tunable
+from p5core.config.base import Config, Tunable
 
 __all__ = ["SoftmaxConfig"]
 

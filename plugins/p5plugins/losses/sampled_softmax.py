@@ -8,8 +8,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from p5core.config import Tunable
-from p5core.parts.loss import ItemScorer, RankingLoss
+from p5core.config.base import Tunable
+from p5core.contracts.loss import ItemScorer, RankingLoss
 from p5plugins.losses.chunks import cross_entropy_in_chunks
 from p5plugins.losses.options import SoftmaxConfig
 

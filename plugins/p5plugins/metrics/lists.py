@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from p5core.evaluation.outcome import Outcome
-from p5core.parts.metric import AtK, Metric
+from p5core.contracts.eval_result import Outcome
+from p5core.contracts.metric import AtK, Metric
 
 __all__ = ["Coverage", "Diversity", "Gini", "Novelty"]
 

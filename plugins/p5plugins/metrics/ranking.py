@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from p5core.evaluation.outcome import Outcome, Ranks
-from p5core.parts.metric import AtK, Metric
+from p5core.contracts.eval_result import Outcome, Ranks
+from p5core.contracts.metric import AtK, Metric
 
 __all__ = ["AUC", "F1", "MAP", "MRR", "NDCG", "HitRate", "Precision", "Recall"]
 

@@ -11,9 +11,9 @@ from abc import abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from p5core.config import Config
-from p5core.evaluation.outcome import Outcome
-from p5core.parts.metric import Metric
+from p5core.config.base import Config
+from p5core.contracts.eval_result import Outcome
+from p5core.contracts.metric import Metric
 
 __all__ = ["MAE", "RMSE", "Accuracy", "LikedFrom", "LogLoss", "SquaredError"]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from p5core.contracts.task import TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_windows, gather_padded
-from p5core.parts.task import TrainingData
 
 __all__ = ["following_batch", "following_plan"]
 

@@ -11,14 +11,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config import Config, Tunable
+from p5core.config.base import Config, Tunable
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.loss import RankingLoss
+from p5core.contracts.task import Task, TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_windows, gather_padded
 from p5core.data.dataset import Events
 from p5core.errors import ConfigError
 from p5core.model.network import Network
-from p5core.parts.backbone import Backbone
-from p5core.parts.loss import RankingLoss
-from p5core.parts.task import Task, TrainingData
 
 __all__ = ["MaskedItem", "MaskedItemConfig"]
 

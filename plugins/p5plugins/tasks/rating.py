@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.loss import RatingLoss
+from p5core.contracts.task import Task, TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows
 from p5core.data.dataset import Events
 from p5core.errors import ConfigError
 from p5core.model.network import Network
-from p5core.parts.backbone import Backbone
-from p5core.parts.loss import RatingLoss
-from p5core.parts.task import Task, TrainingData
 from p5plugins.tasks.following import following_batch, following_plan
 
 __all__ = ["RatingPrediction"]

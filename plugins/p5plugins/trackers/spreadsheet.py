@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from p5core.parts.tracker import Tracker
+from p5core.contracts.tracker import Tracker
 
 __all__ = ["Spreadsheet"]
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p5core.data.dataset import Dataset
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.data.ingest.report import report_text, with_split
 from p5core.data.raw import RawData, Scan
-from p5core.data.report import report_text, with_split
 from p5core.errors import DataError
 
 EVERYTHING = PrepareConfig(keep="all", min_user_events=1)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
-from p5core.data.doctor import N_POINTS, curves, examine, read_events
-from p5core.data.prepare import PrepareConfig
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.data.preview import first_rows, sketch_of
+from p5core.data.profile.profile import N_POINTS, curves, examine, read_events
 from p5core.data.raw import RawData, Scan
-from p5core.data.sketch import first_rows, sketch_of
 from p5core.data.split import TimeWindows
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError

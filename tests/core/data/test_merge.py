@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
-from p5core.data.merge import grow_catalogue, grow_users, recode
+from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError
 

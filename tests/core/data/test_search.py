@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.data.raw import RawData
-from p5core.data.search import ItemSearch
+from p5core.workflows.item_search import ItemSearch
 
 
 def search(titles: list[str | None] | None = None) -> ItemSearch:

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from p5core.data.dataset import Dataset
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.data.raw import RawData
-from p5core.data.store import read_dataset, write_dataset
+from p5core.data.storage import read_dataset, write_dataset
 from p5plugins.encoders.categories import Categories, CategoriesConfig
 
 

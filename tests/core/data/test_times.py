@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p5core.data.dataset import Dataset
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.data.ingest.report import PrepareReport
 from p5core.data.raw import RawData, Scan, TimeUnit
-from p5core.data.report import PrepareReport
 from p5core.errors import DataError
 
 

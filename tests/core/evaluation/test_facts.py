@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from p5core.contracts.scorer import RatingScorer
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.baselines import Popularity
-from p5core.evaluation.facts import catalogue_facts
-from p5core.evaluation.scorer import RatingScorer
+from p5core.evaluation.item_statistics import catalogue_facts
 
 
 def events(lists: list[list[int]], ratings: list[float] | None = None) -> Events:

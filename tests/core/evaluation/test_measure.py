@@ -12,17 +12,17 @@ import pytest
 from rich.console import Console
 from scipy.sparse import csr_array
 
+from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks
+from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.part import NoOptions
 from p5core.errors import ConfigError, RunError, UnknownPartError
-from p5core.evaluation import bootstrap
-from p5core.evaluation.bootstrap import interval, resampled_sums
-from p5core.evaluation.compare import UserValues, compare
-from p5core.evaluation.measure import Figure, choose_metrics, measure
-from p5core.evaluation.outcome import CatalogueFacts, Outcome, Ranks
+from p5core.evaluation import intervals as bootstrap
+from p5core.evaluation.intervals import interval, resampled_sums
+from p5core.evaluation.metric_results import Figure, choose_metrics, measure
 from p5core.evaluation.report import figures_table, plain_intervals, plain_values, protocol_note
-from p5core.hookspecs import hookimpl
-from p5core.parts.metric import AtK, Metric
-from p5core.parts.part import NoOptions
-from p5core.plugins import Registry, load_plugins
+from p5core.evaluation.significance import UserValues, compare
+from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.registry import Registry, load_plugins
 from p5plugins.metrics.ratings import MAE
 
 FloatArray = npt.NDArray[np.float64]

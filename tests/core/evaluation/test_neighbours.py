@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from p5core.contracts.eval_result import CatalogueFacts
 from p5core.data.dataset import Events, Ragged
 from p5core.data.split import Holdout
-from p5core.evaluation.outcome import CatalogueFacts
 from p5core.evaluation.ranking import rank
-from p5core.model import neighbours
-from p5core.model.neighbours import Neighbours
+from p5core.model import item_knn as neighbours
+from p5core.model.item_knn import Neighbours
 from p5core.model.options import NeighboursConfig
 
 BEAUTY = Path(os.environ.get("P5_DATA", "")) / "s3rec" / "Beauty.txt"

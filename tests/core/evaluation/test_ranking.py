@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks
 from p5core.data.dataset import Ragged
 from p5core.data.split import Holdout
 from p5core.errors import DataError, TrainingError
 from p5core.evaluation import ranking
-from p5core.evaluation.candidates import sample_negatives
-from p5core.evaluation.outcome import CatalogueFacts, Outcome, Ranks
+from p5core.evaluation.candidate_mask import sample_negatives
 from p5core.evaluation.ranking import rank
 
 FloatArray = npt.NDArray[np.float64]

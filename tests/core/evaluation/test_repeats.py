@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import p5core
-from p5core.experiment import parse_experiment
+from p5core.config.experiment import parse_experiment
 
 
 @pytest.mark.parametrize("candidates", [0, 5])

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import p5core
-from p5core.data.store import read_dataset
+from p5core.config.experiment import Experiment, parse_experiment
+from p5core.data.storage import read_dataset
 from p5core.errors import RunError
-from p5core.evaluation.compare import UserValues, compare
-from p5core.evaluation.controls import controls, is_pretrained, without_pretraining
-from p5core.evaluation.measure import choose_metrics
-from p5core.evaluation.slices import Group, Traits, even_groups, slices, traits_of_run, warm_and_cold
-from p5core.evaluation.stored import Side, compare_sides, stored_side
-from p5core.experiment import Experiment, parse_experiment
-from p5core.plugins import Registry, load_plugins
-from p5core.runs import Run, create_run
+from p5core.evaluation.metric_results import choose_metrics
+from p5core.evaluation.segments import Group, Traits, even_groups, slices, traits_of_run, warm_and_cold
+from p5core.evaluation.significance import UserValues, compare
+from p5core.plugins.registry import Registry, load_plugins
+from p5core.runs.folder import Run, create_run
+from p5core.workflows.compare import Side, compare_sides, stored_side
+from p5core.workflows.controls import controls, is_pretrained, without_pretraining
 
 
 def experiment(stages: list[dict[str, Any]] | None = None, seed: int = 0, width: int = 4) -> Experiment:

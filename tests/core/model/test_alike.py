@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
-from p5core.model import alike as module
-from p5core.model.alike import alike, content_columns
+from p5core.model import content_similarity as module
+from p5core.model.content_similarity import alike, content_columns
 
 WORDS = ["red", "blue", "lamp", "chair", "Art"]
 

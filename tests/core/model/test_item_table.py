@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
-from p5core.model.item_table import ItemTable
-from p5core.parts.part import NoOptions
+from p5core.model.item_embeddings import ItemTable
 from p5core.testing.toys import FreeVectors
 
 N_ITEMS, WIDTH = 5, 3

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p5core.contracts.part import NoOptions
 from p5core.data.dataset import Events, Ragged
-from p5core.model.memory import FLOOR, MIXTURES, Memory
-from p5core.model.neighbours import Neighbours
+from p5core.model.cooccurrence import FLOOR, MIXTURES, Memory
+from p5core.model.item_knn import Neighbours
+from p5core.model.network_scorer import NetworkScorer, newest
 from p5core.model.options import NeighboursConfig
-from p5core.model.scoring import NetworkScorer, newest
-from p5core.parts.part import NoOptions
 from p5core.testing.toys import PastMean, build_network
 from p5core.testing.world import toy_world
 

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from p5core.config.experiment import ModelConfig
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.part import NoOptions
 from p5core.data.batch import Batch
 from p5core.data.dataset import Dataset
 from p5core.data.vocabulary import Vocabulary
-from p5core.experiment import ModelConfig
 from p5core.model.build import build_network as build
 from p5core.model.build import count_items
 from p5core.model.network import Network
-from p5core.parts.backbone import Backbone
-from p5core.parts.part import NoOptions
-from p5core.plugins import load_plugins
+from p5core.plugins.registry import load_plugins
 from p5core.testing.toys import AllMean, PastMean, UserVector, build_network
 from p5core.testing.world import toy_world
 

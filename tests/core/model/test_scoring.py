@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.part import NoOptions
 from p5core.data.dataset import Ragged
 from p5core.model.network import Network
-from p5core.model.scoring import NetworkScorer, newest
-from p5core.parts.backbone import Backbone
-from p5core.parts.part import NoOptions
+from p5core.model.network_scorer import NetworkScorer, newest
 from p5core.testing.toys import AllMean, PastMean, UserVector, build_network
 from p5core.testing.world import toy_world
 

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
+from p5core.contracts.backbone import Backbone
+from p5core.contracts.encoder import Encoder
+from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
-from p5core.model.item_table import ItemTable
+from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Labels, Network
-from p5core.model.transfer import start_from
-from p5core.parts.backbone import Backbone
-from p5core.parts.encoder import Encoder
-from p5core.parts.part import NoOptions
+from p5core.model.warm_start import start_from
 from p5core.testing.toys import AllMean, FreeVectors, PastMean, UserVector
 from p5plugins.encoders.categories import Categories, CategoriesConfig
 

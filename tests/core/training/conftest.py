@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from p5core.evaluation.facts import catalogue_facts
-from p5core.evaluation.judge import Judge
-from p5core.evaluation.measure import choose_metrics
-from p5core.experiment import Experiment, parse_experiment
-from p5core.materials import Materials, gather, rebuild
+from p5core.config.experiment import Experiment, parse_experiment
+from p5core.contracts.task import Task, TrainingData
+from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.metric_results import choose_metrics
 from p5core.model.build import build_network
 from p5core.model.network import Network
-from p5core.parts.task import Task, TrainingData
-from p5core.plugins import Registry, load_plugins
+from p5core.plugins.registry import Registry, load_plugins
 from p5core.training.checkpoint import Progress
-from p5core.training.fit import fit, make_fabric, make_tasks
-from p5core.training.stage import Stage, StopRequestedError, train_stage
+from p5core.training.loop import Stage, StopRequestedError, train_stage
+from p5core.training.stages import fit, make_fabric, make_tasks
+from p5core.workflows.experiment_data import Materials, gather, rebuild
 
 SMALL = """
 [data]

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from p5core.experiment import OptimiserConfig
+from p5core.config.experiment import OptimiserConfig
 from p5core.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from p5core.training.schedule import build_optimiser
+from p5core.training.optimiser import build_optimiser
 
 
 def trained() -> tuple[nn.Module, torch.optim.Optimizer]:

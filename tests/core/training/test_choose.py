@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from p5core.experiment import StageConfig, TaskSpec
-from p5core.plugins import load_plugins
-from p5core.training.choose import choose_loss, choose_precision, watched_metric
-from p5core.training.fit import make_fabric
+from p5core.config.experiment import StageConfig, TaskSpec
+from p5core.plugins.registry import load_plugins
+from p5core.training.defaults import choose_loss, choose_precision, watched_metric
+from p5core.training.stages import make_fabric
 
 
 @pytest.mark.parametrize(

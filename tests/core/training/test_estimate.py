@@ -11,14 +11,14 @@ import psutil
 import pytest
 import torch
 
-from p5core.config import PartSpec
+from p5core.config.base import PartSpec
+from p5core.config.experiment import Experiment, parse_experiment
+from p5core.contracts.task import TrainingData
 from p5core.errors import ConfigError
-from p5core.experiment import Experiment, parse_experiment
 from p5core.model.build import build_network
-from p5core.parts.task import TrainingData
-from p5core.pipeline import foresee, run
-from p5core.plugins import load_plugins
-from p5core.training.fit import make_tasks
+from p5core.plugins.registry import load_plugins
+from p5core.training.stages import make_tasks
+from p5core.workflows.train import foresee, run
 
 
 def experiment(loss: str = "cross_entropy", epochs: int = 3) -> Experiment:

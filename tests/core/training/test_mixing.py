@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from p5core.contracts.part import NoOptions
 from p5core.data.dataset import Ragged
-from p5core.model.memory import MIXTURES, Memory
+from p5core.model.cooccurrence import MIXTURES, Memory
+from p5core.model.network_scorer import NetworkScorer
 from p5core.model.options import NeighboursConfig
-from p5core.model.scoring import NetworkScorer
-from p5core.parts.part import NoOptions
 from p5core.testing.toys import PastMean, build_network
 from p5core.testing.world import toy_world
-from p5core.training.mixing import _Both
+from p5core.training.blending import _Both
 
 
 @pytest.mark.parametrize("mixture", MIXTURES)

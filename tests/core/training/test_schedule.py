@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from p5core.experiment import OptimiserConfig
-from p5core.training.schedule import build_optimiser, build_schedule, clip_norm, step_share
+from p5core.config.experiment import OptimiserConfig
+from p5core.training.optimiser import build_optimiser, build_schedule, clip_norm, step_share
 
 CONFIG = OptimiserConfig(learning_rate=0.5, warmup=0.2, final_share=0.1, weight_decay=0.3)
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from p5core.contracts.part import NoOptions
+from p5core.contracts.task import Task, TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows, Windows
 from p5core.errors import TrainingError
 from p5core.model.network import Network
-from p5core.parts.part import NoOptions
-from p5core.parts.task import Task, TrainingData
-from p5core.training import stage as module
+from p5core.training import loop as module
 from p5core.training.checkpoint import load_checkpoint
 from p5plugins.tasks.next_item import NextItem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.errors import DataError
 from p5plugins.loaders.dataframe import InMemory, InMemoryConfig
 

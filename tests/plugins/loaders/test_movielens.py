@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.errors import DataError
 from p5plugins.loaders import movielens
 from p5plugins.loaders.movielens import MovieLens, MovieLensConfig

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from p5core.data.doctor import read_events
-from p5core.data.sketch import Sketch
+from p5core.data.preview import Sketch
+from p5core.data.profile.profile import read_events
 from p5core.errors import DataError
 from p5plugins.loaders.sql import SQL
 from p5plugins.loaders.table import Table, TableConfig

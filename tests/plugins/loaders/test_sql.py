@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from p5core.config import parse_config
+from p5core.config.base import parse_config
 from p5core.data.raw import RawData
 from p5core.errors import DataError
 from p5plugins.loaders.sql import SQL, SQLConfig

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p5core.config import parse_config
+from p5core.config.base import parse_config
 from p5core.data.raw import RawData
 from p5core.errors import ConfigError
 from p5plugins.loaders.synthetic import Synthetic, SyntheticConfig

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from p5core.config import parse_config
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.config.base import parse_config
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.data.raw import RawData
 from p5core.errors import ConfigError
 from p5plugins.loaders.table import Table, TableConfig

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from p5core.data.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import PrepareConfig, prepare
 from p5core.errors import DataError
 from p5plugins.loaders.table import Table, TableConfig
 

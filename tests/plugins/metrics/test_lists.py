@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
+from p5core.contracts.eval_result import Outcome
+from p5core.contracts.metric import AtK, Metric
 from p5core.data.dataset import Events, Ragged
-from p5core.evaluation.facts import catalogue_facts
-from p5core.evaluation.outcome import Outcome
-from p5core.parts.metric import AtK, Metric
+from p5core.evaluation.item_statistics import catalogue_facts
 from p5plugins.metrics import lists as module
 from p5plugins.metrics.lists import Coverage, Diversity, Gini, Novelty
 

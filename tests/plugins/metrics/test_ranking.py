@@ -21,9 +21,9 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from p5core.evaluation.outcome import CatalogueFacts, Outcome, Ranks
-from p5core.parts.metric import AtK, Metric
-from p5core.parts.part import NoOptions
+from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks
+from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.part import NoOptions
 from p5plugins.metrics.ranking import AUC, F1, MAP, MRR, NDCG, HitRate, Precision, Recall
 
 AT_K: list[type[Metric]] = [HitRate, Recall, Precision, F1, NDCG, MAP, MRR]

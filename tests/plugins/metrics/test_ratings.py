@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, root_mean_squared_error
 
-from p5core.evaluation.measure import measure
-from p5core.evaluation.outcome import CatalogueFacts, Outcome, Ratings
-from p5core.parts.metric import Metric
+from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ratings
+from p5core.contracts.metric import Metric
+from p5core.evaluation.metric_results import measure
 from p5plugins.metrics.ratings import MAE, RMSE, Accuracy, LikedFrom, LogLoss, SquaredError
 
 FloatArray = npt.NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p5core.hookspecs import hookimpl
+from p5core.plugins.hookspecs import hookimpl
 
 __all__ = ["p5_backbones"]
 

@@ -10,7 +10,7 @@ import gradio as gr
 import pandas as pd
 from gradio.events import api
 
-from p5core.evaluation.stored import Compared
+from p5core.workflows.compare import Compared
 from p5ui.comparison import (
     Curves,
     curves,

@@ -15,8 +15,8 @@ from gradio.events import api
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
-from p5core.data.store import read_dataset
-from p5core.job import ACTIVE, Job
+from p5core.data.storage import read_dataset
+from p5core.runs.job import ACTIVE, Job
 from p5ui.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.comparison import finished_runs
 from p5ui.events import ASKED, QUICK, shown

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from p5core.curves import read_curves
+from p5core.runs.curves import read_curves
 from p5ui.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
 from p5ui.events import ASKED, QUICK, shown
 from p5ui.memo import stamp

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.events import api
 
-from p5core.curves import Curves, read_curves
+from p5core.runs.curves import Curves, read_curves
 from p5ui.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.events import ASKED, QUICK, shown
 from p5ui.memo import stamp

@@ -1,0 +1,34 @@
+"""The contract of data loaders."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from p5core.contracts.part import Part
+from p5core.data.preview import Sketch, sketch_of
+from p5core.data.raw import RawData
+
+__all__ = ["Loader"]
+
+
+class Loader(Part, ABC):
+    """Brings an interaction log from wherever it lies."""
+
+    reads_only_paths: ClassVar[bool] = True
+    """Whether it reads no files but those that options of type Path name; other loaders, such as databases, cannot be
+    held to a folder, and the web interface refuses them."""
+
+    @abstractmethod
+    def load(self) -> RawData:
+        """Read the log, with the column names of `p5core.data.columns`.
+
+        Raises DataError that names the file, row and column of the fault.
+        """
+
+    def sketch(self, n_rows: int = 1_000) -> Sketch:
+        """Look at the first rows; a loader that can avoid to read all of a large log for it does.
+
+        Raises DataError when there is nothing to look at.
+        """
+        return sketch_of(self.load(), n_rows)

@@ -1,0 +1,3 @@
+"""Cleaning and encoding of interaction logs on DuckDB."""
+
+__all__: list[str] = []

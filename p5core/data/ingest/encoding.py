@@ -1,0 +1,143 @@
+"""From cleaned tables to arrays, vocabularies and a catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from p5core.data.catalogue import Catalogue
+from p5core.data.columns import DOMAIN, ITEM, USER
+from p5core.data.dataset import Dataset, Events
+from p5core.data.ingest.cleaning import Cleaned
+from p5core.data.ingest.report import PrepareReport, describe
+from p5core.data.ingest.staging import Staged, Workspace
+from p5core.data.raw import RawData
+from p5core.data.vocabulary import Vocabulary
+from p5core.errors import DataError
+
+__all__ = ["encode"]
+
+
+def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned) -> tuple[Dataset, PrepareReport]:
+    """Close the gaps that cleaning left in the codes, and join what is known of items and users."""
+    kept_users, users = _closed(_column(workspace, "user"))
+    kept_items, items = _closed(_column(workspace, "item"))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(kept_users)))]).astype(np.int64)
+    ratings = _column(workspace, "rating").astype(np.float32) if staged.has_rating else None
+    events = Events(offsets, items, _column(workspace, "time").astype(np.int64), ratings)
+    item_keys = workspace.connection.execute(f'SELECT id AS "{ITEM}", "{DOMAIN}" FROM items ORDER BY code').df()
+    user_keys = workspace.connection.execute(f'SELECT id AS "{USER}" FROM users ORDER BY code').df()
+    items_table, domain_notes = _with_own_domain(raw.items, item_keys, staged.has_domain)
+    item_frame, item_notes = _joined(item_keys.iloc[kept_items], items_table, ITEM, raw.source)
+    user_frame, user_notes = _joined(user_keys.iloc[kept_users], raw.users, USER, raw.source)
+    dataset = Dataset(
+        events, Vocabulary.of(pd.Index(user_frame[USER])), Catalogue(item_frame), user_frame, staged.has_clock
+    )
+    notes = (*staged.notes, *domain_notes, *item_notes, *user_notes)
+    dropped = (*staged.dropped, *cleaned.dropped)
+    return dataset, describe(dataset, raw.source, notes, staged.n_read, dropped, cleaned.k_core_rounds)
+
+
+def _column(workspace: Workspace, name: str) -> npt.NDArray[Any]:
+    """One column of the sorted events; one at a time, so that they are never all held twice."""
+    return np.asarray(workspace.connection.execute(f'SELECT "{name}" FROM events').fetchnumpy()[name])
+
+
+def _closed(codes: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The codes that occur, ascending, and the codes renumbered without gaps."""
+    occurs = np.bincount(codes) > 0
+    kept = np.flatnonzero(occurs)
+    return kept, (np.cumsum(occurs, dtype=np.int32) - 1)[codes].astype(np.int32)
+
+
+def _with_own_domain(
+    table: pd.DataFrame | None, keys: pd.DataFrame, has_domain: bool
+) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
+    """A column `domain` of the items table says which catalogue an item is of only where the events name domains too.
+
+    Else it is a feature, and needs a name of its own.
+    """
+    if table is None or DOMAIN not in table.columns:
+        return table, ()
+    if has_domain and table[DOMAIN].isin(keys[DOMAIN]).any():
+        return table, ()
+    name = f"{ITEM}_{DOMAIN}"
+    while name in table.columns:
+        name += "_"
+    note = f"the column '{DOMAIN}' of the items table names no domain of the events; it is the feature '{name}'"
+    return table.rename(columns={DOMAIN: name}), (note,)
+
+
+def _joined(
+    keys: pd.DataFrame, table: pd.DataFrame | None, key: str, source: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of `keys` with the columns that `table` knows of them, and notes on what did not fit."""
+    keys = keys.reset_index(drop=True)
+    if table is None:
+        return keys, ()
+    table = table.reset_index(drop=True)
+    if key not in table:
+        raise DataError(f"{source}, {key}s table: it has no column '{key}'. Its columns: {', '.join(table.columns)}.")
+    on = [key, DOMAIN] if DOMAIN in table.columns and DOMAIN in keys.columns else [key]
+    known = table[table[on].notna().all(axis=1)]
+    known = known.assign(**{key: _like(known[key], keys[key], key, source)})
+    _refuse_repeated(known, on, key, source)
+    _refuse_mixed_features(known, key, source)
+    matched = pd.MultiIndex.from_frame(keys[on]).isin(pd.MultiIndex.from_frame(known[on]))
+    n_unknown, n_unused = int((~matched).sum()), len(known) - int(matched.sum())
+    notes = {
+        f"{n_unknown:,} of {len(keys):,} {key}s have no row in the {key}s table; their features are missing": n_unknown,
+        f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out": n_unused,
+        f"{len(table) - len(known):,} rows of the {key}s table have no id and are left out": len(table) - len(known),
+    }
+    frame = keys.merge(known, on=on, how="left", sort=False, validate="many_to_one")
+    return frame, tuple(note for note, n in notes.items() if n > 0)
+
+
+def _like(ids: pd.Series, wanted: pd.Series, key: str, source: str) -> pd.Series:
+    """The ids of a table in the type of the ids of the events, if nothing is lost by that."""
+    if not pd.api.types.is_integer_dtype(wanted.dtype):
+        return ids.astype("str")
+    if pd.api.types.is_integer_dtype(ids.dtype):
+        return ids.astype("int64")
+    numbers = pd.to_numeric(ids, errors="coerce")
+    wrong = numbers.isna() | (numbers != np.floor(numbers))
+    if wrong.any():
+        place = int(np.argmax(wrong.to_numpy()))
+        raise DataError(
+            f"{source}, {key}s table, row {_row(ids, place)}: the id {ids.iloc[place]!r} is no integer, but the events "
+            "have integer ids. Bring both to one type."
+        )
+    return numbers.astype("int64")
+
+
+def _row(table: pd.Series | pd.DataFrame, place: int) -> int:
+    """The row that a place had before rows without ids were left out."""
+    return int(table.index[place]) + 1
+
+
+def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) -> None:
+    repeated = table.duplicated(on, keep=False).to_numpy()
+    if repeated.any():
+        first = int(np.argmax(repeated))
+        same = (table[on] == table[on].iloc[first]).all(axis=1).to_numpy()
+        second = int(np.flatnonzero(same)[1])
+        raise DataError(
+            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {_row(table, first)} and in row "
+            f"{_row(table, second)}. Remove one of them."
+        )
+
+
+def _refuse_mixed_features(table: pd.DataFrame, key: str, source: str) -> None:
+    """A run stores features as Parquet, whose columns have one type each."""
+    for name in (one for one in table.columns if table[one].dtype == object):
+        try:
+            pa.array(table[name], from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(
+                f"{source}, {key}s table, column '{name}' mixes types: {error}. Bring all its values to one type."
+            ) from None

@@ -1,0 +1,255 @@
+"""Reading raw rows into DuckDB: ids, times and ratings as they must be, or a sentence that says where they are not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, USER
+from p5core.data.ingest.timestamps import time_in_microseconds
+from p5core.data.raw import RawData
+from p5core.data.vocabulary import PAD_INT
+from p5core.errors import DataError
+
+__all__ = ["Dropped", "Staged", "Workspace", "stage"]
+
+INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
+EXACT_FLOATS = {"FLOAT": 2**24, "DOUBLE": 2**53}
+"""Type → where its integers begin to have gaps."""
+
+FLOATS = set(EXACT_FLOATS)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A temporary DuckDB database that spills to disk beyond its memory limit."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, memory_limit: str) -> Iterator[Workspace]:
+        """Make the database in `folder`; it is closed at the end."""
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "temp_directory": str(folder / "spill"),
+            "threads": os.cpu_count() or 1,
+        }
+        with duckdb.connect(folder / "work.duckdb", config=settings) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield cls(connection)
+
+    def run(self, query: str, parameters: list[Any] | None = None) -> None:
+        """Run a statement."""
+        self.connection.execute(query, parameters)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a small result."""
+        return self.connection.execute(query).fetchall()
+
+    def row(self, query: str) -> tuple[Any, ...]:
+        """The only row of a result."""
+        return self.rows(query)[0]
+
+    def count(self, table: str) -> int:
+        """Rows of a table."""
+        return int(self.row(f"SELECT count(*) FROM {table}")[0])
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows that a step left out, and why."""
+
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The table `events`: row, user, item (raw ids), domain, time, rating; NULL where there is none."""
+
+    n_read: int
+    dropped: tuple[Dropped, ...]
+    has_clock: bool
+    has_rating: bool
+    has_domain: bool
+    """whether the rows name domains; all are of one otherwise"""
+    notes: tuple[str, ...]
+
+
+def stage(workspace: Workspace, raw: RawData) -> Staged:
+    """Fill the table `events` from raw rows; raises DataError for what cannot be read."""
+    types = _load(workspace, raw)
+    n_read = workspace.count("raw")
+    if n_read == 0:
+        raise DataError(f"{raw.source} has no rows. Check the path and the header option.")
+    user, item = (_id(workspace, raw, types, column) for column in (USER, ITEM))
+    rating = _rating(workspace, raw, types)
+    moment = time_in_microseconds(workspace, raw, types)
+    domain = _domain(workspace, raw, types)
+    workspace.run(
+        f'CREATE TABLE staged AS SELECT "row", {user} AS "user", {item} AS "item", {domain} AS "domain", '
+        f'{moment.expression} AS "time", {rating} AS "rating" FROM raw'
+    )
+    workspace.run("DROP TABLE raw")
+    dropped = _drop_incomplete(workspace)
+    notes = (*raw.notes, *moment.notes)
+    return Staged(n_read, dropped, moment.is_clock, rating != "NULL", DOMAIN in types, notes)
+
+
+def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:
+    """Make the table `raw` with a row number in the order of the source; returns its columns and their types."""
+    if isinstance(raw.interactions, pd.DataFrame):
+        _refuse_twice(raw)
+        _refuse_mixed(raw)
+        workspace.connection.register("source", raw.interactions)
+        query = "SELECT * FROM source"
+    else:
+        query = raw.interactions.query
+    try:
+        workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", * FROM ({query})')
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise DataError(f"{raw.source} cannot be read: {_first_line(error)}.") from None
+    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw")}
+    missing = [column for column in (USER, ITEM) if column not in types]
+    if missing:
+        listed = ", ".join(name for name in types if name != "row")
+        raise DataError(f"{raw.source} has no column '{missing[0]}'. Its columns: {listed}.")
+    return types
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def _refuse_twice(raw: RawData) -> None:
+    assert isinstance(raw.interactions, pd.DataFrame)
+    twice = raw.interactions.columns[raw.interactions.columns.duplicated()].tolist()
+    if twice:
+        raise DataError(f"{raw.source} has two columns '{twice[0]}'. Rename or remove one of them.")
+
+
+def _refuse_mixed(raw: RawData) -> None:
+    """DuckDB would turn integers among strings into text; say so instead."""
+    assert isinstance(raw.interactions, pd.DataFrame)
+    for column in (USER, ITEM):
+        if column not in raw.interactions or raw.interactions[column].dtype != object:
+            continue
+        values = raw.interactions[column].dropna()
+        is_text = values.map(lambda value: isinstance(value, str))
+        if is_text.any() and not is_text.all():
+            place = int(np.argmax((is_text != is_text.iloc[0]).to_numpy()))
+            row = np.flatnonzero(raw.interactions[column].notna())[place] + 1
+            raise DataError(
+                f"{raw.source}, row {_shown_row(raw, int(row))}, column '{column}': {values.iloc[place]!r} is of "
+                "another type than the ids before it. Make all ids strings or all ids integers."
+            )
+
+
+def _id(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) -> str:
+    """The SQL expression of an id column: BIGINT or VARCHAR."""
+    kind = types[column]
+    if kind in INTEGERS | FLOATS:
+        _refuse_inexact(workspace, raw, column, kind)
+        return f'TRY_CAST("{column}" AS BIGINT)'  # NULL where a float is none
+    if kind == "VARCHAR" or kind.startswith("ENUM") or kind == "UUID":
+        return f'CAST("{column}" AS VARCHAR)'
+    if kind == '"NULL"' or kind == "NULL":
+        return f'CAST("{column}" AS VARCHAR)'
+    if kind == "JSON":
+        raise DataError(
+            f"{raw.source}, column '{column}' mixes types of ids. Make all ids strings or all ids integers."
+        )
+    raise DataError(
+        f"{raw.source}, column '{column}' has type {kind}; ids must be strings or integers. Name another column."
+    )
+
+
+def _refuse_inexact(workspace: Workspace, raw: RawData, column: str, kind: str) -> None:
+    """An integer column with gaps arrives as floats: fractions are no ids, and large floats stand for several."""
+    is_exact = f'TRY_CAST("{column}" AS BIGINT) IS NOT NULL'
+    if kind in FLOATS:
+        is_exact = f'isnan("{column}") OR ("{column}" = floor("{column}") AND abs("{column}") < {EXACT_FLOATS[kind]})'
+    found = workspace.rows(
+        f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT ({is_exact}) ORDER BY "row" LIMIT 1'
+    )
+    if found:
+        row, value = found[0]
+        is_large = kind in FLOATS and value == value // 1
+        fault = "is too large to be exact as a float" if is_large else "is no id"
+        raise DataError(
+            f"{raw.source}, row {_shown_row(raw, row)}, column '{column}': {value} {fault}; ids must be strings or "
+            "64-bit integers."
+        )
+
+
+def _rating(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
+    """The SQL expression of the rating; every one must be a finite number."""
+    if RATING not in types:
+        return "NULL"
+    number = f'TRY_CAST("{RATING}" AS FLOAT)'
+    found = workspace.rows(
+        f'SELECT "row", "{RATING}" FROM raw WHERE {number} IS NULL OR NOT isfinite({number}) ORDER BY "row" LIMIT 1'
+    )
+    if found:
+        row, value = found[0]
+        shown = "missing" if value is None else repr(value)
+        raise DataError(
+            f"{raw.source}, row {_shown_row(raw, row)}, column '{RATING}': the rating is {shown}; ratings must be "
+            "finite numbers. Remove such rows, or leave the rating column out."
+        )
+    return number
+
+
+def _domain(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
+    """The SQL expression of the domain; an item without one could not be told from those of others."""
+    if DOMAIN not in types:
+        return "'default'"
+    name = f'CAST("{DOMAIN}" AS VARCHAR)'
+    found = workspace.rows(f"SELECT \"row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"row\" LIMIT 1")
+    if found:
+        raise DataError(
+            f"{raw.source}, row {_shown_row(raw, found[0][0])}, column '{DOMAIN}': the domain is missing. "
+            "Name one in every row, or leave the column out."
+        )
+    return name
+
+
+def _shown_row(raw: RawData, row: int) -> int:
+    """The row as an editor counts it."""
+    return raw.header_rows + row
+
+
+def _drop_incomplete(workspace: Workspace) -> tuple[Dropped, ...]:
+    """Make `events` of the rows with both ids and a time."""
+    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE staged")}
+    no_id = " OR ".join(_is_no_id(column, types[column]) for column in (USER, ITEM))
+    without_id, without_time = workspace.row(
+        f'SELECT count(*) FILTER ({no_id}), count(*) FILTER (NOT ({no_id}) AND "time" IS NULL) FROM staged'
+    )
+    if without_id or without_time:
+        workspace.run(f'CREATE TABLE events AS SELECT * FROM staged WHERE NOT ({no_id}) AND "time" IS NOT NULL')
+        workspace.run("DROP TABLE staged")
+    else:
+        workspace.run("ALTER TABLE staged RENAME TO events")
+    return (
+        Dropped(f"no user or item id (empty text, text with a NUL and {PAD_INT} are no ids)", int(without_id)),
+        Dropped(f"no {TIMESTAMP}", int(without_time)),
+    )
+
+
+def _is_no_id(column: str, kind: str) -> str:
+    """The SQL condition of a missing id, of padding, and of text that clients in C++ and JavaScript would cut."""
+    if kind == "BIGINT":
+        return f'"{column}" IS NULL OR "{column}" = {PAD_INT}'
+    return f'"{column}" IS NULL OR "{column}" = \'\' OR contains("{column}", chr(0))'

@@ -1,0 +1,3 @@
+"""The profile of an interaction log."""
+
+__all__: list[str] = []

@@ -1,0 +1,50 @@
+"""A prepared data set as files: Parquet for ids and features, safetensors for arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from p5core.data.catalogue import Catalogue
+from p5core.data.columns import USER
+from p5core.data.dataset import Dataset, Events
+from p5core.data.vocabulary import Vocabulary
+from p5core.errors import RunError
+from p5core.system.files import write_bytes
+
+__all__ = ["read_dataset", "write_dataset"]
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Write `items.parquet`, `users.parquet` and `events.safetensors`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / "items.parquet", dataset.catalogue.frame.to_parquet(index=False))
+    write_bytes(folder / "users.parquet", dataset.user_frame.to_parquet(index=False))
+    events = dataset.events
+    arrays: dict[str, npt.NDArray[Any]] = {"offsets": events.offsets, "items": events.items, "times": events.times}
+    if events.ratings is not None:
+        arrays["ratings"] = events.ratings
+    write_bytes(folder / "events.safetensors", save(arrays, {"has_clock": str(dataset.has_clock)}))
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read what `write_dataset` wrote; raises RunError when a file is missing or damaged."""
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise RunError(f"The data in {folder} cannot be read: {error}. Restore it from a copy or run again.") from None
+
+
+def _read(folder: Path) -> Dataset:
+    arrays = load_file(folder / "events.safetensors")
+    with safe_open(folder / "events.safetensors", framework="numpy") as stored:
+        has_clock = stored.metadata()["has_clock"] == "True"
+    users = pd.read_parquet(folder / "users.parquet")
+    events = Events(arrays["offsets"], arrays["items"], arrays["times"], arrays.get("ratings"))
+    catalogue = Catalogue(pd.read_parquet(folder / "items.parquet"))
+    return Dataset(events, Vocabulary.of(pd.Index(users[USER])), catalogue, users, has_clock)

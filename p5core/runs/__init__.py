@@ -1,0 +1,3 @@
+"""Run folders and the jobs that write them."""
+
+__all__: list[str] = []

@@ -1,0 +1,114 @@
+"""One job: a command of p5 in a process of its own, and the folder that tells how it fares.
+
+jobs/000001/
+  job.json         what was asked for, of which run and when; never changes
+  experiment.toml  the experiment of a new run
+  start.json       the process that runs it
+  output.txt       what it printed
+  end.json         its exit code
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from p5core.system.files import read_json
+from p5core.system.processes import lives
+
+__all__ = ["ACTIVE", "TRAINING", "Job"]
+
+ACTIVE = ("queued", "running")
+"""States in which a job is not over."""
+
+TRAINING = ("demo", "run")
+"""Commands that take the whole machine for long: they wait for each other."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job and its folder."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Its number: that of the folder."""
+        return self.path.name
+
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """What was asked for; empty when that cannot be read."""
+        try:
+            found = read_json(self.path / "job.json")
+        except (OSError, ValueError, RecursionError):
+            return {}
+        is_job = isinstance(found, dict) and isinstance(found.get("arguments"), list) and bool(found["arguments"])
+        is_whole = is_job and isinstance(found.get("submitted"), str) and _names_a_run(found.get("run"))
+        return found if is_whole else {}
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows `p5` on the command line."""
+        return [str(one) for one in self.asked["arguments"]]
+
+    @property
+    def run(self) -> str:
+        """Name of the run that the job is about; empty for none."""
+        return str(self.asked["run"])
+
+    @property
+    def submitted(self) -> str:
+        """When it was asked for, ISO 8601."""
+        return str(self.asked["submitted"])
+
+    @property
+    def trains(self) -> bool:
+        """Whether it waits until others that train are over."""
+        return self.arguments[0] in TRAINING
+
+    def process(self) -> tuple[int, str | None] | None:
+        """Number and beginning of the process that runs it; None before it was started."""
+        try:
+            found = read_json(self.path / "start.json")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError):
+            found = None
+        is_whole = isinstance(found, dict) and type(found.get("pid")) is int and 0 <= found["pid"] < 2**31
+        if not is_whole or not isinstance(found.get("born"), (str, type(None))):
+            return 0, None  # it was started once, and is not started again
+        return found["pid"], found["born"]
+
+    def state(self) -> str:
+        """One of "queued", "running", "done", "stopped", "failed" and "crashed": it ended without a word."""
+        process = self.process()
+        if process is None:
+            return "queued"
+        is_alive = lives(*process)  # asked first, for it may end while we look
+        try:
+            found = read_json(self.path / "end.json")
+        except (OSError, ValueError, RecursionError):
+            found = None
+        code = found.get("code") if isinstance(found, dict) else None
+        if type(code) is not int:
+            return "running" if is_alive else "crashed"
+        return {0: "done", 130: "stopped"}.get(code, "failed")
+
+    def output(self, n_characters: int = 20_000) -> str:
+        """The end of what it printed."""
+        try:
+            with (self.path / "output.txt").open("rb") as stream:
+                stream.seek(0, 2)
+                stream.seek(max(0, stream.tell() - n_characters))
+                return stream.read().decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+def _names_a_run(run: object) -> bool:
+    """Whether something is empty or a path below the folder of runs."""
+    is_text = isinstance(run, str) and "\0" not in run
+    return is_text and (run == "" or all(part not in ("", ".", "..") for part in str(run).split("/")))

@@ -1,0 +1,3 @@
+"""The operating system: files, processes, signals."""
+
+__all__: list[str] = []

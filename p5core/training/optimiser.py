@@ -1,0 +1,92 @@
+"""Step sizes, weight decay, and steps that touch the rows of large tables alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from p5core.config.experiment import OptimiserConfig
+
+__all__ = ["RowAdamW", "build_optimiser", "build_schedule", "clip_norm", "step_share"]
+
+
+class RowAdamW(torch.optim.AdamW):
+    """AdamW (arXiv 1711.05101) in which a parameter with a sparse gradient has the rows of the batch updated alone.
+
+    The moments of other rows stay as they are, as in `torch.optim.SparseAdam`: a step costs what the batch holds, not
+    what the catalogue holds. Such parameters have no weight decay.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Make one step."""
+        sparse = [
+            (parameter, parameter.grad.coalesce(), group)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None and parameter.grad.is_sparse
+        ]
+        for parameter, _, _ in sparse:
+            parameter.grad = None
+        loss = super().step(closure)
+        for parameter, gradient, group in sparse:
+            self._step_rows(parameter, gradient, group)
+        return loss
+
+    def _step_rows(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["step"] += 1
+        (first, second), n = group["betas"], float(state["step"])
+        rows, values = gradient.indices()[0], gradient.values()  # (n,), (n, D)
+        mean = state["exp_avg"][rows].lerp_(values, 1 - first)
+        square = state["exp_avg_sq"][rows].lerp_(values * values, 1 - second)
+        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
+        spread = (square / (1 - second**n)).sqrt_().add_(group["eps"])
+        parameter.index_add_(0, rows, mean / spread, alpha=-float(group["lr"]) / (1 - first**n))
+
+
+def clip_norm(parameters: Iterable[nn.Parameter], longest: float) -> None:
+    """Shorten the gradients of all parameters together to a length of `longest`; sparse ones are coalesced."""
+    found = []
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad = parameter.grad.coalesce() if parameter.grad.is_sparse else parameter.grad
+            found.append(parameter.grad.values() if parameter.grad.is_sparse else parameter.grad)
+    share = longest / (torch.nn.utils.get_total_norm(found) + 1e-6)
+    torch._foreach_mul_(found, share.clamp(max=1.0))
+
+
+def build_optimiser(module: nn.Module, config: OptimiserConfig) -> RowAdamW:
+    """AdamW that decays the matrices of layers; embeddings, biases and norms have no decay."""
+    embeddings = {id(one.weight) for one in module.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))}
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for parameter in module.parameters():
+        is_matrix = parameter.dim() >= 2 and id(parameter) not in embeddings
+        (decayed if is_matrix else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return RowAdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
+
+
+def build_schedule(optimiser: torch.optim.Optimizer, config: OptimiserConfig, n_steps: int, done: int) -> LambdaLR:
+    """Linear warm-up, then cosine decay, over `n_steps` steps of which `done` are already made."""
+    for group in optimiser.param_groups:
+        group["initial_lr"] = config.learning_rate
+    return LambdaLR(optimiser, lambda step: step_share(step, n_steps, config), last_epoch=done - 1)
+
+
+def step_share(step: int, n_steps: int, config: OptimiserConfig) -> float:
+    """Step size at `step` of `n_steps`, as a share of the highest."""
+    n_warm = int(config.warmup * n_steps)
+    if step < n_warm:
+        return (step + 1) / (n_warm + 1)
+    done = min(1.0, (step - n_warm) / max(1, n_steps - n_warm))
+    return config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * done))

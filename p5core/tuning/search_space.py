@@ -1,0 +1,131 @@
+"""The options that can be searched, as the configs of an experiment's parts declare them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from p5core.config.base import Choices, Config, Tunable
+from p5core.config.experiment import Experiment, dump_experiment, override, parse_experiment
+from p5core.errors import ConfigError, did_you_mean
+from p5core.plugins.registry import Registry
+
+__all__ = ["Option", "Value", "narrow", "search_space", "short_names", "with_values"]
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of an experiment and where it may move."""
+
+    key: str
+    """as in `--set`, such as "model.backbone.dropout" """
+
+    own: Value
+    """what the experiment says; it is always part of the range"""
+
+    range: Tunable | Choices
+
+    @property
+    def is_log(self) -> bool:
+        """True for a range that is drawn from by factors."""
+        return isinstance(self.range, Tunable) and self.range.log
+
+    def suggest(self, trial: Any) -> Value:
+        """Draw a value by an Optuna trial."""
+        if isinstance(self.range, Choices):
+            chosen: Value = trial.suggest_categorical(self.key, self.range.values)
+            return chosen
+        draw = trial.suggest_int if isinstance(self.own, int) else trial.suggest_float
+        number: Value = draw(self.key, self.range.low, self.range.high, log=self.range.log)
+        return number
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        if isinstance(self.range, Choices):
+            return {"own": self.own, "choices": list(self.range.values)}
+        return {"own": self.own, **vars(self.range)}
+
+
+def search_space(experiment: Experiment, registry: Registry) -> list[Option]:
+    """Every declared option of the parts that an experiment with its losses decided uses, in the order of the file.
+
+    A model that starts from a run keeps its options: the weights were made for them.
+    """
+    starts_from_run = bool(experiment.stages[0].from_run)
+    found = [one for place, config in _configs(experiment, registry) for one in _declared(place, config)]
+    return [one for one in found if not (starts_from_run and one.key.startswith("model."))]
+
+
+def _configs(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, Config]]:
+    model = experiment.model
+    yield "model", model
+    for nth, spec in enumerate(model.encoders):
+        place = f"model.encoders.{nth}"
+        yield place, registry.choose("encoder", spec, place).config
+    yield "model.backbone", registry.choose("backbone", model.backbone, "model.backbone").config
+    for nth, stage in enumerate(experiment.stages):
+        yield f"stages.{nth}", stage
+        for which, task in enumerate(stage.tasks):
+            place = f"stages.{nth}.tasks.{which}"
+            yield place, registry.choose("task", task, place).config
+            yield f"{place}.loss", registry.choose("loss", task.loss, f"{place}.loss").config
+
+
+def _declared(place: str, config: Config) -> Iterator[Option]:
+    for name, field in type(config).model_fields.items():
+        key, own = f"{place}.{field.alias or name}", getattr(config, name)
+        if isinstance(own, Config):
+            yield from _declared(key, own)
+        for mark in field.metadata:
+            if isinstance(mark, (Tunable, Choices)) and isinstance(own, Value):
+                option = _widened(Option(key, own, mark))
+                if option is not None:
+                    yield option
+
+
+def _widened(option: Option) -> Option | None:
+    """With its own value in the range; None when the range is one of factors, which cannot hold a 0."""
+    own, span = option.own, option.range
+    if isinstance(span, Choices):
+        return option if own in span.values else replace(option, range=Choices((*span.values, own)))
+    if isinstance(own, str) or (span.log and own <= 0):
+        return None
+    return replace(option, range=Tunable(min(span.low, own), max(span.high, own), span.log))
+
+
+def narrow(options: Sequence[Option], only: Sequence[str]) -> list[Option]:
+    """Those that `only` names: whole keys, or beginnings or ends of them; raises ConfigError for an unknown one."""
+    keys = [one.key for one in options]
+    for wanted in only:
+        if not any(_is_named(key, wanted) for key in keys):
+            near = did_you_mean(wanted, [*keys, *(key.rpartition(".")[2] for key in keys)])
+            raise ConfigError(f"--only {wanted}: no such option to tune.{near} There are: {', '.join(keys) or 'none'}.")
+    return [one for one in options if not only or any(_is_named(one.key, wanted) for wanted in only)]
+
+
+def _is_named(key: str, wanted: str) -> bool:
+    return f".{key}.".startswith(f".{wanted}.") or f".{key}.".endswith(f".{wanted}.")
+
+
+def with_values(experiment: Experiment, values: Mapping[str, Value]) -> Experiment:
+    """The experiment with other values of some options."""
+    tree = tomllib.loads(dump_experiment(experiment))
+    for key, value in values.items():
+        tree = override(tree, f"{key}={json.dumps(value)}")
+    return parse_experiment(tree)
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Key → as few of its last steps as tell it from the others."""
+    return {key: _shortest(key, [other for other in keys if other != key]) for key in keys}
+
+
+def _shortest(key: str, others: Sequence[str]) -> str:
+    steps = key.split(".")
+    ends = [".".join(steps[nth:]) for nth in reversed(range(len(steps)))]
+    return next(end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others))

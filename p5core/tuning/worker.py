@@ -1,0 +1,158 @@
+"""One process of a search: it prepares the data once and runs trial after trial."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from p5core.config.experiment import Experiment
+from p5core.data.storage import read_dataset
+from p5core.errors import P5Error, TrainingError
+from p5core.plugins.registry import Registry
+from p5core.runs.folder import Run
+from p5core.training.defaults import watched_metric
+from p5core.tuning.search_space import Value, narrow, search_space, short_names, with_values
+from p5core.tuning.study import Study
+from p5core.workflows.experiment_data import gather
+from p5core.workflows.train import open_source, try_out
+
+__all__ = ["Plan", "TrialLog", "Worker", "written"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search is asked for."""
+
+    experiment: Experiment
+    folder: Path
+    """of the search"""
+
+    runs: Path
+    """where a run to start from is looked for"""
+
+    n_trials: int
+    n_processes: int = 1
+    only: Sequence[str] = ()
+    """options to tune; empty takes all"""
+
+
+class Worker:
+    """Runs trials of a plan, all on the same data and split."""
+
+    def __init__(self, plan: Plan, registry: Registry) -> None:
+        """Prepare the data; raises P5Error for what is wrong with the experiment, before anything is written."""
+        source = plan.experiment.stages[0].from_run
+        self.plan, self.registry = plan, registry
+        self.known = open_source(source, plan.runs) if source else None
+        known_data = read_dataset(self.known.data / "target") if self.known else None
+        self.materials = gather(plan.experiment, registry, known_data)
+        self.experiment = self.materials.experiment
+        self.options = narrow(search_space(self.experiment, registry), plan.only)
+        self.watch = watched_metric(self.experiment.stages[-1], registry)
+
+    def study(self) -> Study:
+        """The study in the plan's folder, which must exist."""
+        n_epochs = sum(stage.epochs for stage in self.experiment.stages)
+        higher, seed = self.watch.higher_is_better, self.experiment.seed
+        return Study(self.plan.folder, self.options, seed, higher_is_better=higher, n_epochs=n_epochs)
+
+    def work(self, say: Callable[[str], None]) -> None:
+        """Run trials until there are as many as planned, and say one line about each."""
+        study = self.study()
+        while (trial := study.claim(self.plan.n_trials)) is not None:
+            self._run(trial, study)
+            say(self._line(trial.number, study))
+
+    def _run(self, trial: Trial, study: Study) -> None:
+        place = Run(self.plan.folder / "trials" / str(trial.number))
+        try:
+            place.checkpoints.mkdir(parents=True, exist_ok=True)
+            study.finish(trial, self._value(trial, place))
+        except optuna.TrialPruned:
+            study.prune(trial)
+        except (P5Error, MemoryError, torch.OutOfMemoryError) as error:
+            study.fail(trial, str(error) or "not enough memory")
+        except BaseException:
+            study.give_back(trial)
+            raise
+        finally:
+            shutil.rmtree(place.path, ignore_errors=True)
+
+    def _value(self, trial: Trial, place: Run) -> float:
+        experiment = with_values(self.experiment, {one.key: one.suggest(trial) for one in self.options})
+        log = TrialLog(trial, self.watch.label, [stage.epochs for stage in experiment.stages])
+        value = try_out(replace(self.materials, experiment=experiment), self.registry, place, log, self.known)
+        if not math.isfinite(value):
+            raise TrainingError(f"{self.watch.label} is {value} on validation events.")
+        return value
+
+    def _line(self, number: int, study: Study) -> str:
+        """One trial in a line: "3 of 20 (trial 2): ndcg@10 0.0512; best 0.0550 (trial 0); 12 s, 0:04:10 left; ..."."""
+        ended, best = study.ended(), study.best_first()
+        trial = next(one for one in ended if one.number == number)
+        seconds = [one.duration.total_seconds() for one in ended if one.duration]
+        n_left = self.plan.n_trials - len(ended)
+        left = sum(seconds) / len(seconds) * n_left / max(1, min(self.plan.n_processes, n_left))
+        names = short_names([one.key for one in self.options])
+        return "; ".join(
+            [
+                f"{len(ended)} of {self.plan.n_trials} (trial {number}): {self._outcome(trial)}",
+                f"best {best[0].value:.4f} (trial {best[0].number})" if best else "none complete yet",
+                f"{seconds[ended.index(trial)]:.0f} s, {_clock(left)} left",
+                ", ".join(f"{names[key]} {written(value)}" for key, value in trial.params.items()),
+            ]
+        )
+
+    def _outcome(self, trial: FrozenTrial) -> str:
+        if trial.state == TrialState.FAIL:
+            return f"failed: {trial.user_attrs['reason']}"
+        if trial.state == TrialState.PRUNED:
+            return f"{self.watch.label} {trial.value:.4f}, pruned after epoch {trial.last_step}"
+        return f"{self.watch.label} {trial.value:.4f}"
+
+
+class TrialLog:
+    """Tells Optuna how a trial's validation goes; what shows people a run has no place here."""
+
+    def __init__(self, trial: Trial, label: str, epochs: Sequence[int]) -> None:
+        """Follow the metric `label` through stages of so many `epochs`."""
+        self.trial = trial
+        self._label, self._epochs = label, epochs
+        self._epochs_before = 0
+
+    def event(self, kind: str, **figures: Any) -> None:
+        """Report a validation; raises optuna.TrialPruned when the trial is worse than most were at that epoch."""
+        if kind == "stage":
+            self._epochs_before = sum(self._epochs[: figures["finished"]])
+        if kind == "validation" and self._label in figures:
+            self.trial.report(figures[self._label], self._epochs_before + figures["epoch"])
+            if self.trial.should_prune():
+                raise optuna.TrialPruned
+
+    def say(self, text: str) -> None:
+        """A trial is told of in one line, when it has ended."""
+
+    def evaluating(self) -> None:
+        """Nobody looks at a single trial."""
+
+    def stop_requested(self) -> bool:
+        """A trial is interrupted at once: nothing of it is kept."""
+        return False
+
+
+def written(value: Value) -> str:
+    """A value as people read it."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,3 @@
+"""Workflows that the command line and the web interface call."""
+
+__all__: list[str] = []

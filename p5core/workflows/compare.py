@@ -1,0 +1,74 @@
+"""What a finished run stored of each test user, and what follows from two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from safetensors.numpy import load_file
+
+from p5core.data.columns import USER
+from p5core.errors import RunError
+from p5core.evaluation.metric_results import choose_metrics
+from p5core.evaluation.significance import Comparison, UserValues, compare
+
+if TYPE_CHECKING:
+    from p5core.plugins.registry import Registry
+    from p5core.runs.folder import Run
+
+__all__ = ["Compared", "Side", "compare_sides", "stored_side"]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of the two that are compared."""
+
+    name: str
+    values: Mapping[str, UserValues]
+    """metric label → what it found for each test user"""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two sides in one metric."""
+
+    label: str
+    first: float
+    second: float
+    result: Comparison
+    """the first less the second"""
+
+    higher_is_better: bool
+
+
+def stored_side(run: Run, scorer: str = "model") -> Side:
+    """The test users of a finished run, as its model or one of its baselines served them; raises RunError."""
+    run.verify()
+    stored = load_file(run.path / "per_user.safetensors")
+    labels = [name.split("/")[1] for name in stored if name.startswith(f"{scorer}/") and name.count("/") == 1]
+    if not labels:
+        known = sorted({name.split("/")[0] for name in stored if "/" in name})
+        raise RunError(f"Run {run.path} holds nothing of '{scorer}'. It was measured with: {', '.join(known)}.")
+    ids = pd.read_parquet(run.data / "target" / "users.parquet", columns=[USER])[USER].to_numpy()[stored["users"]]
+    values = {
+        label: UserValues(ids, stored[f"{scorer}/{label}"], stored.get(f"{scorer}/{label}/weights")) for label in labels
+    }
+    return Side(run.name if scorer == "model" else f"{run.name}: {scorer}", values)
+
+
+def compare_sides(registry: Registry, first: Side, second: Side, resamples: int, seed: int) -> list[Compared]:
+    """Compare two sides in every metric of both; raises RunError when they share none, or their users differ."""
+    shared = [label for label in first.values if label in second.values]
+    if not shared:
+        raise RunError(
+            f"{first.name} and {second.name} have no metric in common. Measure both with the same [evaluate] metrics."
+        )
+    found = []
+    for metric in choose_metrics(registry, shared):
+        one, other = first.values[metric.label], second.values[metric.label]
+        result = compare(metric, one, other, resamples, seed)
+        means = [metric.reduce(side.values, side.weights) for side in (one, other)]
+        found.append(Compared(metric.label, means[0], means[1], result, metric.higher_is_better))
+    return found

@@ -1,0 +1,38 @@
+"""What pre-training was worth: the same experiment without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from p5core.config.experiment import Experiment
+from p5core.runs.folder import Run
+
+__all__ = ["controls", "is_pretrained", "without_pretraining"]
+
+
+def is_pretrained(experiment: Experiment) -> bool:
+    """Whether anything came before the last stage: other stages, or another run."""
+    return len(experiment.stages) > 1 or bool(experiment.stages[0].from_run)
+
+
+def without_pretraining(experiment: Experiment) -> Experiment:
+    """The experiment with its last stage alone, from random weights."""
+    last = experiment.stages[-1].model_copy(update={"from_run": ""})
+    return experiment.model_copy(update={"stages": [last]})
+
+
+def controls(run: Run, others: Iterable[Run]) -> list[Run]:
+    """Those of the `others` that can stand as the from-scratch control of a run.
+
+    They have the data, preparation, split, seed and measuring of the run and no pre-training; those with its model
+    come first.
+    """
+    wanted = run.experiment()
+    found = [(one, other) for one in others if one.path != run.path and _same_test(wanted, other := one.experiment())]
+    from_scratch = [(one, other) for one, other in found if not is_pretrained(other)]
+    return [one for one, _ in sorted(from_scratch, key=lambda pair: pair[1].model != wanted.model)]
+
+
+def _same_test(one: Experiment, other: Experiment) -> bool:
+    sections = ("data", "prepare", "split", "seed", "evaluate")
+    return all(getattr(one, section) == getattr(other, section) for section in sections)
