@@ -34,12 +34,12 @@ from p5core.data.vocabulary import Vocabulary
 from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Labels, Network
 from p5core.plugins.registry import load_plugins
-from p5export.graph import ranking_graph
-from p5export.onnxfile import write_model
-from p5export.ops import Ops
-from p5export.serving import ExportOptions, Serving
-from p5export.states import export_states
-from p5export.vectors import item_vectors
+from p5export.bundle.onnx_file import write_model
+from p5export.graph.operations import Ops
+from p5export.graph.requests import ranking_graph
+from p5export.graph.serving import ExportOptions, Serving
+from p5export.graph.states import export_states
+from p5export.quantisation.item_vectors import item_vectors
 
 __all__: list[str] = []
 

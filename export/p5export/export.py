@@ -20,15 +20,15 @@ from p5core.training.defaults import metric_labels
 from p5core.workflows.evaluate import make_judge
 from p5core.workflows.experiment_data import Materials
 from p5core.workflows.train import load_network, materials_of
-from p5export.about import about_export
-from p5export.artefact import SEAL, seal
-from p5export.card import licence_notes, model_card
-from p5export.graph import ranking_graph, scoring_graph
-from p5export.onnxfile import write_model
-from p5export.parity import Proof, check_metrics, check_parity
-from p5export.quantise import cost_of
-from p5export.serving import ExportOptions, Serving, serving_of
-from p5export.states import export_states
+from p5export.bundle.bundle import SEAL, seal
+from p5export.bundle.manifest import about_export
+from p5export.bundle.model_card import licence_notes, model_card
+from p5export.bundle.onnx_file import write_model
+from p5export.graph.requests import ranking_graph, scoring_graph
+from p5export.graph.serving import ExportOptions, Serving, serving_of
+from p5export.graph.states import export_states
+from p5export.quantisation.cost import cost_of
+from p5export.validation.parity import Proof, check_metrics, check_parity
 
 __all__ = ["Exported", "export_run"]
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from p5core.errors import ExportError
-from p5export.artefact import Artefact
-from p5export.ids import RawId, as_array, as_candidates, as_history, as_id, is_list, shown
+from p5export.bundle.bundle import Artefact
+from p5export.bundle.raw_ids import RawId, as_array, as_candidates, as_history, as_id, is_list, shown
 
 __all__ = ["OnnxRecommender", "Recommended"]
 

@@ -17,8 +17,8 @@ from p5core.plugins.registry import Registry, load_plugins
 from p5core.workflows.train import load_network, materials_of
 from p5export import export
 from p5export.export import Exported, export_run
-from p5export.serving import ExportOptions, serving_of
-from p5export.states import export_states
+from p5export.graph.serving import ExportOptions, serving_of
+from p5export.graph.states import export_states
 
 IDS = ["é 1", "日本", "007", "7", "with space", " lead", "quote'\"", "tab\there", "😀", "a|b", "-1", "NULL"]
 MAX_LENGTH = 6

@@ -19,7 +19,7 @@ from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
 from p5core.workflows.recommend import Recommender
 from p5export.export import Exported, export_run
-from p5export.serving import ExportOptions
+from p5export.graph.serving import ExportOptions
 
 
 def silent(text: str) -> None:

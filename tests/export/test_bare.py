@@ -58,4 +58,4 @@ def test_an_export_is_used_and_verified_with_onnxruntime_and_numpy_alone(python:
     said = done(python, "-c", PROGRAM, exported.folder).splitlines()
     assert said[0].endswith("(1,)")
     assert said[1] == "The ids of this model are texts; got 5.9."
-    assert "24 golden cases give the same answers" in done(python, "-m", "p5export.verify", exported.folder)
+    assert "24 golden cases give the same answers" in done(python, "-m", "p5export.validation.verify", exported.folder)

@@ -19,14 +19,14 @@ from p5core.cli import build
 from p5core.config.experiment import parse_experiment
 from p5core.errors import DataError
 from p5core.plugins.registry import load_plugins
-from p5export.artefact import zip_folder
 from p5export.batch import recommend as batch
 from p5export.batch.histories import Columns
 from p5export.batch.recommend import Counts, score_file
+from p5export.bundle.bundle import zip_folder
 from p5export.cli.score import score
 from p5export.export import export_run
+from p5export.graph.serving import ExportOptions
 from p5export.runtime import OnnxRecommender
-from p5export.serving import ExportOptions
 
 REGISTRY = load_plugins()
 

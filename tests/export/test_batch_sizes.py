@@ -15,8 +15,8 @@ from p5core.config.experiment import Experiment
 from p5core.plugins.registry import Registry
 from p5core.system.files import read_json
 from p5export.export import export_run
-from p5export.serving import ExportOptions
-from p5export.verify import verify
+from p5export.graph.serving import ExportOptions
+from p5export.validation.verify import verify
 
 Session = onnxruntime.InferenceSession
 

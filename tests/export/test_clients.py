@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from p5export.card import node_call
+from p5export.bundle.model_card import node_call
 from p5export.runtime import OnnxRecommender
 
 CLIENTS = Path(__file__).parents[2] / "export" / "clients"

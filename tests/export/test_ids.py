@@ -13,7 +13,7 @@ from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
 from p5export.export import export_run
-from p5export.serving import _refuse_nul
+from p5export.graph.serving import _refuse_nul
 
 
 def experiment(frame: pd.DataFrame) -> Experiment:

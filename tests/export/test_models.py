@@ -17,7 +17,7 @@ from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
 from p5export.export import export_run
-from p5export.serving import ExportOptions
+from p5export.graph.serving import ExportOptions
 
 Experiments = Callable[..., Experiment]
 

@@ -20,15 +20,15 @@ from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
 from p5core.workflows.train import load_network, materials_of
+from p5export.bundle.onnx_file import write_model
 from p5export.export import export_run
-from p5export.graph import ranking_graph, scoring_graph
-from p5export.onnxfile import write_model
-from p5export.ops import Ops
-from p5export.product import Product
-from p5export.serving import ExportOptions, serving_of
-from p5export.states import export_states
-from p5export.vectors import item_vectors
-from p5export.verify import verify
+from p5export.graph.operations import Ops
+from p5export.graph.requests import ranking_graph, scoring_graph
+from p5export.graph.serving import ExportOptions, serving_of
+from p5export.graph.states import export_states
+from p5export.quantisation.item_vectors import item_vectors
+from p5export.quantisation.product import Product
+from p5export.validation.verify import verify
 
 Floats = npt.NDArray[np.float32]
 
@@ -120,8 +120,8 @@ def test_a_table_that_loses_too_much_is_refused_and_the_same_bytes_come_twice(
     experiment_of: Callable[..., Experiment], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = p5core.run(experiment_of("mlp", [{"name": "id"}]), tmp_path, "one", registry)
-    monkeypatch.setattr("p5export.product.N_CENTROIDS", 2)  # twelve items are too few for 256
-    monkeypatch.setattr("p5export.vectors.N_CENTROIDS", 2)
+    monkeypatch.setattr("p5export.quantisation.product.N_CENTROIDS", 2)  # twelve items are too few for 256
+    monkeypatch.setattr("p5export.quantisation.item_vectors.N_CENTROIDS", 2)
     options = ExportOptions(quantize="product", subvectors=1)
     with pytest.raises(ExportError, match=r"^product: .* items must stay"):
         export_run(run, tmp_path / "export", registry, options, silent)

@@ -16,10 +16,10 @@ from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
 from p5export import export, onnxfile, parity, quantise
 from p5export.export import export_run
-from p5export.ops import Ops
-from p5export.serving import ExportOptions, Serving
-from p5export.vectors import item_vectors
-from p5export.verify import verify
+from p5export.graph.operations import Ops
+from p5export.graph.serving import ExportOptions, Serving
+from p5export.quantisation.item_vectors import item_vectors
+from p5export.validation.verify import verify
 
 pytestmark = pytest.mark.usefixtures("traced_once")
 

@@ -21,10 +21,10 @@ from p5core.cli import build
 from p5core.errors import ExportError
 from p5core.plugins.registry import load_plugins
 from p5core.workflows.recommend import Recommender
-from p5export.artefact import Artefact, opened, seal, zip_folder
-from p5export.external import external_files
+from p5export.bundle.bundle import Artefact, opened, seal, zip_folder
+from p5export.bundle.external_data import external_files
 from p5export.runtime import OnnxRecommender
-from p5export.verify import verify
+from p5export.validation.verify import verify
 
 REGISTRY = load_plugins()
 
@@ -110,7 +110,7 @@ def test_verify_repeats_the_proof_without_torch(histories: tuple[Path, Path], us
         "for name in ('torch', 'onnx', 'onnx_ir', 'pandas', 'duckdb', 'pydantic', 'scipy', 'lightning_fabric'):\n"
         "    sys.modules[name] = None\n"
         "from pathlib import Path\n"
-        "from p5export.verify import verify\n"
+        "from p5export.validation.verify import verify\n"
         "from p5export.runtime import OnnxRecommender\n"
         "print(verify(Path(sys.argv[1])).n_cases, len(OnnxRecommender(sys.argv[1]).recommend(eval(sys.argv[2]), 3)))\n"
     )

@@ -13,9 +13,9 @@ from p5core.cli import build
 from p5core.errors import ExportError
 from p5core.plugins.registry import load_plugins
 from p5core.system.files import sha256
-from p5export.artefact import seal
+from p5export.bundle.bundle import seal
 from p5export.runtime import OnnxRecommender
-from p5export.verify import verify
+from p5export.validation.verify import verify
 
 
 def p5(*arguments: object) -> Result:

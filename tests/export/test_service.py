@@ -25,11 +25,11 @@ import p5core
 from p5core.config.experiment import parse_experiment
 from p5core.errors import ExportError
 from p5core.plugins.registry import load_plugins
-from p5export.artefact import zip_folder
+from p5export.bundle.bundle import zip_folder
 from p5export.cli.serve import serve
 from p5export.export import export_run
+from p5export.graph.serving import ExportOptions
 from p5export.runtime import OnnxRecommender
-from p5export.serving import ExportOptions
 
 REGISTRY = load_plugins()
 P5 = "from p5core.cli import build; from p5core.plugins.registry import Registry, load_plugins\n" \

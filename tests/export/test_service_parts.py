@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from p5core.errors import ExportError
-from p5export.artefact import Artefact
-from p5export.ids import as_ids
+from p5export.bundle.bundle import Artefact
+from p5export.bundle.raw_ids import as_ids
 from p5export.runtime import Recommended
 from p5export.service.app import build_app
 from p5export.service.batching import MicroBatcher

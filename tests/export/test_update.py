@@ -25,8 +25,8 @@ from p5core.runs.folder import Run, list_runs
 from p5core.workflows.train import evaluate_run, load_network, materials_of, run
 from p5core.workflows.update import update
 from p5export.export import export_run
+from p5export.graph.serving import ExportOptions
 from p5export.runtime import OnnxRecommender
-from p5export.serving import ExportOptions
 
 
 def shop(first: int, last: int, users: int, seed: int) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from p5core.config.experiment import parse_experiment
 from p5core.plugins.registry import load_plugins
 from p5core.workflows import train as pipeline
 from p5export.export import export_run
-from p5export.serving import ExportOptions
-from p5ui.studio import Studio
+from p5export.graph.serving import ExportOptions
+from p5ui.workspace.workspace import Studio
 
 SHOTS = Path(__file__).parent / "shots"
 PACKAGES = Path(__file__).parent / "packages"

@@ -18,10 +18,10 @@ from gradio.routes import App
 from starlette.testclient import TestClient
 
 from p5core.plugins.registry import load_plugins
-from p5ui.app import build_app
-from p5ui.guard import app_options
-from p5ui.login import Account
-from p5ui.studio import Studio
+from p5ui.server.app import build_app
+from p5ui.server.guard import app_options
+from p5ui.server.login import Account
+from p5ui.workspace.workspace import Studio
 
 ODD = ("//config", "/login/../config", "/CONFIG", "/login%2f..%2fconfig", "/login/x", "/%6cogin/x", "/gradio_api//info")
 

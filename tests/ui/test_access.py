@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5ui.words import words
+from p5ui.i18n.words import words
 
 FULL = {
     "": "#home-start",

@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from p5core.errors import DataError
-from p5ui.app import PAGES, build_app
-from p5ui.events import shown
-from p5ui.words import LANGUAGES, words
+from p5ui.i18n.words import LANGUAGES, words
+from p5ui.pages.events import shown
+from p5ui.server.app import PAGES, build_app
 
 
 def test_every_text_is_there_in_every_language() -> None:
@@ -34,9 +34,9 @@ def test_the_browser_chooses_the_language(ui, browser: Browser) -> None:
 
 def test_torch_is_loaded_after_the_start_and_before_anybody_asks() -> None:
     code = """
-import sys, p5core.plugins.registry, p5ui.launch
+import sys, p5core.plugins.registry, p5ui.server.launch
 assert not {"torch", "onnx", "lightning_fabric"} & set(sys.modules)
-p5ui.launch.load_parts(p5core.plugins.registry.load_plugins())
+p5ui.server.launch.load_parts(p5core.plugins.registry.load_plugins())
 assert {"torch", "p5core.workflows.recommend", "p5plugins.backbones.gpt"} <= set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

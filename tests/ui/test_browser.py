@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from p5core.cli import build
 from p5core.plugins.registry import load_plugins
 from p5core.system.files import write_json
-from p5ui.browser import open_browser
+from p5ui.server.browser import open_browser
 
 ADDRESS = "http://127.0.0.1:7860/"
 
@@ -83,7 +83,7 @@ def test_when_the_command_opens_one(
 ) -> None:
     given: list[Any] = []
     monkeypatch.setenv("P5_UI_PASSWORD", "open sesame")
-    monkeypatch.setattr("p5ui.launch.launch", lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.setattr("p5ui.server.launch.launch", lambda *arguments: given.append(arguments[-1]))
     found = CliRunner().invoke(build(load_plugins()), ["ui", "--folder", str(tmp_path), *options])
     assert found.exit_code == 0, found.output
     assert given == [open_browser if opens else None]

@@ -14,7 +14,8 @@ from playwright.sync_api import Page, expect
 from p5core.config.experiment import load_experiment, parse_experiment
 from p5core.runs.folder import create_run
 from p5core.system.files import write_json
-from p5ui.comparison import (
+from p5ui.i18n.messages import language_of, said
+from p5ui.pages.compare.frames import (
     curves,
     figures_frame,
     find_control,
@@ -25,8 +26,7 @@ from p5ui.comparison import (
     protocols,
     sides_of,
 )
-from p5ui.saying import language_of, said
-from p5ui.studio import Studio
+from p5ui.workspace.workspace import Studio
 
 PRETRAINED = """
 [[stages]]

@@ -10,9 +10,9 @@ from playwright.sync_api import Page, Route, expect
 
 from p5core.errors import ConfigError
 from p5core.plugins.registry import load_plugins
-from p5ui.doctor_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
-from p5ui.studio import Studio
-from p5ui.words import words
+from p5ui.i18n.words import words
+from p5ui.pages.data.profile_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
+from p5ui.workspace.workspace import Studio
 
 ENGLISH: dict[str, str] = {"accept-language": "en"}
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}

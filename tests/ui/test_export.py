@@ -14,9 +14,17 @@ from p5core.errors import ExportError, RunError
 from p5core.runs.folder import Run
 from p5core.system.files import write_json
 from p5export.cli.export import export
-from p5ui.exporting import ask_export, columns_of, command_line, export_facts, export_options, measure_latency, verified
-from p5ui.studio import Studio
-from p5ui.viewer import Viewer
+from p5ui.pages.export.actions import (
+    ask_export,
+    columns_of,
+    command_line,
+    export_facts,
+    export_options,
+    measure_latency,
+    verified,
+)
+from p5ui.server.viewer import Viewer
+from p5ui.workspace.workspace import Studio
 
 
 def test_every_option_of_the_command_is_in_the_form() -> None:
@@ -96,7 +104,7 @@ def test_an_odd_zip_is_refused_in_a_sentence(ui, tmp_path: Path) -> None:
 
 
 def test_a_missing_netron_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("p5ui.viewer.find_spec", lambda name: None)
+    monkeypatch.setattr("p5ui.server.viewer.find_spec", lambda name: None)
     with pytest.raises(ExportError, match="pip install netron"):
         Viewer().show(tmp_path / "model.onnx")
 

@@ -18,9 +18,9 @@ from p5core.errors import ConfigError, DataError
 from p5core.plugins.hookspecs import hookimpl
 from p5core.plugins.registry import KINDS, Registry, load_plugins
 from p5ui import drafts, uploads
-from p5ui.forms import Field, at, fields_of, put
-from p5ui.places import data_files, grounded, hold_to_folder, usable_loaders
-from p5ui.studio import Studio
+from p5ui.forms.fields import Field, at, fields_of, put
+from p5ui.workspace.sandbox import data_files, grounded, hold_to_folder, usable_loaders
+from p5ui.workspace.workspace import Studio
 
 TEXT = '[data]\nname = "synthetic"\n'
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from p5core.cli import build
 from p5core.plugins.registry import load_plugins
-from p5ui.cli import is_local
+from p5ui.server.cli import is_local
 
 
 def p5_ui(*options: str) -> Result:
@@ -98,7 +98,7 @@ def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
 def test_without_its_packages_it_says_how_to_get_them(
     monkeypatch: pytest.MonkeyPatch, package: str, options: list[str], sentence: str
 ) -> None:
-    monkeypatch.setattr("p5ui.cli.find_spec", lambda name: None if name == package else object())
+    monkeypatch.setattr("p5ui.server.cli.find_spec", lambda name: None if name == package else object())
     assert sentence in p5_ui(*options).output
 
 

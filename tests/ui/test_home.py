@@ -14,9 +14,9 @@ from p5core.errors import RunError
 from p5core.plugins.registry import load_plugins
 from p5core.runs.folder import create_run
 from p5core.system.files import write_json
-from p5ui.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
-from p5ui.run_list import RunRow, find_row
-from p5ui.studio import Studio
+from p5ui.pages.home.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
+from p5ui.pages.runs.run_list import RunRow, find_row
+from p5ui.workspace.workspace import Studio
 
 ENGLISH: Mapping[str, str] = {"accept-language": "en"}
 

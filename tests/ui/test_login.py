@@ -27,8 +27,8 @@ from starlette.websockets import WebSocketDisconnect
 from p5core.config.experiment import parse_experiment
 from p5core.plugins.registry import load_plugins
 from p5core.workflows import train as pipeline
-from p5ui.login import FREE_GUESSES, Account, Login
-from p5ui.studio import Studio
+from p5ui.server.login import FREE_GUESSES, Account, Login
+from p5ui.workspace.workspace import Studio
 
 WHO = ("ali", "open sesame")
 

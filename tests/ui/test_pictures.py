@@ -17,8 +17,8 @@ from playwright.sync_api import Page, expect
 from p5core.config.experiment import parse_experiment
 from p5core.plugins.registry import load_plugins
 from p5core.workflows import train as pipeline
-from p5ui.pictures import MAX_PIXELS, picture_column, picture_source
-from p5ui.studio import Studio
+from p5ui.pages.recommend.pictures import MAX_PIXELS, picture_column, picture_source
+from p5ui.workspace.workspace import Studio
 
 SAFE = "https://example.org/a.png?size=2"
 EXPERIMENT = """

@@ -11,8 +11,8 @@ from pydantic import Field
 from p5core.config.base import Config, ExpandedPath
 from p5core.plugins.hookspecs import hookimpl
 from p5core.plugins.registry import KINDS, load_plugins
-from p5ui.inventory import OptionRow, inventory_html, option_rows, type_text
-from p5ui.words import words
+from p5ui.i18n.words import words
+from p5ui.pages.plugins.inventory import OptionRow, inventory_html, option_rows, type_text
 
 ENGLISH: dict[str, str] = {}
 CHINESE = {"accept-language": "zh-CN"}

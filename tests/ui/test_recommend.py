@@ -7,8 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from p5ui.answers import Answer, Answers, Line, agreement, as_html
-from p5ui.shelf import Shelf
+from p5ui.pages.recommend.answers import Answer, Answers, Line, agreement, as_html
+from p5ui.workspace.cache import Shelf
 
 
 def test_a_shelf_keeps_few_and_notices_what_was_written_again(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ from p5core.runs.curves import Curves, read_curves
 from p5core.runs.folder import Run, create_run
 from p5core.system.files import write_json
 from p5core.system.processes import born
-from p5ui.memo import Memo
-from p5ui.run_list import RunRow, find_row, run_folder, run_rows, tail
-from p5ui.run_view import duration, figures_frame, loss_frame, state_html, state_text, table
-from p5ui.studio import Studio
+from p5ui.pages.runs.run_list import RunRow, find_row, run_folder, run_rows, tail
+from p5ui.pages.runs.run_view import duration, figures_frame, loss_frame, state_html, state_text, table
+from p5ui.workspace.file_cache import Memo
+from p5ui.workspace.workspace import Studio
 
 ENGLISH: Mapping[str, str] = {"accept-language": "en"}
 ME = {"pid": os.getpid(), "born": born(os.getpid())}

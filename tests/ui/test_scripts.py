@@ -14,9 +14,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from p5core.workflows.recommend import Recommender
-from p5ui.answers import Answers
-from p5ui.doctor_view import diagnose
-from p5ui.run_list import ACTIVE, find_row, run_rows
+from p5ui.pages.data.profile_view import diagnose
+from p5ui.pages.recommend.answers import Answers
+from p5ui.pages.runs.run_list import ACTIVE, find_row, run_rows
 
 OFFERED = {"examine", "start_run", "runs", "stop_run", "resume_run", "figures", "recommend", "export_run", "exported"}
 

@@ -28,12 +28,12 @@ from p5core.data.split import LeaveOneOut, TimeWindows
 from p5core.evaluation.report import protocol_note
 from p5core.model.options import NeighboursConfig
 from p5core.plugins.registry import KINDS, load_plugins
-from p5ui.doctor_view import diagnose, dropped_rows, look, warning_text
-from p5ui.exporting import export_options
-from p5ui.forms import SPLITS, fields_of
-from p5ui.studio import Studio
-from p5ui.translated import FINDINGS, HELPS, known, told, translated
-from p5ui.words import LANGUAGES, words
+from p5ui.forms.fields import SPLITS, fields_of
+from p5ui.i18n.translations import FINDINGS, HELPS, known, told, translated
+from p5ui.i18n.words import LANGUAGES, words
+from p5ui.pages.data.profile_view import diagnose, dropped_rows, look, warning_text
+from p5ui.pages.export.actions import export_options
+from p5ui.workspace.workspace import Studio
 
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
 CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent

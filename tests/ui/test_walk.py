@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from p5core.config.experiment import load_experiment
 from p5core.system.files import write_text
-from p5ui.studio import Studio
+from p5ui.workspace.workspace import Studio
 
 Shot = Callable[[Page, str], None]
 

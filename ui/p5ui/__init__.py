@@ -15,6 +15,6 @@ __all__ = ["p5_commands"]
 @hookimpl
 def p5_commands() -> list[click.Command]:
     """The command `p5 ui`."""
-    from p5ui.cli import ui
+    from p5ui.server.cli import ui
 
     return [ui]

@@ -20,7 +20,7 @@ from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError, did_you_mean
-from p5export.artefact import Artefact
+from p5export.bundle.bundle import Artefact
 
 __all__ = ["Columns", "Histories", "History", "open_histories"]
 

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from p5core.data.columns import ITEM, USER
 from p5core.data.ingest.staging import Workspace
 from p5core.errors import DataError
-from p5export.artefact import Artefact
 from p5export.batch.histories import Columns, History, open_histories
+from p5export.bundle.bundle import Artefact
 from p5export.runtime import OnnxRecommender, Recommended
 
 __all__ = ["Counts", "score_file"]

@@ -56,10 +56,10 @@ def export(
 ) -> None:
     """Export RUN as ONNX files that take raw ids and return raw ids."""
     from p5core.runs.folder import open_run
-    from p5export.artefact import zip_folder
-    from p5export.card import node_call
+    from p5export.bundle.bundle import zip_folder
+    from p5export.bundle.model_card import node_call
     from p5export.export import export_run
-    from p5export.serving import ExportOptions
+    from p5export.graph.serving import ExportOptions
 
     options = ExportOptions(
         exclude_seen=not keep_seen,
@@ -90,9 +90,9 @@ def export(
 @click.argument("folder", type=click.Path(path_type=Path))
 def verify(folder: Path) -> None:
     """Check that the export in FOLDER (or a zip) is whole and answers as it did when it was made."""
-    from p5export.artefact import opened
-    from p5export.verify import sentence_of
-    from p5export.verify import verify as verify_folder
+    from p5export.bundle.bundle import opened
+    from p5export.validation.verify import sentence_of
+    from p5export.validation.verify import verify as verify_folder
 
     with opened(folder) as where:
         found = verify_folder(where)

@@ -42,9 +42,9 @@ def score(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from p5export.artefact import opened
     from p5export.batch.histories import Columns
     from p5export.batch.recommend import score_file
+    from p5export.bundle.bundle import opened
     from p5export.runtime import OnnxRecommender
 
     console = Console(stderr=True)

@@ -49,7 +49,7 @@ def serve(
     Listens on this machine alone, under the names 127.0.0.1 and localhost, unless told otherwise. There is no
     password and no encryption: put a proxy that has both in front before others can reach it.
     """
-    from p5export.artefact import opened
+    from p5export.bundle.bundle import opened
     from p5export.service.limits import Limits
     from p5export.service.server import require, run
 

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
-    from p5export.serving import ExportOptions
+    from p5export.graph.serving import ExportOptions
 
 __all__ = ["update"]
 
@@ -47,7 +47,7 @@ def _options(export: Path) -> ExportOptions:
     """The options of an earlier export; the defaults where there is none."""
     from p5core.errors import ExportError
     from p5core.system.files import read_json
-    from p5export.serving import ExportOptions
+    from p5export.graph.serving import ExportOptions
 
     if not (export / "p5.json").is_file():
         return ExportOptions()

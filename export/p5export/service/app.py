@@ -14,8 +14,8 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from p5core.errors import ExportError
-from p5export.artefact import Artefact
-from p5export.ids import as_id, as_ids
+from p5export.bundle.bundle import Artefact
+from p5export.bundle.raw_ids import as_id, as_ids
 from p5export.runtime import Recommended
 from p5export.service.batching import MicroBatcher
 from p5export.service.guard import BUSY, Guard, Load

@@ -1,0 +1,140 @@
+"""What p5.json says of an export; the hashes are added when every file is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from p5core.plugins.registry import Registry
+from p5core.runs.folder import Run
+from p5core.system.files import read_json, sha256
+from p5core.workflows.experiment_data import Materials
+from p5export.bundle.bundle import FORMAT
+from p5export.bundle.onnx_file import IR_VERSION
+from p5export.graph.serving import Serving
+from p5export.graph.states import OPSET
+from p5export.quantisation.cost import Cost
+from p5export.validation.parity import Parity, Proof
+from p5export.validation.verify import EXACT, QUANTIZED
+
+__all__ = ["about_export"]
+
+
+def about_export(
+    run: Run,
+    materials: Materials,
+    serving: Serving,
+    registry: Registry,
+    parity: Parity,
+    proof: Proof,
+    cost: Cost | None,
+) -> dict[str, Any]:
+    """Signature, options, proof, figures and origin, without a path or a time of this machine."""
+    made, metrics = read_json(run.path / "run.json"), run.metrics()
+    return {
+        "format": FORMAT,
+        "p5": made["p5"],
+        "run": run.name,
+        "trained": made["created"],
+        "updated_from": run.updated_from(),
+        "opset": OPSET,
+        "ir_version": IR_VERSION,
+        **_signature(serving),
+        **_served(serving),
+        "parity": _parity(parity, proof),
+        "quantized": None if cost is None else cost.to_dict(),
+        "tolerance": EXACT if cost is None else QUANTIZED,
+        "metrics": metrics["test"],
+        "intervals": metrics["intervals"]["test"],
+        "protocol": metrics["protocol"],
+        "n_test_users": metrics["n_test_users"],
+        "model": {**_model(materials, metrics), "memory": _memory(serving)},
+        "data": _data(run, materials),
+        "plugins": {one.distribution: one.version for one in registry.plugins if one.fault is None},
+    }
+
+
+def _signature(serving: Serving) -> dict[str, Any]:
+    """Name → type and shape of what goes in and comes out."""
+    ids = serving.items.kind
+    who: dict[str, Any] = {"history": [ids, ["batch", "length"]]}
+    if serving.users is not None:
+        who = {"user": [serving.users.kind, ["batch"]]}
+    columns = {name: ["string", ["batch", "k"]] for name in serving.metadata}
+    ratings = {"ratings": ["float32", ["scored_batch", "n"]]} if serving.has_ratings else {}
+    return {
+        "id_kind": ids,
+        **({"user_kind": serving.users.kind} if serving.users is not None else {}),
+        "padding": str(np.iinfo(np.int64).min) if ids == "int64" else "",
+        "inputs": {**who, "k": ["int64", [1]]},
+        "outputs": {"items": [ids, ["batch", "k"]], "scores": ["float32", ["batch", "k"]], **columns},
+        "score_inputs": {**who, "candidates": [ids, ["candidate_batch", "n"]]},
+        "score_outputs": {"scores": ["float32", ["scored_batch", "n"]], **ratings},
+    }
+
+
+def _served(serving: Serving) -> dict[str, Any]:
+    """Sizes and options."""
+    best = np.argsort(-serving.popularity, kind="stable")[:3]
+    hidden = ("allow", "metadata", "force")
+    options = {name: value for name, value in asdict(serving.options).items() if name not in hidden}
+    return {
+        **options,
+        "max_length": serving.max_length,
+        "n_items": len(serving.items),
+        "n_allowed": len(serving.allowed),
+        "n_users": None if serving.users is None else len(serving.users),
+        "examples": [str(one) for one in serving.items.decode(best)],
+        "user_examples": [] if serving.users is None else [str(one) for one in serving.users.ids[:3]],
+    }
+
+
+def _parity(parity: Parity, proof: Proof) -> dict[str, Any]:
+    return {
+        "cases": parity.n_cases,
+        "largest_difference": parity.worst,
+        "users_measured": proof.n_users,
+        "network": {label: _number(value) for label, value in proof.network.items()},
+        "exported": {label: _number(value) for label, value in proof.exported.items()},
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _model(materials: Materials, metrics: dict[str, Any]) -> dict[str, Any]:
+    experiment = materials.experiment
+    return {
+        "backbone": experiment.model.backbone.name,
+        "encoders": [one.name for one in experiment.model.encoders],
+        "width": experiment.model.width,
+        "parameters": metrics["n_parameters"],
+        "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in experiment.stages],
+    }
+
+
+def _memory(serving: Serving) -> dict[str, Any] | None:
+    """How the item memory counts, if it does."""
+    if serving.memory is None:
+        return None
+    network, memory = serving.memory.mixture.tolist()
+    return {
+        "n_neighbours": serving.memory.config.n_neighbours,
+        "of_network": round(network, 6),
+        "of_memory": round(memory, 6),
+    }
+
+
+def _data(run: Run, materials: Materials) -> dict[str, Any]:
+    """What it was trained on, with the hashes of the prepared data."""
+    dataset = materials.target.dataset
+    return {
+        "loader": materials.experiment.data.name,
+        "users": len(dataset.users),
+        "items": len(dataset.catalogue),
+        "events": len(dataset.events.items),
+        "sha256": {path.name: sha256(path) for path in sorted((run.data / "target").iterdir()) if path.is_file()},
+    }

@@ -1,0 +1,3 @@
+"""The ONNX graph: raw ids, states, ranking."""
+
+__all__: list[str] = []

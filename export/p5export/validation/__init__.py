@@ -1,0 +1,3 @@
+"""Proof that an export equals the network that it was made from."""
+
+__all__: list[str] = []

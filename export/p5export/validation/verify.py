@@ -1,0 +1,197 @@
+"""Whether an export still gives what it gave when it was made; with onnxruntime and numpy alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from p5core.errors import ExportError
+from p5core.system.files import read_json
+from p5export.bundle.bundle import Artefact, opened
+
+__all__ = [
+    "EXACT",
+    "QUANTIZED",
+    "Verified",
+    "close",
+    "difference",
+    "from_plain",
+    "main",
+    "sentence_of",
+    "to_plain",
+    "verify",
+]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+EXACT = {"relative": 1e-4, "absolute": 1e-5}
+"""How far apart two scores may be that count as equal."""
+
+QUANTIZED = {"relative": 0.05, "absolute": 0.05}
+"""The same for scores in 8 bits, which processors round differently."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was compared."""
+
+    n_cases: int
+    worst: float
+    """largest difference of two scores"""
+    is_sealed: bool
+    """whether a change of p5.json itself would have been noticed"""
+
+
+def verify(folder: Path) -> Verified:
+    """Check the hashes, then run every golden case; raises ExportError with the first difference."""
+    artefact = Artefact.load(folder)
+    artefact.check()
+    worst, n_cases = 0.0, 0
+    for name in ("model.onnx", "score.onnx"):
+        session = _open(folder / name)
+        kinds = {one.name: one.type for one in (*session.get_inputs(), *session.get_outputs())}
+        for number, (inputs, wanted) in enumerate(_golden(folder / "golden.json", name, kinds)):
+            found = dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
+            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, artefact.about["tolerance"]))
+            n_cases += 1
+    if not n_cases:
+        raise ExportError(f"{folder}/golden.json holds no cases.")
+    return Verified(n_cases, worst, artefact.is_sealed)
+
+
+def _golden(path: Path, name: str, kinds: Mapping[str, str]) -> list[tuple[Arrays, Arrays]]:
+    """Inputs and outputs of the cases of one file; raises ExportError when they cannot be read."""
+    try:
+        return [
+            (
+                {key: from_plain(value, kinds[key]) for key, value in case["inputs"].items()},
+                {key: from_plain(value, kinds[key]) for key, value in case["outputs"].items()},
+            )
+            for case in read_json(path)[name]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise ExportError(f"{path} cannot be read; the file is damaged. Export the run again.") from None
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(f"ONNX Runtime cannot open {path}: {error}") from error
+
+
+def _compare(
+    where: str,
+    found: Arrays,
+    wanted: Arrays,
+    tolerance: Mapping[str, float],
+) -> float:
+    """The largest difference; items may change places only where their scores are equal."""
+    worst = 0.0
+    for name, values in wanted.items():
+        if found[name].shape != values.shape:
+            raise ExportError(f"{where}: {name} has shape {found[name].shape} and had {values.shape}.")
+        if values.dtype == np.float32:
+            same = close(found[name], values, tolerance)
+            if not same.all():
+                place = tuple(int(one[0]) for one in np.nonzero(~same))
+                raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]} and was {values[place]}.")
+            worst = max(worst, difference(found[name], values))
+    for name, values in wanted.items():
+        if values.dtype != np.float32:
+            moved = (found[name] != values) & ~_tied(wanted["scores"], tolerance)
+            if moved.any():
+                place = tuple(int(one[0]) for one in np.nonzero(moved))
+                raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]!r} and was {values[place]!r}.")
+    return worst
+
+
+def close(
+    found: npt.NDArray[Any], wanted: npt.NDArray[Any], tolerance: Mapping[str, float] = EXACT
+) -> npt.NDArray[np.bool_]:
+    """Where two scores count as equal; infinities only equal themselves."""
+    same: npt.NDArray[np.bool_] = np.isclose(found, wanted, rtol=tolerance["relative"], atol=tolerance["absolute"])
+    return same
+
+
+def difference(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    """The largest difference of finite values."""
+    finite = np.isfinite(found) & np.isfinite(wanted)
+    return float(np.abs(found[finite] - wanted[finite]).max(initial=0.0))
+
+
+def _tied(scores: npt.NDArray[Any], tolerance: Mapping[str, float]) -> npt.NDArray[np.bool_]:
+    """(B, k) where a neighbour in the list, or what was cut off behind it, may have the same score."""
+    tied = np.zeros(scores.shape, dtype=np.bool_)
+    same = close(scores[:, 1:], scores[:, :-1], tolerance)
+    tied[:, 1:] |= same
+    tied[:, :-1] |= same
+    tied[:, -1:] = True
+    return tied
+
+
+def to_plain(values: npt.NDArray[Any]) -> list[Any] | dict[str, list[int]]:
+    """As JSON: 64-bit integers are texts, since many languages read numbers as doubles; -inf is null.
+
+    A tensor without a row is its shape, {"shape": [0, n]}, which an empty list would not tell.
+    """
+    if not len(values):
+        return {"shape": list(values.shape)}
+    if values.dtype == np.int64:
+        return _nested(values, str)
+    if values.dtype == np.float32:
+        return _nested(values, lambda one: None if one == -np.inf else float(one))
+    return list(values.tolist())
+
+
+def _nested(values: npt.NDArray[Any], convert: Any) -> list[Any]:
+    return [_nested(one, convert) if isinstance(one, np.ndarray) else convert(one) for one in values]
+
+
+def from_plain(values: list[Any] | dict[str, list[int]], kind: str) -> npt.NDArray[Any]:
+    """The tensor that `to_plain` wrote; `kind` as ONNX Runtime names it."""
+    if isinstance(values, dict):
+        return np.empty(
+            values["shape"], dtype={"tensor(int64)": np.int64, "tensor(float)": np.float32}.get(kind, object)
+        )
+    if kind == "tensor(int64)":
+        shape = np.array(values, dtype=object).shape
+        return np.array(values, dtype=object).astype(np.int64).reshape(shape)
+    if kind == "tensor(float)":
+        filled = np.array(values, dtype=np.float32)  # null becomes NaN, which no output holds
+        filled[np.isnan(filled)] = -np.inf
+        return filled
+    return np.array(values, dtype=object)
+
+
+def sentence_of(folder: Path, found: Verified) -> str:
+    """What a verification found, for people."""
+    answers = f"{found.n_cases} golden cases give the same answers (largest difference {found.worst:.1e})."
+    if found.is_sealed:
+        return f"{folder}: every file is as it was exported, and {answers}"
+    return (
+        f"{folder}: every file that p5.json lists is as it was exported, and {answers} Changes of p5.json itself "
+        "cannot be noticed in an export of this age; export the run again to seal it."
+    )
+
+
+def main() -> None:
+    """`python -m p5export.validation.verify FOLDER`, where P5's other dependencies are not installed."""
+    if len(sys.argv) != 2:
+        raise SystemExit("Usage: python -m p5export.validation.verify FOLDER")
+    try:
+        with opened(sys.argv[1]) as folder:
+            print(sentence_of(Path(sys.argv[1]), verify(folder)))
+    except ExportError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

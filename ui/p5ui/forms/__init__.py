@@ -1,0 +1,3 @@
+"""Forms drawn from the options of parts."""
+
+__all__: list[str] = []

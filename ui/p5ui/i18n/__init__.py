@@ -1,0 +1,3 @@
+"""Messages in English and Chinese."""
+
+__all__: list[str] = []

@@ -1,0 +1,34 @@
+"""Sentences with figures in them, in the language that a browser asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from p5ui.i18n.words import LANGUAGES, words
+
+__all__ = ["language_of", "plain", "said", "said_in_markdown"]
+
+PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+"""What may mean something in Markdown or HTML; Markdown takes a backslash in front of any of it."""
+
+
+def language_of(headers: Mapping[str, str]) -> str:
+    """The first language that the browser prefers and that there are words in; English otherwise."""
+    wanted = [one.split(";")[0].strip().lower() for one in headers.get("accept-language", "").split(",")]
+    return next((one.split("-")[0] for one in wanted if one.split("-")[0] in LANGUAGES), LANGUAGES[0])
+
+
+def said(headers: Mapping[str, str], key: str, **values: object) -> str:
+    """The text of a key with its values filled in; raises KeyError for a key that is not there."""
+    return words()[key][language_of(headers)].format(**values)
+
+
+def said_in_markdown(headers: Mapping[str, str], key: str, **values: object) -> str:
+    """`said` for a component that shows Markdown: the values stay what they are, whoever wrote them."""
+    return said(headers, key, **{name: plain(str(value)) for name, value in values.items()})
+
+
+def plain(text: str) -> str:
+    """A text of anybody's as Markdown that shows exactly that text: no picture, no link, no heading."""
+    return PUNCTUATION.sub(r"\\\g<0>", " ".join(text.split()))

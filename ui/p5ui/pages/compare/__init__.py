@@ -1,0 +1,3 @@
+"""The page Compare."""
+
+__all__: list[str] = []

@@ -1,0 +1,181 @@
+"""What the page Compare shows, as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from p5core.config.experiment import dump_experiment
+from p5core.errors import P5Error
+from p5core.evaluation.metric_results import choose_metrics
+from p5core.evaluation.segments import Traits, even_groups, slices, traits_of_run, warm_and_cold
+from p5core.runs.folder import Run
+from p5core.system.files import write_text
+from p5core.workflows.compare import Compared, Side, compare_sides, stored_side
+from p5core.workflows.controls import controls, is_pretrained, without_pretraining
+from p5ui.workspace.workspace import Studio
+
+__all__ = [
+    "Control",
+    "Curves",
+    "Paired",
+    "curves",
+    "figures_frame",
+    "find_control",
+    "finished_runs",
+    "legend",
+    "paired",
+    "palette",
+    "protocols",
+    "sides_of",
+]
+
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+"""Paul Tol's bright scheme: told apart by colour-blind people, readable on white and on black."""
+
+N_GROUPS = 6
+RESAMPLES = 2_000
+"""Of paired tests and of the intervals of groups: enough for two digits, and quick."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """One metric by group of users; the columns are side, group, place, users, value, low, high."""
+
+    history: pd.DataFrame
+    popularity: pd.DataFrame
+    warmth: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Paired tests against one side, and a sentence for each pair that could not be tested."""
+
+    rows: Sequence[tuple[Side, Compared]]
+    refusals: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Control:
+    """The from-scratch control of a pre-trained run: a run, or the experiment that would make it."""
+
+    name: str | None
+    has_model: bool = True
+    """whether its model has the options of the run's"""
+
+    experiment: str = ""
+    """file below the working folder, when there is no run"""
+
+
+def find_control(studio: Studio, names: Sequence[str]) -> Control | None:
+    """The control of the first pre-trained run among some; saves its experiment when no such run is finished.
+
+    None when nothing among them was pre-trained.
+    """
+    tuned = next((run for run in map(studio.run, names) if is_pretrained(run.experiment())), None)
+    if tuned is None:
+        return None
+    found = controls(tuned, map(studio.run, finished_runs(studio)))
+    if found:
+        same = found[0].experiment().model == tuned.experiment().model
+        return Control(found[0].path.relative_to(studio.runs).as_posix(), same)
+    path = studio.inside(f"experiments/{tuned.name}-from-scratch.toml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, dump_experiment(without_pretraining(tuned.experiment())))
+    return Control(None, experiment=path.relative_to(studio.folder).as_posix())
+
+
+def finished_runs(studio: Studio) -> list[str]:
+    """Names of the runs that have figures, newest first."""
+    return [name for name in studio.run_names() if studio.run(name).status().get("state") == "done"]
+
+
+def sides_of(studio: Studio, names: Sequence[str]) -> dict[str, tuple[Run, str]]:
+    """What can be compared: the models of runs, then their baselines, by what they are called."""
+    runs = [(name, studio.run(name)) for name in names]
+    models = {name: (run, "model") for name, run in runs}
+    scorers = [(name, run, scorer) for name, run in runs for scorer in run.metrics()["test"] if scorer != "model"]
+    return models | {f"{name}: {scorer}": (run, scorer) for name, run, scorer in scorers}
+
+
+def protocols(studio: Studio, names: Sequence[str]) -> list[str]:
+    """How each run was measured, equal notes once."""
+    return list(dict.fromkeys(str(studio.run(name).metrics()["protocol"]) for name in names))
+
+
+def figures_frame(sides: Mapping[str, tuple[Run, str]]) -> pd.DataFrame:
+    """One row a model or baseline, one column a metric, intervals in brackets; equal baselines of several runs once."""
+    rows: dict[str, dict[str, str]] = {}
+    stored = {run.path: run.metrics() for run, _ in sides.values()}
+    for name, (run, scorer) in sides.items():
+        metrics = stored[run.path]
+        row = {label: _cell(metrics, scorer, label) for label in metrics["test"][scorer]}
+        if scorer == "model" or row not in [one for other, one in rows.items() if other.endswith(f": {scorer}")]:
+            rows[name] = row
+    frame = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+    return frame.rename_axis("run").reset_index()
+
+
+def _cell(metrics: Mapping[str, Any], scorer: str, label: str) -> str:
+    value, interval = metrics["test"][scorer][label], metrics["intervals"]["test"][scorer].get(label)
+    if value is None:
+        return "–"
+    return f"{value:.4f}" + (f" ({interval[0]:.4f} – {interval[1]:.4f})" if interval else "")
+
+
+def paired(studio: Studio, sides: Mapping[str, tuple[Run, str]], reference: str) -> Paired:
+    """Every model less the reference, on the same users."""
+    against = _side(sides, reference)
+    rows, refusals = [], []
+    for name in [name for name, (_, scorer) in sides.items() if scorer == "model" and name != reference]:
+        try:
+            side = _side(sides, name)
+            rows += [(side, one) for one in compare_sides(studio.registry, side, against, RESAMPLES, 0)]
+        except P5Error as error:
+            refusals.append(f"{name}: {error}")
+    return Paired(rows, refusals)
+
+
+def _side(sides: Mapping[str, tuple[Run, str]], name: str) -> Side:
+    run, scorer = sides[name]
+    return Side(name, stored_side(run, scorer).values)
+
+
+def curves(studio: Studio, sides: Mapping[str, tuple[Run, str]], label: str) -> Curves:
+    """A metric by history length, by popularity of what was to be found, and for warm and cold items."""
+    metric = choose_metrics(studio.registry, [label])[0]
+    traits: dict[object, Traits] = {}
+    found: tuple[list[dict[str, Any]], ...] = ([], [], [])
+    for name, (run, scorer) in sides.items():
+        side = stored_side(run, scorer)
+        if label not in side.values:
+            continue
+        known = traits[run.path] = traits.get(run.path) or traits_of_run(run)
+        kinds = (even_groups(known.history, N_GROUPS), even_groups(known.popularity, N_GROUPS), warm_and_cold(known))
+        for rows, groups in zip(found, kinds, strict=True):
+            rows += [
+                {"side": name, "group": one.name, "place": one.place, "users": one.n_users}
+                | {"value": one.value, "low": one.low, "high": one.high}
+                for one in slices(metric, side.values[label], groups, RESAMPLES, 0)
+            ]
+    columns = ["side", "group", "place", "users", "value", "low", "high"]
+    return Curves(*(pd.DataFrame(rows, columns=columns) for rows in found))
+
+
+def palette(sides: Sequence[str]) -> dict[str, str]:
+    """A colour for each side."""
+    return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(sides)}
+
+
+def legend(colours: Mapping[str, str]) -> str:
+    """The colours of the sides as HTML that wraps where a window is narrow."""
+    entries = "".join(
+        f'<span style="white-space: nowrap"><span style="color: {colour}" aria-hidden="true">⬤</span> '
+        f"{escape(name)}</span>"
+        for name, colour in colours.items()
+    )
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem">{entries}</div>'

@@ -1,0 +1,237 @@
+"""The page Compare: figures beside baselines, paired tests, and for whom a model works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+from gradio.events import api
+
+from p5core.workflows.compare import Compared
+from p5ui.i18n.messages import plain, said, said_in_markdown
+from p5ui.i18n.translations import translated
+from p5ui.i18n.words import t
+from p5ui.pages.compare.frames import (
+    Curves,
+    curves,
+    figures_frame,
+    find_control,
+    finished_runs,
+    legend,
+    paired,
+    palette,
+    protocols,
+    sides_of,
+)
+from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.workspace.workspace import Studio
+
+__all__ = ["PATH", "TITLE", "build"]
+
+TITLE = "Compare"
+PATH = "compare"
+
+WRITE = """(names) => {
+    const address = new URL(window.location);
+    if (names.length) { address.searchParams.set("run", names.join(",")); } else { address.searchParams.delete("run"); }
+    window.history.replaceState(window.history.state, "", address);
+}"""
+"""Puts all chosen runs into the address."""
+SLOW: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+
+
+def build(studio: Studio) -> None:
+    """Draw the page."""
+    gr.Markdown(t("compare.heading"))
+    gr.Markdown(t("compare.intro"))
+    names = gr.Dropdown(
+        [], multiselect=True, label=t("compare.runs"), info=t("compare.runs_help"), elem_id="compare-runs"
+    )
+    control = gr.Button(t("compare.control"), size="md", elem_id="compare-control")
+    note = gr.Markdown(elem_id="compare-note")
+    figures = gr.Dataframe(label=t("compare.figures"), interactive=False, elem_id="compare-figures")
+    gr.Markdown(t("compare.tests"))
+    reference = gr.Dropdown(
+        [], label=t("compare.reference"), info=t("compare.reference_help"), elem_id="compare-reference"
+    )
+    tests = gr.Dataframe(label=t("compare.paired"), interactive=False, elem_id="compare-tests")
+    refusals = gr.Markdown()
+    gr.Markdown(t("compare.curves"))
+    metric = gr.Dropdown([], label=t("compare.metric"), elem_id="compare-metric")
+    colours = gr.HTML(elem_id="compare-legend")
+    with gr.Row():
+        lines = [_lines(name) for name in ("history", "popularity")]
+    bars = gr.BarPlot(
+        x="bar", y="value", color="side", label=t("compare.by_warmth"), height=300, x_label_angle=-35,
+        colors_in_legend=[], elem_id="compare-warmth",
+    )  # fmt: skip
+    with gr.Accordion(t("compare.table"), open=False):
+        table = gr.Dataframe(label=t("compare.table"), interactive=False, elem_id="compare-slices")
+
+    drawings = [colours, *lines, bars, table]
+    events = _Events(studio)
+    gr.on(None, events.start, None, [names, note], **QUICK)
+    names.change(None, names, None, js=WRITE, **QUICK)
+    names.change(events.show, names, [note, figures, reference, metric], **ASKED).then(
+        events.test, [names, reference], [tests, refusals], **SLOW
+    ).then(events.draw, [names, metric], drawings, **SLOW)
+    reference.input(events.test, [names, reference], [tests, refusals], **SLOW)
+    metric.input(events.draw, [names, metric], drawings, **SLOW)
+    control.click(events.add_control, names, names, **SLOW)
+    api(events.figures, api_name="figures", queue=False)
+
+
+def _lines(name: str) -> gr.LinePlot:
+    return gr.LinePlot(
+        x="group", y="value", color="side", label=t(f"compare.by_{name}"), height=300, min_width=320, tooltip="all",
+        x_label_angle=-35, colors_in_legend=[], elem_id=f"compare-{name}",
+    )  # fmt: skip
+
+
+class _Events:
+    """What the components of the page call."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.show, self.test, self.draw = shown(self._show), shown(self._test), shown(self._draw)
+        self.add_control, self.figures = shown(self._add_control), shown(self._endpoint())
+
+    def start(self, request: gr.Request) -> tuple[Any, str]:
+        """Choose the runs that the address names."""
+        known = finished_runs(self._studio)
+        asked = [name for name in str(request.query_params.get("run", "")).split(",") if name]
+        missing = [name for name in asked if name not in known]
+        note = "" if known else said(request.headers, "compare.none")
+        if missing:
+            note = said_in_markdown(request.headers, "recommend.missing", name=", ".join(missing))
+        return gr.Dropdown(known, value=[name for name in asked if name in known] if asked else known[:1]), note
+
+    def _endpoint(self) -> Callable[[str], dict[str, Any]]:
+        studio = self._studio
+
+        def figures(run: str) -> dict[str, Any]:
+            """All figures of a finished run and of its baselines, with their intervals."""
+            return studio.run(run).metrics()
+
+        return figures
+
+    def _show(self, names: list[str], request: gr.Request) -> tuple[Any, ...]:
+        if not names:  # the note may say why
+            return gr.skip(), pd.DataFrame(), gr.Dropdown([], value=None), gr.Dropdown([], value=None)
+        sides = sides_of(self._studio, names)
+        notes = protocols(self._studio, names)
+        told = [translated(request.headers, note) for note in notes]
+        text = "\n\n".join(said_in_markdown(request.headers, "compare.protocol", note=note) for note in told)
+        if len(notes) > 1:
+            text += "\n\n" + said(request.headers, "compare.protocols_differ")
+        labels = list(self._studio.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []
+        references = [name for name in sides if name != names[-1]] if len(names) == 1 else list(sides)
+        first = next(iter(references), None)
+        return (
+            text,
+            figures_frame(sides).rename(columns={"run": said(request.headers, "compare.column_run")}),
+            gr.Dropdown(references, value=first),
+            gr.Dropdown(labels, value=_main(labels)),
+        )
+
+    def _test(self, names: list[str], reference: str | None, request: gr.Request) -> tuple[pd.DataFrame, str]:
+        sides = sides_of(self._studio, names)
+        if reference not in sides:
+            return pd.DataFrame(), ""
+        found = paired(self._studio, sides, reference)
+        words = [said(request.headers, f"compare.column_{one}") for one in ("run", "metric", "difference", "interval")]
+        columns = [*words[:2], words[2], words[3], "p", said(request.headers, "compare.column_verdict")]
+        rows = [
+            [side.name, one.label, f"{one.result.difference:+.4f}", _interval(one.result.low, one.result.high, "+.4f"),
+             f"{one.result.p_value:.4f}", said(request.headers, f"compare.{_verdict(one)}")]
+            for side, one in found.rows
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=columns), "\n\n".join(map(plain, found.refusals))
+
+    def _draw(self, names: list[str], label: str | None, request: gr.Request) -> tuple[Any, ...]:
+        if not names or not label:
+            return ("", None, None, None, pd.DataFrame())
+        sides = {
+            name: (run, scorer)
+            for name, (run, scorer) in sides_of(self._studio, names).items()
+            if scorer == "model" or name.startswith(f"{names[0]}: ")
+        }
+        found = _in_words(curves(self._studio, sides, label), request.headers)
+        bars = found.warmth.assign(bar=found.warmth["side"] + " · " + found.warmth["group"])
+        colours = palette(list(sides))
+        return (
+            legend(colours),
+            *(
+                gr.LinePlot(
+                    frame, color_map=colours, x_title=" ", y_title=label, sort=_order(frame), y_lim=_limits(frame)
+                )
+                for frame in (found.history, found.popularity)
+            ),
+            gr.BarPlot(
+                bars, color_map=colours, x_title=" ", y_title=label, sort=bars["bar"].tolist(), y_lim=_limits(bars)
+            ),
+            _table(found, request.headers),
+        )
+
+    def _add_control(self, names: list[str], request: gr.Request) -> Any:
+        found = find_control(self._studio, names)
+        if found is None:
+            gr.Info(said(request.headers, "compare.control_plain"))
+            return gr.skip()
+        if found.name is None:
+            gr.Warning(said(request.headers, "compare.control_missing", file=found.experiment), duration=None)
+            return gr.skip()
+        text = said(request.headers, "compare.control_found", names=found.name)
+        gr.Info(text if found.has_model else f"{text} {said(request.headers, 'compare.control_other_model')}")
+        return [*names, *([] if found.name in names else [found.name])]
+
+
+def _main(labels: Sequence[str]) -> str | None:
+    """NDCG where there is one: what most papers report."""
+    return next((one for one in labels if one.startswith("ndcg")), next(iter(labels), None))
+
+
+def _in_words(found: Curves, headers: Mapping[str, str]) -> Curves:
+    """The same, with warm and cold as people call them."""
+    names = {one: said(headers, f"compare.{one}") for one in ("warm", "cold")}
+    return replace(found, warmth=found.warmth.assign(group=found.warmth["group"].map(names)))
+
+
+def _verdict(one: Compared) -> str:
+    if one.result.p_value >= 0.05:
+        return "unclear"
+    return "better" if (one.result.difference > 0) == one.higher_is_better else "worse"
+
+
+def _interval(low: float, high: float, form: str) -> str:
+    return f"{low:{form}} – {high:{form}}"
+
+
+def _order(frame: pd.DataFrame) -> list[str]:
+    """Groups along the axis: by the mean of what they were made by."""
+    return list(dict.fromkeys(frame.sort_values("place")["group"]))
+
+
+def _limits(frame: pd.DataFrame) -> list[float | None]:
+    """From zero to a little above the largest value, so that a line is not drawn on the frame."""
+    top = frame["value"].max()
+    return [min(0.0, float(frame["value"].min())), float(top) * 1.05 if top > 0 else None]
+
+
+def _table(found: Curves, headers: Mapping[str, str]) -> pd.DataFrame:
+    """All groups in one table."""
+    kinds = {"history": found.history, "popularity": found.popularity, "warmth": found.warmth}
+    words = [said(headers, f"compare.column_{one}") for one in ("trait", "group", "run", "users", "value", "interval")]
+    rows = [
+        [
+            said(headers, f"compare.short_{kind}"),
+            *(one["group"], one["side"], one["users"], f"{one['value']:.4f}"),
+            _interval(one["low"], one["high"], ".4f"),
+        ]
+        for kind, frame in kinds.items()
+        for one in frame.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=words)

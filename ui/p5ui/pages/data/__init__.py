@@ -1,0 +1,3 @@
+"""The page Data."""
+
+__all__: list[str] = []

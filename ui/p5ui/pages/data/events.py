@@ -1,0 +1,244 @@
+"""What the components of the page Data call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from p5core.config.base import parse_config
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.data.profile.profile import Diagnosis
+from p5core.errors import ConfigError
+from p5core.workflows.presets import Recipe
+from p5ui.forms.fields import SPLITS, Field, fields_of
+from p5ui.i18n.messages import plain, said, said_in_markdown
+from p5ui.i18n.translations import translated
+from p5ui.pages.data.profile_view import (
+    Look,
+    diagnose,
+    dropped_rows,
+    figures,
+    look,
+    merit_text,
+    popularity,
+    warning_text,
+)
+from p5ui.workspace.drafts import beginning, save_draft, written
+from p5ui.workspace.sandbox import data_files, usable_loaders
+from p5ui.workspace.uploads import keep_upload
+from p5ui.workspace.workspace import Studio
+
+__all__ = ["CLEANING", "COLUMNS", "LAYOUT", "DataEvents"]
+
+COLUMNS = ("user", "item", "timestamp", "rating")
+LAYOUT = ("separator", "header", "encoding", "time_unit", "day_first", "time_format")
+SWITCHES = ("header", "day_first")
+ORDERS = (("day", "true"), ("month", "false"))
+TIME_FORMATS = ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%Y%m%d"]
+SEPARATORS = [(",", ","), ("tab", "\t"), (";", ";"), ("|", "|"), ("::", "::"), ("space", " ")]
+CLEANING = fields_of(PrepareConfig, leave=("memory_limit",))
+
+
+class DataEvents:
+    """Answers of the page; each is the new state of the components that it is wired to."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def start(self, request: gr.Request) -> tuple[Any, Any, Any]:
+        """Fill what depends on the folder, with the file that the address names."""
+        known = data_files(self._studio)
+        wanted = str(request.query_params.get("file", ""))
+        file = gr.Dropdown(known, value=wanted) if wanted else gr.Dropdown(known)  # somebody may have been quicker
+        loaders = [one for one in usable_loaders(self._studio.registry) if one != "table"]
+        return file, gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders)
+
+    def take_upload(self, arrived: str | None) -> tuple[Any, Any, None]:
+        """Take a file into the folder of uploads, to be chosen in one list and offered in the other."""
+        if arrived is None:
+            raise ConfigError("Choose a file first.")
+        name = keep_upload(self._studio, Path(arrived))
+        known = data_files(self._studio)
+        return gr.Dropdown(known, value=name), gr.Dropdown(["", *known]), None
+
+    def reopen(self, name: str | None, request: gr.Request) -> Any:
+        """Look at the file that the address names."""
+        return self.open(name, request) if name else gr.skip()
+
+    def open(self, name: str | None, request: gr.Request) -> list[Any]:
+        """Look at a file below the working folder."""
+        if not name:
+            raise ConfigError("Name a file below the working folder, or upload one.")
+        return self._look({"name": "table", "path": name}, request)
+
+    def take(self, loader: str, fields: Sequence[Field], values: Sequence[Any], request: gr.Request) -> list[Any]:
+        """Look at what another loader brings with its options."""
+        section: dict[str, Any] = {"name": loader}
+        for field, value in zip(fields, values, strict=True):
+            section = section if value == field.show({}) else field.apply(section, value)
+        return self._look(section, request)
+
+    def map(self, section: dict[str, Any], request: gr.Request, *chosen: str | None) -> list[Any]:
+        """Read the columns as they were corrected."""
+        named = {name: column or "" for name, column in zip(COLUMNS, chosen, strict=True)}
+        return self._look({**section, **{k: v for k, v in named.items() if v or k in COLUMNS[2:]}}, request)
+
+    def lay_out(self, section: dict[str, Any], request: gr.Request, *chosen: str | None) -> list[Any]:
+        """Columns have other names when the file is cut otherwise, so they are guessed again."""
+        layout: dict[str, Any] = {name: value for name, value in zip(LAYOUT, chosen, strict=True) if value}
+        layout |= {name: layout[name] == "true" for name in SWITCHES if name in layout}
+        is_same = all(layout.get(one) == section.get(one) for one in LAYOUT[:3] if one in section)
+        left_out = {*LAYOUT} if is_same else {*LAYOUT, *COLUMNS}
+        return self._look({**{k: v for k, v in section.items() if k not in left_out}, **layout}, request)
+
+    def add_items(self, section: dict[str, Any], name: str | None, request: gr.Request) -> list[Any]:
+        """Join a table of items, or none."""
+        kept = {key: value for key, value in section.items() if key != "items"}
+        return self._look({**kept, "items": name} if name else kept, request)
+
+    def _look(self, section: dict[str, Any], request: gr.Request) -> list[Any]:
+        """What every way to choose data leads to."""
+        found = look(self._studio, section)
+        known = self._studio.registry.get("loader", section["name"]).Config.model_fields
+        has_columns, has_layout = set(COLUMNS) <= known.keys(), set(LAYOUT) <= known.keys()
+        notes = "\n".join(f"- {plain(translated(request.headers, note))}" for note in found.notes)
+        fault = said_in_markdown(request.headers, "data.fault", fault=found.fault) + "\n\n" if found.fault else ""
+        return [
+            section,
+            None,
+            "",
+            gr.Column(visible=True),
+            fault + notes,
+            gr.Row(visible=has_columns),
+            gr.Row(visible=has_layout),
+            *self._column_choices(found, request),
+            *self._layout_choices(section, found, request),
+            found.sketch.preview.astype("str"),
+            pd.DataFrame() if found.events is None else found.events.astype("str"),
+            gr.Accordion(visible="items" in known),
+            _name_for(section),
+            gr.Column(visible=not found.fault),
+            gr.Column(visible=False),
+            gr.Column(visible=False),
+        ]
+
+    def _column_choices(self, found: Look, request: gr.Request) -> list[Any]:
+        names = [str(name) for name in found.sketch.preview.columns]
+        nothing = (said(request.headers, "data.no_column"), "")
+        return [
+            gr.Dropdown(
+                [*([nothing] if name in COLUMNS[2:] else []), *((one, one) for one in names)],
+                value=found.sketch.columns.get(name, "" if name in COLUMNS[2:] else None),
+            )
+            for name in COLUMNS
+        ]
+
+    def _layout_choices(self, section: dict[str, Any], found: Look, request: gr.Request) -> list[Any]:
+        settings = found.sketch.settings
+        yes, no = ((said(request.headers, f"data.{one}"), word) for one, word in (("yes", "true"), ("no", "false")))
+        guess = (said(request.headers, "data.guess"), "")
+        units = [(said(request.headers, f"data.unit_{one}"), one) for one in ("s", "ms", "us", "ns", "step")]
+        orders = [(said(request.headers, f"data.first_{one}"), word) for one, word in ORDERS]
+        header = settings.get("header")
+        return [
+            gr.Dropdown(SEPARATORS, value=settings.get("separator")),
+            gr.Dropdown([yes, no], value=None if header is None else str(header).lower()),
+            gr.Dropdown(["utf-8", "latin-1", "utf-16"], value=section.get("encoding", "utf-8")),
+            gr.Dropdown([guess, *units], value=section.get("time_unit", "")),
+            gr.Dropdown([guess, *orders], value=str(section.get("day_first", "")).lower()),
+            gr.Dropdown([guess, *TIME_FORMATS], value=section.get("time_format", "")),
+        ]
+
+    def diagnose(
+        self, section: dict[str, Any], recipe: Recipe | None, split: str | None, request: gr.Request, *cleaning: Any
+    ) -> list[Any]:
+        """The first time as a recipe would clean and split; then as the fields say."""
+        headers = request.headers
+        chosen = self._chosen(split, cleaning) if recipe else {}
+        found = diagnose(
+            self._studio,
+            section,
+            parse_config(PrepareConfig, chosen["prepare"], "prepare") if recipe else None,
+            parse_config(SPLITS[chosen["split"]["name"]], {}, "split") if recipe else None,
+        )
+        suggested = {"min_user_events": found.recipe.min_events, "min_item_events": found.recipe.min_events}
+        fields = [gr.skip()] * len(CLEANING) if recipe else [
+            suggested.get(field.name, field.show({})) for field in CLEANING
+        ]  # fmt: skip
+        return [
+            found.recipe,
+            gr.skip() if recipe else found.recipe.split,
+            *fields,
+            gr.Column(visible=True),
+            merit_text(headers, found),
+            warning_text(headers, found),
+            figures(headers, found),
+            dropped_rows(headers, found),
+            *_plots(headers, found),
+            gr.Column(visible=not found.fault),
+            "",
+        ]  # fmt: skip
+
+    def endpoint(self) -> Callable[[str], dict[str, Any]]:
+        """What a script may ask."""
+        studio = self._studio
+
+        def examine(file: str) -> dict[str, Any]:
+            """Examine a file below the working folder: figures as read and as cleaned, and what it is good for."""
+            found = diagnose(studio, {"name": "table", "path": file}, None, None)
+            cleaned = found.report.to_dict() if found.report else None
+            merits = [asdict(one) for one in found.merits]
+            return {"read": found.whole.to_dict(), "cleaned": cleaned, "merits": merits, "fault": found.fault}
+
+        return examine
+
+    def _chosen(self, split: str | None, cleaning: tuple[Any, ...]) -> dict[str, Any]:
+        """The sections prepare and split as the fields say."""
+        tree: dict[str, Any] = {}
+        for field, value in zip(CLEANING, cleaning, strict=True):
+            tree = field.apply(tree, value)
+        return {"prepare": tree, "split": {"name": split or "leave_one_out"}}
+
+    def wait(self, request: gr.Request) -> str:
+        """Say that a large log takes longer."""
+        return said(request.headers, "data.examining")
+
+    def save(
+        self,
+        section: dict[str, Any],
+        recipe: Recipe | None,
+        name: str,
+        split: str | None,
+        request: gr.Request,
+        *cleaning: Any,
+    ) -> str:
+        """Keep the experiment that begins with this data."""
+        if recipe is None:
+            raise ConfigError("Examine the data first: what is suggested depends on it.")
+        tree = beginning(section, recipe, self._chosen(split, cleaning))
+        save_draft(self._studio, name, written(tree))
+        return said_in_markdown(request.headers, "data.saved", name=name)
+
+
+def _plots(headers: Mapping[str, str], found: Diagnosis) -> list[Any]:
+    curves = found.curves
+    axis = {name: said(headers, f"data.axis_{name}") for name in ("log_events", "events", "users")}
+    lengths = curves.lengths["events"].tolist()
+    ratings = None if curves.ratings is None else curves.ratings["rating"].tolist()
+    events: dict[str, Any] = {"x_title": " ", "y_title": axis["events"], "y_lim": [0, None]}
+    return [
+        gr.LinePlot(popularity(found), x_title=" ", y_title=axis["log_events"]),  # a title below would be cut off
+        gr.BarPlot(curves.lengths, x_title=" ", y_title=axis["users"], y_lim=[0, None], sort=lengths),
+        gr.LinePlot(curves.activity, visible=curves.activity is not None, **events),
+        gr.BarPlot(curves.ratings, visible=ratings is not None, sort=ratings, **events),
+    ]
+
+
+def _name_for(section: dict[str, Any]) -> str:
+    """A name for the draft: that of the file, or of the set."""
+    return Path(str(section.get("path") or section["name"])).name.partition(".")[0] or "draft"

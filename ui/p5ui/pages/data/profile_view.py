@@ -1,0 +1,124 @@
+"""What the page Data says of a log: readings, figures and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from p5core.config.base import PartSpec
+from p5core.data.ingest.prepare import PrepareConfig
+from p5core.data.ingest.report import PrepareReport
+from p5core.data.preview import Sketch
+from p5core.data.profile.profile import Diagnosis, Merit, examine, read_events
+from p5core.data.split import SplitConfig
+from p5core.errors import DataError
+from p5ui.i18n.messages import plain, said, said_in_markdown
+from p5ui.i18n.translations import translated
+from p5ui.workspace.sandbox import grounded
+from p5ui.workspace.workspace import Studio
+
+__all__ = ["Look", "diagnose", "dropped_rows", "figures", "look", "merit_text", "popularity", "warning_text"]
+
+Headers = Mapping[str, str]
+
+SIGNS = {"good": "●", "limited": "◐", "absent": "○"}
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """The beginning of a log, as it stands and as it is read."""
+
+    sketch: Sketch
+    events: pd.DataFrame | None
+    notes: tuple[str, ...]
+    fault: str
+
+
+def look(studio: Studio, section: Mapping[str, Any]) -> Look:
+    """Read the first rows of a data section; what is wrong with the data is told, not raised.
+
+    Raises ConfigError for an option that is wrong or a file that pages may not read.
+    """
+    loader = studio.registry.choose("loader", grounded(PartSpec.model_validate(section), studio), "data").build()
+    sketch = Sketch(pd.DataFrame(), {}, None)
+    try:
+        sketch = loader.sketch()
+        events, notes = read_events(sketch.head) if sketch.head else (None, sketch.notes)
+    except DataError as error:
+        return Look(sketch, None, sketch.notes, str(error))
+    return Look(sketch, events, notes, sketch.fault)
+
+
+def diagnose(
+    studio: Studio, section: Mapping[str, Any], cleaning: PrepareConfig | None, splitting: SplitConfig | None
+) -> Diagnosis:
+    """Load a data section and examine it; raises P5Error when it cannot be read."""
+    spec = grounded(PartSpec.model_validate(section), studio)
+    return examine(studio.registry.choose("loader", spec, "data").build().load(), cleaning, splitting)
+
+
+def merit_text(headers: Headers, found: Diagnosis) -> str:
+    """What the data is good for, a paragraph each."""
+    return "\n\n".join(f"{SIGNS[one.verdict]} {_sentence(headers, one)}" for one in found.merits)
+
+
+def _sentence(headers: Headers, one: Merit) -> str:
+    subject = said(headers, f"data.subject_{one.subject}")
+    verdict = said(headers, f"data.verdict_{one.verdict}")
+    figures = {"share": f"{one.figure:.0%}", "number": f"{one.figure:.3g}", "names": ", ".join(one.names)}
+    return f"**{subject}** ({verdict}): " + said_in_markdown(
+        headers, f"data.merit_{one.subject}_{one.reason}", **figures
+    )
+
+
+def warning_text(headers: Headers, found: Diagnosis) -> str:
+    """What went wrong, was left out or leaks."""
+    lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
+    lines += [said_in_markdown(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
+    lines += [f"⚠ {plain(translated(headers, one))}" for one in (found.report.warnings if found.report else ())]
+    return "\n\n".join(lines)
+
+
+def dropped_rows(headers: Headers, found: Diagnosis) -> pd.DataFrame:
+    """Rows that are left out, and why."""
+    dropped = (found.report or found.whole).dropped
+    columns = [said(headers, "data.column_rows"), said(headers, "data.column_reason")]
+    return pd.DataFrame([[f"{one.rows:,}", translated(headers, one.reason)] for one in dropped], columns=columns)
+
+
+def figures(headers: Headers, found: Diagnosis) -> pd.DataFrame:
+    """Figures as read and after cleaning."""
+    before, after = _texts(found.whole), _texts(found.report) if found.report else {}
+    rows = {name: (text, after.get(name, "")) for name, text in before.items()}
+    rows["duplicates"] = (f"{found.duplicate_share:.1%}", "")
+    rows["parts"] = ("", " / ".join(f"{size:,}" for size in found.sizes.values()))
+    columns = [said(headers, f"data.column_{one}") for one in ("what", "read", "cleaned")]
+    table = [[said(headers, f"data.figure_{name}"), *texts] for name, texts in rows.items() if any(texts)]
+    return pd.DataFrame(table, columns=columns)
+
+
+def _texts(report: PrepareReport) -> dict[str, str]:
+    return {
+        "users": f"{report.n_users:,}",
+        "items": f"{report.n_items:,}",
+        "events": f"{report.n_events:,}",
+        "density": f"{report.density:.3%}",
+        "length": "{min:.0f} – {max:.0f}, {median:.0f}".format(**report.history_lengths),
+        "repeats": f"{report.repeat_rate:.1%}",
+        "ties": f"{report.tied_share:.1%}",
+        "top": f"{report.top_percent_share:.0%}",
+        "gini": f"{report.popularity_gini:.2f}",
+        "span": " – ".join(report.time_span or ()),
+        "rating": "{min:g} – {max:g}, {mean:.2f}".format(**report.ratings) if report.ratings else "",
+        "cold": "" if report.cold_share is None else f"{report.cold_share:.1%}",
+    }
+
+
+def popularity(found: Diagnosis) -> pd.DataFrame:
+    """The popularity curve in powers of ten, since plots have even scales only."""
+    curve = found.curves.popularity
+    return pd.DataFrame({name: np.log10(curve[name]) for name in curve})

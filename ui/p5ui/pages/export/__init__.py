@@ -1,0 +1,3 @@
+"""The page Export."""
+
+__all__: list[str] = []

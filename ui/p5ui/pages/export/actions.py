@@ -1,0 +1,219 @@
+"""What the page Export does: options of the command, its job, what an export holds, and how quick it is here."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import numpy as np
+import pandas as pd
+
+from p5core.data.columns import DOMAIN, ITEM
+from p5core.runs.folder import Run
+from p5core.runs.job import ACTIVE, Job
+from p5ui.workspace.workspace import Studio
+
+if TYPE_CHECKING:
+    from p5core.data.dataset import Dataset
+    from p5export.bundle.bundle import Artefact
+    from p5export.runtime import OnnxRecommender
+
+__all__ = [
+    "Latency",
+    "Option",
+    "artefact_of",
+    "ask_export",
+    "columns_of",
+    "command_line",
+    "export_facts",
+    "export_options",
+    "latest_export_job",
+    "measure_latency",
+    "parity_frame",
+    "questions",
+    "size_frame",
+    "verified",
+    "zip_of",
+]
+
+SECONDS = 1.5
+CALLS = 2_000
+"""A measurement ends after so much time or so many calls."""
+
+VERIFY_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of `p5 export`."""
+
+    name: str
+    flag: str
+    about: str
+    kind: Literal["flag", "choice", "number", "texts", "file"]
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+
+def export_options() -> list[Option]:
+    """The options of the command itself, without the folder that it writes to."""
+    from p5export.cli.export import export
+
+    options = [one for one in export.params if isinstance(one, click.Option) and one.name != "output"]
+    return [_option(one) for one in options]
+
+
+def _option(one: click.Option) -> Option:
+    name, flag, about = str(one.name), max(one.opts, key=len), one.help or ""
+    if one.is_flag:
+        return Option(name, flag, about, "flag", False)
+    if isinstance(one.type, click.Choice):
+        return Option(name, flag, about, "choice", one.default, tuple(map(str, one.type.choices)))
+    if one.multiple:
+        return Option(name, flag, about, "texts", [])
+    return Option(name, flag, about, "file" if isinstance(one.type, click.Path) else "number")
+
+
+def command_line(run: Run, options: Sequence[Option], values: Sequence[Any]) -> list[str]:
+    """The arguments of `p5` that export a run so; options at their defaults, and a number of 0, are left out."""
+    line = ["export", str(run.path)]
+    for option, value in zip(options, values, strict=True):
+        if option.kind == "flag":
+            line += [option.flag] * bool(value)
+        elif option.kind == "texts":
+            line += [word for one in value or [] for word in (option.flag, str(one))]
+        elif value not in (None, "", 0, option.default):
+            line += [option.flag, str(int(value) if option.kind == "number" else value)]
+    return line
+
+
+def columns_of(run: Run) -> list[str]:
+    """Columns of the items that an export can return."""
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(run.data / "target" / "items.parquet").names
+    return [name for name in names if name not in (ITEM, DOMAIN) and not name.startswith("__")]
+
+
+def latest_export_job(studio: Studio, name: str) -> Job | None:
+    """The export of a run that was asked for last."""
+    jobs = [job for job in studio.jobs.all() if job.run == name and job.arguments[0] == "export"]
+    return jobs[-1] if jobs else None
+
+
+def artefact_of(run: Run) -> Artefact | None:
+    """The export of a run, when there is one."""
+    from p5export.bundle.bundle import Artefact
+
+    folder = run.path / "export"
+    return Artefact.load(folder) if (folder / "p5.json").is_file() else None
+
+
+def ask_export(studio: Studio, name: str, columns: Sequence[str]) -> str:
+    """Queue the export of a run; returns its name. Raises RunError for one that is not finished."""
+    run = studio.run(name)
+    run.metrics()
+    line = ["export", str(run.path), *(word for one in columns for word in ("--column", one))]
+    return studio.jobs.submit_command(line, name).run
+
+
+def export_facts(studio: Studio, name: str) -> dict[str, Any]:
+    """State of the latest export of a run, with what it said when it failed, and what there is of it.
+
+    Nothing is told of files while an export is under way: they may change.
+    """
+    job = latest_export_job(studio, name)
+    state = job.state() if job else ""
+    found = None if state in ACTIVE else artefact_of(studio.run(name))
+    said = job.output().strip() if job and state == "failed" else ""
+    facts: dict[str, Any] = {"state": state, "message": said.rpartition("\n")[2].removeprefix("Error: ")}
+    if found is None:
+        return facts
+    folder = found.folder.relative_to(studio.folder).as_posix()
+    return {**facts, "folder": folder, "files": found.about["files"], "parity": found.about["parity"]}
+
+
+def zip_of(artefact: Artefact) -> Path:
+    """The export as one file, packed anew when the export is newer."""
+    from p5export.bundle.bundle import zip_folder
+
+    path = artefact.folder.with_suffix(".zip")
+    if not path.exists() or path.stat().st_mtime < (artefact.folder / "p5.json").stat().st_mtime:
+        zip_folder(artefact.folder, path)
+    return path
+
+
+def parity_frame(about: Mapping[str, Any]) -> pd.DataFrame:
+    """Test metrics through PyTorch and through ONNX Runtime."""
+    parity = about["parity"]
+    rows = [
+        (label, _figure(value), _figure(parity["exported"].get(label))) for label, value in parity["network"].items()
+    ]
+    return pd.DataFrame(rows, columns=["metric", "PyTorch", "ONNX Runtime"])
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def size_frame(artefact: Artefact) -> pd.DataFrame:
+    """The files of an export and their sizes."""
+    paths = [artefact.folder / name for name in ("p5.json", *artefact.about["files"])]
+    rows = [(path.name, _size(path.stat().st_size)) for path in sorted(paths) if path.is_file()]
+    return pd.DataFrame(rows, columns=["file", "size"])
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:,.1f} kB"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long single requests took."""
+
+    n: int
+    p50: float
+    p95: float
+    """milliseconds"""
+
+
+def questions(model: OnnxRecommender, dataset: Dataset, n: int = 64) -> list[Any]:
+    """Histories of users of the data, as a model takes them; users for one that reads no history."""
+    users = np.random.default_rng(0).choice(len(dataset.users), min(n, len(dataset.users)), replace=False)
+    if not model.uses_history:
+        return list(dataset.users.decode(users))
+    histories = dataset.events.histories
+    return [dataset.catalogue.decode(histories[user]) for user in users]
+
+
+def measure_latency(model: OnnxRecommender, whos: Sequence[Any], k: int = 10, seconds: float = SECONDS) -> Latency:
+    """Ask one by one, in turns, for about so many seconds; the first calls, which load the model, do not count."""
+    for who in whos[:3]:
+        model.recommend(who, k)
+    taken: list[float] = []
+    began = time.perf_counter()
+    while len(taken) < CALLS and (not taken or time.perf_counter() - began < seconds):
+        start = time.perf_counter()
+        model.recommend(whos[len(taken) % len(whos)], k)
+        taken.append(1_000 * (time.perf_counter() - start))
+    p50, p95 = np.percentile(taken, [50, 95])
+    return Latency(len(taken), float(p50), float(p95))
+
+
+def verified(studio: Studio, path: Path) -> tuple[bool, str]:
+    """Whether an export, or a zip of one, is whole, and the sentence of `p5 verify` about it.
+
+    A process of its own looks at it: a file from elsewhere may bring ONNX Runtime down.
+    """
+    job = studio.jobs.submit_command(["verify", str(path)])
+    until = time.monotonic() + VERIFY_SECONDS
+    while job.state() in ACTIVE and time.monotonic() < until:
+        time.sleep(0.1)
+    lines = [line for line in job.output().splitlines() if line and not line.startswith("Warning:")]
+    text = re.sub(r"/\S*?" + re.escape(path.name), path.name, lines[-1]) if lines else ""
+    return job.state() == "done", text.removeprefix("Error: ")

@@ -1,0 +1,246 @@
+"""The page Export: one file for any program, the proof that it is right, and how to call it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+from gradio.components.base import Component
+from gradio.events import api
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+from p5core.data.storage import read_dataset
+from p5core.runs.job import ACTIVE, Job
+from p5ui.i18n.messages import said, said_in_markdown
+from p5ui.i18n.translations import told
+from p5ui.i18n.words import t
+from p5ui.pages.address import follow_in_address, missing_in_address, run_in_address
+from p5ui.pages.compare.frames import finished_runs
+from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.pages.export.actions import (
+    Option,
+    artefact_of,
+    ask_export,
+    columns_of,
+    command_line,
+    export_facts,
+    export_options,
+    latest_export_job,
+    measure_latency,
+    parity_frame,
+    questions,
+    size_frame,
+    verified,
+    zip_of,
+)
+from p5ui.server.viewer import Viewer
+from p5ui.workspace.workspace import Studio
+
+__all__ = ["PATH", "TITLE", "build"]
+
+TITLE = "Export"
+PATH = "export"
+
+LANGUAGES = ("Python", "Node", "Browser")
+
+
+def build(studio: Studio) -> None:
+    """Draw the page."""
+    options = export_options()
+    events = _Events(studio, options)
+    gr.Markdown(t("export.heading"))
+    gr.Markdown(t("export.intro"))
+    run = gr.Dropdown([], label=t("export.run"), elem_id="export-run")
+    with gr.Accordion(t("export.options"), open=False), gr.Row():
+        fields = [_field(one) for one in options]
+    start = gr.Button(t("export.start"), variant="primary", interactive=False, elem_id="export-start")
+    gr.Markdown(t("export.replaces"))
+    state = gr.Markdown(elem_id="export-state")
+    log = gr.Textbox(
+        label=t("export.log"), lines=4, max_lines=12, interactive=False, visible=False, elem_id="export-log"
+    )
+    gr.Markdown(t("export.artefact"))
+    note = gr.Markdown(elem_id="export-note")
+    with gr.Column(visible=False) as whole:
+        download = gr.DownloadButton(str(t("export.download")), elem_id="export-download")
+        with gr.Row():
+            parity = gr.Dataframe(label=t("export.parity"), interactive=False, elem_id="export-parity", min_width=300)
+            files = gr.Dataframe(label=t("export.files"), interactive=False, elem_id="export-files", min_width=300)
+        gr.Markdown(t("export.snippets"))
+        snippets = []
+        for language in LANGUAGES:
+            with gr.Tab(t("export.browser") if language == "Browser" else language):
+                snippets.append(gr.Markdown(elem_id=f"export-{language.lower()}"))
+        gr.Markdown(t("export.latency_heading"))
+        with gr.Row():
+            measure = gr.Button(t("export.measure"), elem_id="export-measure")
+            graph = gr.Button(t("export.graph"), interactive=find_spec("netron") is not None, elem_id="export-graph")
+        latency = gr.Markdown(elem_id="export-latency")
+        seen = gr.Markdown("" if find_spec("netron") else t("export.graph_missing"), elem_id="export-seen")
+    gr.Markdown(t("export.check"))
+    upload = gr.File(label=t("export.upload"), type="filepath", height=140, elem_id="export-upload")
+    verdict = gr.Markdown(elem_id="export-verdict")
+
+    column = fields[[one.name for one in options].index("columns")]
+    timer = gr.Timer(1.0, active=False)
+    progress = [state, log, timer]
+    artefact = [note, whole, download, parity, files, *snippets, latency]
+    follow_in_address(run)
+    gr.on(None, events.begin, None, [run, note], **QUICK)
+    run.change(events.look, run, [start, column, *progress], **ASKED).then(events.show, run, artefact, **ASKED)
+    start.click(events.start, [run, *fields], progress, **ASKED)
+    timer.tick(events.watch, run, progress, **QUICK)
+    state.change(events.show, run, artefact, **ASKED)
+    measure.click(events.measure, run, latency, api_visibility="private")
+    graph.click(events.graph, run, seen, api_visibility="private")
+    upload.upload(events.verify, upload, verdict, api_visibility="private")
+    _endpoints(studio)
+
+
+def _endpoints(studio: Studio) -> None:
+    """What a script may want."""
+
+    def export_run(run: str, columns: list[str]) -> str:
+        """Queue the export of a finished run; what it recommends then comes with these columns of the items."""
+        return ask_export(studio, run, columns)
+
+    def exported(run: str) -> dict[str, Any]:
+        """How the export of a run fares, and when it is there its folder, files and the proof that it is right."""
+        return export_facts(studio, run)
+
+    for function in (export_run, exported):
+        api(shown(function), api_name=function.__name__, queue=False)
+
+
+def _field(option: Option) -> Component:
+    """The component of an option; name and help are those of the command line."""
+    place = f"export-{option.name}"
+    if option.kind == "file":
+        return gr.File(label=f"{option.flag}: {told(option.about)}", elem_id=place, type="filepath", height=150)
+    about: dict[str, Any] = {"label": option.flag, "info": told(option.about), "elem_id": place}
+    if option.kind == "flag":
+        return gr.Checkbox(option.name == "is_zipped", min_width=280, **about)
+    if option.kind == "choice":
+        return gr.Dropdown(list(option.choices), value=option.default, min_width=280, **about)
+    if option.kind == "texts":
+        return gr.Dropdown([], multiselect=True, min_width=280, **about)
+    return gr.Number(0, precision=0, minimum=0, min_width=280, **about)
+
+
+class _Events:
+    """What the components of the page call."""
+
+    def __init__(self, studio: Studio, options: Sequence[Option]) -> None:
+        self._studio, self._options, self._viewer = studio, options, Viewer()
+        self._packing = threading.Lock()
+        self.look, self.start, self.show = shown(self._look), shown(self._start), shown(self._show)
+        self.watch, self.measure, self.graph = shown(self._watch), shown(self._measure), shown(self._graph)
+        self.verify = shown(self._verify)
+
+    def begin(self, request: gr.Request) -> tuple[Any, str]:
+        """Choose the run that the address names."""
+        known = finished_runs(self._studio)
+        note = "" if known else said(request.headers, "export.none")
+        if missing := missing_in_address(request, known):
+            note = said_in_markdown(request.headers, "recommend.missing", name=missing)
+        return gr.Dropdown(known, value=run_in_address(request, known)), note
+
+    def _look(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """Columns to choose from, and the export that may be under way; only then another may be asked for."""
+        if not name:
+            return gr.Button(interactive=False), gr.skip(), "", gr.skip(), gr.Timer(active=False)
+        columns = columns_of(self._studio.run(name))
+        chosen = [one for one in columns if one == "title"]
+        job = latest_export_job(self._studio, name)
+        return gr.Button(interactive=True), gr.Dropdown(columns, value=chosen), *_progress(job, request.headers)
+
+    def _start(self, request: gr.Request, name: str | None, *values: Any) -> tuple[Any, ...]:
+        if not name:
+            gr.Warning(said(request.headers, "export.none"))
+            return gr.skip(), gr.skip(), gr.skip()
+        line = command_line(self._studio.run(name), self._options, values)
+        return _progress(self._studio.jobs.submit_command(line, name), request.headers)
+
+    def _watch(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
+        self._studio.jobs.advance()
+        return _progress(latest_export_job(self._studio, name) if name else None, request.headers)
+
+    def _show(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """What there is of a run's export."""
+        job = latest_export_job(self._studio, name) if name else None
+        is_busy = job is not None and job.state() in ACTIVE  # its files may change while they are read
+        found = artefact_of(self._studio.run(name)) if name and not is_busy else None
+        if found is None:
+            note = (
+                said_in_markdown(request.headers, "export.busy" if is_busy else "export.nothing", name=name)
+                if name
+                else gr.skip()
+            )
+            return note, gr.Column(visible=False), *[gr.skip()] * (3 + len(LANGUAGES)), ""
+        from p5export.bundle.model_card import calls
+
+        about = found.about
+        with self._packing:
+            path = save_file_to_cache(zip_of(found), get_upload_folder())
+        texts = calls(about)
+        return (
+            _proof(about, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),
+            *(_titled(one, request.headers) for one in (parity_frame(about), size_frame(found))),
+            *(texts[one] for one in LANGUAGES), "",
+        )  # fmt: skip
+
+    def _measure(self, name: str, request: gr.Request) -> str:
+        from p5export.runtime import OnnxRecommender
+
+        run = self._studio.run(name)
+        model = OnnxRecommender(run.path / "export", threads=1)
+        whos = questions(model, read_dataset(run.data / "target"))
+        found = measure_latency(model, whos)
+        times = {"p50": f"{found.p50:.2f}", "p95": f"{found.p95:.2f}"}
+        return said(request.headers, "export.latency", n=found.n, users=len(whos), **times)
+
+    def _graph(self, name: str, request: gr.Request) -> str:
+        address = self._viewer.show(self._studio.run(name).path / "export" / "model.onnx")
+        return said(request.headers, "export.graph_at", address=address)
+
+    def _verify(self, path: str, request: gr.Request) -> str:
+        if Path(path).suffix.lower() != ".zip":
+            return said_in_markdown(request.headers, "export.no_zip", name=Path(path).name)
+        is_good, text = verified(self._studio, Path(path))
+        return said_in_markdown(request.headers, "export.good" if is_good else "export.bad", text=text)
+
+
+def _progress(job: Job | None, headers: Mapping[str, str]) -> tuple[Any, ...]:
+    """State, log and clock of an export."""
+    if job is None:
+        return "", gr.Textbox("", visible=False), gr.Timer(active=False)
+    state = job.state()
+    log = gr.Textbox(job.output(), visible=True)
+    return said(headers, f"export.state_{state}"), log, gr.Timer(active=state in ACTIVE)
+
+
+def _proof(about: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """What was compared, in a sentence or two."""
+    parity, cost = about["parity"], about["quantized"]
+    worst = f"{parity['largest_difference']:.1e}"
+    text = said(headers, "export.equal", cases=parity["cases"], worst=worst, users=f"{parity['users_measured']:,}")
+    if cost is None:
+        return text
+    sizes = {"size": f"{cost['bytes'] / 1e6:.2f}", "plain": f"{cost['plain_bytes'] / 1e6:.2f}"}
+    figures = {"overlap": f"{cost['overlap_at_10']:.3f}", "ndcg": f"{cost['ndcg_at_10']:.4f}"}
+    plain = f"{cost['plain_ndcg_at_10']:.4f}"
+    return f"{text}\n\n" + said(
+        headers, "export.quantised", kind=cost["quantize"], plain_ndcg=plain, **sizes, **figures
+    )
+
+
+def _titled(frame: pd.DataFrame, headers: Mapping[str, str]) -> pd.DataFrame:
+    """The same table, with those of its columns that have words called by them."""
+    titles = {one: said(headers, f"export.column_{one}") for one in ("metric", "file", "size")}
+    return frame.rename(columns=titles)

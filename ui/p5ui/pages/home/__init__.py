@@ -1,0 +1,3 @@
+"""The page Home."""
+
+__all__: list[str] = []

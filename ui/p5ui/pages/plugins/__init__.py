@@ -1,0 +1,3 @@
+"""The page Plugins."""
+
+__all__: list[str] = []

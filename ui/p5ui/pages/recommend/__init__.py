@@ -1,0 +1,3 @@
+"""The page Recommend."""
+
+__all__: list[str] = []

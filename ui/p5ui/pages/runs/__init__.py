@@ -1,0 +1,3 @@
+"""The page Runs."""
+
+__all__: list[str] = []

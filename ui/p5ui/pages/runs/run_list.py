@@ -1,0 +1,160 @@
+"""All runs and how they fare: what the tables of the pages show."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from p5core.errors import P5Error
+from p5core.runs.curves import best_figures
+from p5core.runs.folder import Run, list_runs
+from p5core.runs.job import Job
+from p5ui.workspace.workspace import Studio
+
+__all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
+
+ACTIVE = ("queued", "starting", "running")
+"""States in which something may still happen by itself."""
+
+DEMO = "demo"
+"""The run that `p5 demo` makes; while it trains, its folder lies in a hidden one."""
+
+SILENT_SECONDS = 120
+"""A running job without a sign of life for so long is pointed out: it may hang."""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """How a run fares."""
+
+    name: str
+    state: str
+    """queued, starting, running, stopped, failed, crashed, done; damaged or unknown for what P5 did not write"""
+
+    share: float = 0.0
+    """of training, from 0 to 1"""
+
+    eta_seconds: float | None = None
+    stage: str = ""
+    epoch: int = 0
+    best: tuple[str, float] | None = None
+    """metric and value: on test events when it is done, else at the best validation"""
+
+    message: str = ""
+    silent_seconds: float = 0.0
+    """since the last sign of life of a running job"""
+
+
+def run_rows(studio: Studio) -> list[RunRow]:
+    """All runs and those to come: first what is active, then the newest."""
+    jobs = {job.run: job for job in studio.jobs.all() if job.trains}
+    runs = {run.path.relative_to(studio.runs).as_posix(): run for run in list_runs(studio.runs)}
+    names = [name for name in reversed(jobs) if name not in runs] + list(runs)
+    rows = [_row(studio, name, jobs.get(name)) for name in names]
+    return sorted(rows, key=lambda row: row.state not in ACTIVE)
+
+
+def find_row(studio: Studio, name: str) -> RunRow | None:
+    """How one run fares; None when it is not there."""
+    return next((row for row in run_rows(studio) if row.name == name), None)
+
+
+def run_folder(studio: Studio, name: str, job: Job | None = None) -> Path:
+    """Where the files of a run are while it trains."""
+    hidden = studio.runs / f".{DEMO}" / DEMO
+    job = job or (studio.jobs.of(name) if name == DEMO else None)
+    is_hidden = name == DEMO and job is not None and job.arguments[0] == "demo" and job.state() != "done"
+    return hidden if is_hidden and hidden.exists() else studio.inside(f"runs/{name}")
+
+
+def stage_names(studio: Studio, folder: Path) -> list[str]:
+    """The stages of the run in a folder, in their order; none while its experiment is not there."""
+    found: list[str] = studio.memo.read(_stages, folder / "experiment.toml")
+    return found
+
+
+def tail(path: Path, n_characters: int = 20_000) -> str:
+    """The end of a text file; empty when there is none yet."""
+    return path.read_text(encoding="utf-8", errors="replace")[-n_characters:] if path.is_file() else ""
+
+
+def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
+    asked = job.state() if job else ""
+    path = run_folder(studio, name, job)
+    if not _is_run(path):
+        return RunRow(name, {"running": "starting"}.get(asked, asked), message=_last_line(job) if job else "")
+    status = studio.memo.read(_status, path / "status.json")
+    state = Run(path).state()
+    if asked == "queued":
+        state = "queued"
+    elif asked == "running" and state != "running":
+        state = "starting"
+    elif asked in ("failed", "crashed") and state == "unknown":
+        state = asked
+    is_running = state == "running"
+    return RunRow(
+        name,
+        state,
+        float(status.get("share", 0.0)),
+        status.get("eta_seconds") if is_running else None,
+        str(status.get("stage", "")),
+        int(status.get("epoch", 0)),
+        _best(studio, path, state),
+        str(status.get("message", "")),
+        _seconds_since(status.get("heartbeat")) if is_running else 0.0,
+    )
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError:  # no file system holds such a name
+        return False
+
+
+def _status(path: Path) -> dict[str, Any]:
+    return Run(path.parent).status()
+
+
+def _best(studio: Studio, path: Path, state: str) -> tuple[str, float] | None:
+    """The watched metric of a run: the one that its last stage names, else ndcg@10, else the last one."""
+    tested: Mapping[str, float] = studio.memo.read(_tested, path / "metrics.json") if state == "done" else {}
+    found = tested or studio.memo.read(best_figures, path / "events.jsonl")
+    figures = {label: value for label, value in found.items() if isinstance(value, float)}
+    wanted = (studio.memo.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
+    return next(((label, figures[label]) for label in wanted if label in figures), None)
+
+
+def _tested(path: Path) -> Mapping[str, float]:
+    try:
+        return dict(Run(path.parent).metrics()["test"]["model"])
+    except (P5Error, OSError, KeyError, TypeError, RecursionError):  # damaged, or changed since the run
+        return {}
+
+
+def _stages(path: Path) -> list[str]:
+    try:
+        return [str(stage["name"]) for stage in tomllib.loads(path.read_text(encoding="utf-8"))["stages"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def _watched(path: Path) -> str:
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8"))["stages"][-1].get("watch", ""))
+    except (OSError, ValueError, LookupError):
+        return ""
+
+
+def _seconds_since(heartbeat: str | None) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(heartbeat)).total_seconds() if heartbeat else 0.0
+
+
+def _last_line(job: Job) -> str:
+    """What a job without a run folder does, or why it came to nothing: the last thing it said."""
+    lines = [line for line in job.output(2_000).splitlines() if line.strip()]
+    return lines[-1].removeprefix("Error: ") if lines else ""

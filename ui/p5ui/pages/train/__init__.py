@@ -1,0 +1,3 @@
+"""The page Train."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The application and its protection."""
+
+__all__: list[str] = []

@@ -1,0 +1,193 @@
+"""Experiments that are being written: where they lie, what they begin with, and whether they are right."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from p5core.config.experiment import Experiment, parse_experiment
+from p5core.errors import ConfigError
+from p5core.runs.folder import NAME
+from p5core.runs.job import Job
+from p5core.system.files import write_text
+from p5core.system.processes import kill, start
+from p5core.workflows.presets import Recipe, recipe_text
+from p5ui.workspace.sandbox import hold_to_folder
+from p5ui.workspace.workspace import Studio
+
+__all__ = [
+    "STARTS",
+    "Ahead",
+    "beginning",
+    "begun_with",
+    "check",
+    "draft_names",
+    "foreseen",
+    "free_run_name",
+    "in_short",
+    "read_draft",
+    "save_draft",
+    "tree_of",
+    "written",
+]
+
+STARTS = ("next_item", "pretrain_finetune", "recurrent", "factorisation", "ratings")
+"""What training may begin with, beside what the data page suggests."""
+
+PATIENCE_SECONDS = 120
+PARTS = ("data", "prepare", "split")
+"""What belongs to the data, not to the model."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The text of a form after its latest change, and the texts before it that a browser may still show.
+
+    A person can change a second option before the answer to the first has arrived. The second change then comes with
+    a text that is no longer the latest one, and belongs to the latest one.
+    """
+
+    text: str = ""
+    past: frozenset[str] = frozenset()
+
+    def latest(self, shown: str) -> str:
+        """The text that a change belongs to which comes with this one."""
+        return self.text if shown in self.past else shown
+
+    def then(self, shown: str, text: str) -> Ahead:
+        """After a change that came with one text and made another of the latest."""
+        past = self.past | {self.text} if shown in self.past else {shown}
+        return Ahead(text, frozenset(past - {text}))
+
+
+def draft_names(studio: Studio) -> list[str]:
+    """Names of all drafts, newest first, then of the examples in the working folder."""
+    drafts = sorted(studio.experiments.glob("*.toml"), key=lambda path: -path.stat().st_mtime)
+    examples = sorted((studio.folder / "examples").glob("*.toml"))
+    return [path.stem for path in drafts] + [f"examples/{path.stem}" for path in examples]
+
+
+def read_draft(studio: Studio, name: str) -> str:
+    """The text of a draft; raises ConfigError when there is none."""
+    place = name if name.startswith("examples/") else f"experiments/{name}"
+    path = studio.inside(f"{place}.toml")
+    if not path.is_file():
+        raise ConfigError(f"There is no draft '{name}'. Save one on the page Data, or choose another.")
+    return path.read_text(encoding="utf-8")
+
+
+def save_draft(studio: Studio, name: str, text: str) -> str:
+    """Keep an experiment; returns its name. Raises ConfigError for a name that a file cannot have or for faulty text.
+
+    Options of parts need not be right yet.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name for a draft. Take letters, digits, '.', '_' and '-', a letter first.")
+    parse_experiment(tree_of(text))
+    studio.experiments.mkdir(parents=True, exist_ok=True)
+    write_text(studio.inside(f"experiments/{name}.toml"), text)
+    return name
+
+
+def tree_of(text: str) -> dict[str, Any]:
+    """The plain values of TOML; raises ConfigError with the place of a fault."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"This is not valid TOML: {error}.") from None
+
+
+def written(tree: Mapping[str, Any]) -> str:
+    """Plain values as TOML, lists of words in one line."""
+    text = tomli_w.dumps(tree)
+    return re.sub(r"\[\n((?:    [^\[\]{}\n]*,\n)+)\]", lambda found: _one_line(found[1]), text)
+
+
+def _one_line(lines: str) -> str:
+    joined = " ".join(line.strip() for line in lines.splitlines()).rstrip(",")
+    return f"[{joined}]" if len(joined) < 100 else f"[\n{lines}]"
+
+
+def check(text: str, studio: Studio) -> Experiment:
+    """The experiment when all of it is right, parts and their options included; raises P5Error."""
+    experiment = parse_experiment(tree_of(text))
+    hold_to_folder(experiment, studio)
+    from p5core.workflows.experiment_data import check_experiment
+
+    check_experiment(experiment, studio.registry)
+    return experiment
+
+
+def beginning(data: Mapping[str, Any], recipe: Recipe, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe makes of a data section; `sections` are what was chosen otherwise."""
+    return {**tomllib.loads(recipe_text({}, recipe, "")), "data": dict(data), **sections}
+
+
+def begun_with(name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the starts, for the data of a draft and with its encoders."""
+    text = files("p5ui").joinpath("starts", f"{name}.toml").read_text(encoding="utf-8")
+    found = tomllib.loads(text)
+    encoders = tree.get("model", {}).get("encoders")
+    if encoders:
+        found["model"] = {**found["model"], "encoders": encoders}
+    return {key: tree[key] for key in PARTS if key in tree} | found
+
+
+def free_run_name(studio: Studio, name: str) -> str:
+    """A name like that of a draft which no run has yet."""
+    stem = name.rpartition("/")[2] or "run"
+    taken = {*studio.run_names(), *(job.run for job in studio.jobs.all())}
+    names = [stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))]
+    return next(one for one in names if one not in taken)
+
+
+def foreseen(text: str, studio: Studio) -> str:
+    """What `p5 run --dry-run` says of an experiment, in a process of its own, so that no page waits for it.
+
+    Raises ConfigError with what it complains of, or when it takes too long.
+    """
+    check(text, studio)
+    with tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        write_text(folder / "experiment.toml", text)
+        arguments = ["run", str(folder / "experiment.toml"), "--dry-run"]
+        command = [sys.executable, "-m", "p5core.cli.job", str(folder), *arguments]
+        start(command, studio.folder, folder / "output.txt")
+        return _outcome(Job(folder))
+
+
+def in_short(output: str) -> list[str]:
+    """The losses that were chosen, and the estimate, of what a dry run says."""
+    losses = re.findall(r"^stage .*: loss .*$", output, re.MULTILINE)
+    estimate = re.search(r"^Estimate.*", output, re.MULTILINE | re.DOTALL)
+    return [*losses, *([" ".join(estimate[0].split())] if estimate else [])]
+
+
+def _outcome(job: Job) -> str:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not (job.path / "end.json").exists():
+        if time.monotonic() > ends:
+            _end(job)
+            raise ConfigError(f"The estimate takes longer than {PATIENCE_SECONDS} s. Start the run to see how it goes.")
+        time.sleep(0.1)
+    output = job.output().strip()
+    if job.state() not in ("done", "running"):
+        raise ConfigError(output.removeprefix("Error: ").replace("\n", " ") or "The estimate ended without a word.")
+    return output
+
+
+def _end(job: Job) -> None:
+    process = job.process()
+    if process is not None:
+        kill(*process, signal.SIGKILL)

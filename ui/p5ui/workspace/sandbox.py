@@ -1,0 +1,111 @@
+"""Files that an experiment names, held to the working folder."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from p5core.config.base import PartSpec
+from p5core.config.experiment import Experiment
+from p5core.errors import ConfigError
+from p5core.plugins.registry import Registry
+from p5ui.forms.fields import has_paths
+from p5ui.workspace.workspace import Studio
+
+__all__ = ["data_files", "grounded", "hold_to_folder", "usable_loaders"]
+
+SUFFIXES = (
+    ".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".inter", ".item", ".user", ".jsonl", ".ndjson", ".json",
+    ".parquet", ".pq", ".gz", ".zst",
+)  # fmt: skip
+N_LISTED = 200
+
+
+def data_files(studio: Studio) -> list[str]:
+    """Names of files that look like data, uploads first."""
+    places = (studio.uploads, studio.folder, studio.folder / "data")
+    found = [path for place in places for path in sorted(place.glob("*")) if path.name.lower().endswith(SUFFIXES)]
+    return [path.relative_to(studio.folder).as_posix() for path in found if path.is_file()][:N_LISTED]
+
+
+def usable_loaders(registry: Registry) -> list[str]:
+    """Loaders that can be held to a folder and whose options a file can hold."""
+    return [
+        name
+        for name, info in registry.parts("loader").items()
+        if registry.get("loader", name).reads_only_paths
+        and not any(one.exclude for one in info.part.Config.model_fields.values())
+    ]
+
+
+def grounded(spec: PartSpec, studio: Studio) -> PartSpec:
+    """A loader with its paths made absolute, to be loaded here; raises ConfigError for one that leads elsewhere."""
+    part = studio.registry.get("loader", spec.name)
+    if not part.reads_only_paths:
+        raise ConfigError(
+            f"The loader '{spec.name}' cannot be held to the working folder, so it does not work here. Use 'p5 run'."
+        )
+    return PartSpec.model_validate({"name": spec.name, **_held(part.Config, spec.options, studio)})
+
+
+def hold_to_folder(experiment: Experiment, studio: Studio) -> None:
+    """Raise ConfigError when an experiment would read anything outside of the working folder."""
+    for kind, spec in _specs(experiment):
+        if kind == "loader":
+            grounded(spec, studio)
+            continue
+        _held(studio.registry.get(kind, spec.name).Config, spec.options, studio)
+    source = experiment.stages[0].from_run
+    if source:
+        place = studio.runs / source
+        _inside(str(place) if place.exists() else source, studio)
+
+
+def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:
+    yield "loader", experiment.data
+    yield "backbone", experiment.model.backbone
+    yield from (("encoder", spec) for spec in experiment.model.encoders)
+    yield from (("tracker", spec) for spec in experiment.trackers)
+    for stage in experiment.stages:
+        if stage.data is not None:
+            yield "loader", stage.data
+        for task in stage.tasks:
+            yield "task", task
+            if task.loss.name != "auto":
+                yield "loss", task.loss
+
+
+def _held(config: type[BaseModel], options: Mapping[str, Any], studio: Studio) -> dict[str, Any]:
+    """Options of a part, each path in them, alone or in a list, absolute and below the working folder."""
+
+    def held(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: held(one) for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [held(one) for one in value]
+        return str(_inside(str(value), studio)) if isinstance(value, (str, Path)) and str(value) else value
+
+    paths = {name for name, info in config.model_fields.items() if has_paths(info)}
+    return {name: held(value) if name in paths else value for name, value in options.items()}
+
+
+def _inside(name: str, studio: Studio) -> Path:
+    """The path as parts open it, `~` expanded; raises ConfigError unless it lies below, and what a pattern matches."""
+    if "${" in name:
+        raise ConfigError(f"'{name}' depends on the environment, which pages do not read. Name the path itself.")
+    folder = studio.folder.resolve()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # there is no such person
+        raise ConfigError(f"'{name}' is not below the working folder. Name a file or folder inside of it.") from None
+    if path.is_absolute() and path.is_relative_to(folder):
+        path = path.relative_to(folder)
+    name = path.as_posix()
+    studio.inside(name)
+    for match in glob.glob(name, root_dir=folder, recursive=True):
+        studio.inside(match)
+    return folder / name

@@ -1,0 +1,67 @@
+"""Where the web interface works and with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p5core.errors import ConfigError
+from p5core.plugins.registry import Registry
+from p5core.runs.folder import Run, list_runs, open_run
+from p5core.runs.jobs import Jobs
+from p5ui.workspace.file_cache import Memo
+
+__all__ = ["Studio"]
+
+
+@dataclass(frozen=True, eq=False)
+class Studio:
+    """The working folder, the only place that pages read and write, and the installed parts."""
+
+    folder: Path
+    """absolute"""
+
+    registry: Registry
+
+    jobs_at_once: int = 1
+    """jobs that train at the same time; the others wait"""
+
+    memo: Memo = field(default_factory=Memo)
+    """what was read from files, as long as they do not change"""
+
+    @property
+    def runs(self) -> Path:
+        """Where runs lie."""
+        return self.folder / "runs"
+
+    @property
+    def jobs(self) -> Jobs:
+        """What trains, exports and waits."""
+        return Jobs(self.folder, self.jobs_at_once)
+
+    @property
+    def uploads(self) -> Path:
+        """Where uploaded files lie."""
+        return self.folder / "uploads"
+
+    @property
+    def experiments(self) -> Path:
+        """Where experiments lie that were saved from the form."""
+        return self.folder / "experiments"
+
+    def inside(self, name: str) -> Path:
+        """The path `name`, relative to the folder; raises ConfigError for one outside, by `..`, link or absolute."""
+        if "\0" in name:
+            raise ConfigError(f"{name!r} is no path. Name a file or folder below the working folder.")
+        path = (self.folder / name).resolve()
+        if not name or Path(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
+            raise ConfigError(f"'{name}' is not below the working folder. Name a file or folder inside of it.")
+        return path
+
+    def run_names(self) -> list[str]:
+        """Names of all runs, newest first; that of a fold is NAME/fold-1."""
+        return [run.path.relative_to(self.runs).as_posix() for run in list_runs(self.runs)]
+
+    def run(self, name: str) -> Run:
+        """The run of a name; raises RunError when there is none, ConfigError for a name that leads elsewhere."""
+        return open_run(self.inside(f"runs/{name}"))
