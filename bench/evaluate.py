@@ -20,7 +20,7 @@ from torch import Tensor
 from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Events, Ragged
 from p5core.data.split import Holdout
-from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import choose_metrics, measure
 from p5core.evaluation.ranking import rank
 from p5core.model.item_knn import Neighbours
@@ -44,14 +44,14 @@ class Vectors:
         return self.users[torch.from_numpy(users.astype(np.int64))] @ self.items.T
 
 
-def judge(name: str, scorer: Scorer, holdout: Holdout, train: Events, n_items: int) -> float:
+def evaluator(name: str, scorer: Scorer, holdout: Holdout, train: Events, n_items: int) -> float:
     """Rank and measure, print what it took, and return the seconds of ranking."""
-    facts = catalogue_facts(train, n_items)
+    statistics = item_statistics(train, n_items)
     began = time.perf_counter()
-    outcome = rank(
+    result = rank(
         scorer,
         holdout,
-        facts,
+        statistics,
         {"ranks", "lists"},
         k=10,
         exclude_seen=True,
@@ -61,7 +61,7 @@ def judge(name: str, scorer: Scorer, holdout: Holdout, train: Events, n_items: i
         seed=0,
     )
     ranked = time.perf_counter()
-    figures = measure(outcome, choose_metrics(load_plugins(), LABELS), 1000, 0)
+    figures = measure(result, choose_metrics(load_plugins(), LABELS), 1000, 0)
     measured = time.perf_counter()
     print(f"{name}: ranks and lists {ranked - began:.2f} s, metrics and intervals {measured - ranked:.2f} s")
     print("  " + ", ".join(f"{label} {figure.value:.4f}" for label, figure in figures.items()))
@@ -69,14 +69,14 @@ def judge(name: str, scorer: Scorer, holdout: Holdout, train: Events, n_items: i
 
 
 def random_vectors() -> float:
-    """Judge random vectors on random histories."""
+    """Evaluator random vectors on random histories."""
     rng = np.random.default_rng(0)
     offsets = np.arange(N_USERS + 1, dtype=np.int64)
     items = rng.integers(N_ITEMS, size=N_USERS * LENGTH).astype(np.int32)
     train = Events(offsets * LENGTH, items, np.arange(len(items)))
     targets = Ragged(rng.integers(N_ITEMS, size=N_USERS).astype(np.int32), offsets)
     holdout = Holdout(np.arange(N_USERS, dtype=np.int32), train.histories, targets, None)
-    return judge("random vectors", Vectors(), holdout, train, N_ITEMS)
+    return evaluator("random vectors", Vectors(), holdout, train, N_ITEMS)
 
 
 def item_memory(path: Path) -> float:
@@ -91,7 +91,7 @@ def item_memory(path: Path) -> float:
     fitted = time.perf_counter() - began
     print(f"item memory: fitted in {fitted:.2f} s")
     holdout = Holdout(np.arange(len(lists), dtype=np.int32), histories, targets, None)
-    return fitted + judge("item memory", memory, holdout, train, n_items)
+    return fitted + evaluator("item memory", memory, holdout, train, n_items)
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
     python bench/peers.py examples/amazon-beauty.toml --minutes 30 [--output docs/peers.md]
 
 RecTools 0.19 (SASRec with softmax loss, its defaults, histories of 50) and implicit get environments of their own in
---environments. They get the training events and return lists of ten items, which the same judge measures as P5's
+--environments. They get the training events and return lists of ten items, which the same evaluator measures as P5's
 scores. P5 runs the experiment as `p5 run` does, but with a validation after each epoch, at the same time as RecTools;
 each has --threads threads. Compared is the training time after which validation NDCG@10 first is what RecTools has at
 its end; of P5 that of the network alone and, since the item memory needs no training, the time of counting it.
@@ -30,12 +30,12 @@ from torch import Tensor
 from p5core.config.experiment import load_experiment
 from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Events, Ragged
-from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.evaluator import Evaluator
 from p5core.model.item_knn import Neighbours
 from p5core.plugins.registry import load_plugins
 from p5core.runs.folder import Run
 from p5core.system.files import write_text
-from p5core.workflows.evaluate import make_judge
+from p5core.workflows.evaluate import make_evaluator
 from p5core.workflows.experiment_data import gather
 
 __all__: list[str] = []
@@ -88,10 +88,10 @@ def pairs(events: Events) -> npt.NDArray[np.int64]:
     return np.stack([events.users, events.items], axis=1).astype(np.int64)
 
 
-def row(name: str, judge: Judge, scorer: Scorer, facts: str) -> str:
+def row(name: str, evaluator: Evaluator, scorer: Scorer, statistics: str) -> str:
     """A line of the table."""
-    found = judge.values(scorer)
-    return f"| {name} | {found['hr@10']:.4f} | {found['ndcg@10']:.4f} | {facts} |"
+    found = evaluator.values(scorer)
+    return f"| {name} | {found['hr@10']:.4f} | {found['ndcg@10']:.4f} | {statistics} |"
 
 
 def main() -> None:
@@ -109,8 +109,8 @@ def main() -> None:
     target, split = materials.target, materials.target.split
     n_items, n_users = target.dataset.n_items, split.train.n_users
     labels = ["hr@10", "ndcg@10"]
-    judges = {
-        part: make_judge(materials.experiment, registry, target, labels, getattr(split, part))
+    evaluators = {
+        part: make_evaluator(materials.experiment, registry, target, labels, getattr(split, part))
         for part in ("validation", "test")
     }
     held = split.validation
@@ -130,7 +130,7 @@ def main() -> None:
         peak_of(started([python, str(HERE / "peers_implicit.py"), str(events), str(others)], given.threads))
         peer_peak = peak_of(peer)
         text = report(
-            Run(folder / "p5"), p5_peak, np.load(sasrec), peer_peak, np.load(others), judges, n_items, split.train
+            Run(folder / "p5"), p5_peak, np.load(sasrec), peer_peak, np.load(others), evaluators, n_items, split.train
         )
     print(text)
     if given.output:
@@ -143,17 +143,17 @@ def report(
     sasrec: np.lib.npyio.NpzFile,
     peer_peak: float,
     others: np.lib.npyio.NpzFile,
-    judges: dict[str, Judge],
+    evaluators: dict[str, Evaluator],
     n_items: int,
     train: Events,
 ) -> str:
     """The tables."""
-    curve = [judges["validation"].values(Lists(one, n_items))["ndcg@10"] for one in sasrec["lists"]]
+    curve = [evaluators["validation"].values(Lists(one, n_items))["ndcg@10"] for one in sasrec["lists"]]
     goal = curve[-1]
     began = time.perf_counter()
     memory = Neighbours.fit(train, n_items)
     counted = time.perf_counter() - began
-    alone = judges["validation"].values(memory)["ndcg@10"]
+    alone = evaluators["validation"].values(memory)["ndcg@10"]
     epochs = int(sasrec["epochs"])
     metrics = run.metrics()
     lines = [
@@ -161,17 +161,17 @@ def report(
         "| --- | ---: | ---: | ---: | ---: |",
         f"| P5 | {metrics['test']['model']['hr@10']:.4f} | {metrics['test']['model']['ndcg@10']:.4f} | "
         f"{metrics['train_seconds']:.0f} s | {p5_peak / 2**30:.1f} GB |",
-        row("P5: item memory alone", judges["test"], memory, f"{counted:.1f} s | |")[:-2],
+        row("P5: item memory alone", evaluators["test"], memory, f"{counted:.1f} s | |")[:-2],
         row(
             "RecTools: SASRec, softmax",
-            judges["test"],
+            evaluators["test"],
             Lists(sasrec["test"], n_items),
             f"{sasrec['seconds'][-1]:.0f} s, {epochs} epochs | {peer_peak / 2**30:.1f} GB",
         ),
     ]
     for name in sorted({key.split("/")[0] for key in others}):
         lists = Lists(others[f"{name}/lists"], n_items)
-        lines.append(row(name, judges["test"], lists, f"{float(others[f'{name}/seconds']):.1f} s | "))
+        lines.append(row(name, evaluators["test"], lists, f"{float(others[f'{name}/seconds']):.1f} s | "))
     lines += [
         "",
         f"Validation NDCG@10 of RecTools after {sasrec['seconds'][-1]:.0f} s of training: {goal:.4f} "

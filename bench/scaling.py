@@ -31,8 +31,8 @@ from p5core.data.split import split
 from p5core.model.build import build_network
 from p5core.plugins.registry import load_plugins
 from p5core.training.defaults import watched_metric
-from p5core.training.stages import Material, fit
-from p5core.workflows.evaluate import make_judge
+from p5core.training.stages import StageData, fit
+from p5core.workflows.evaluate import make_evaluator
 
 __all__: list[str] = []
 
@@ -91,16 +91,18 @@ def measure(size: Size) -> dict[str, float]:
     raw = registry.choose("loader", PartSpec.model_validate(data)).build().load()
     began = time.perf_counter()
     dataset, _ = prepare(raw, experiment.prepare)
-    material = Material(dataset, split(dataset, experiment.split, 0, None))
+    material = StageData(dataset, split(dataset, experiment.split, 0, None))
     prepared = time.perf_counter()
     network = build_network(experiment.model, registry, dataset, None, 0)
     watch = watched_metric(experiment.stages[0], registry)
     users = material.split.validation.sample(EVALUATED_USERS, np.random.default_rng(0))
-    nobody, judge = users.take(np.arange(1)), make_judge(experiment, registry, material, [watch.label], users)
+    nobody, evaluator = users.take(np.arange(1)), make_evaluator(experiment, registry, material, [watch.label], users)
     with tempfile.TemporaryDirectory() as folder:
-        trained = fit(network, experiment, registry, [material], [(judge.of(nobody), watch)], Path(folder), Nobody())
+        trained = fit(
+            network, experiment, registry, [material], [(evaluator.of(nobody), watch)], Path(folder), Nobody()
+        )
     ranked = time.perf_counter()
-    judge.validate(network)
+    evaluator.validate(network)
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "prepare": prepared - began,

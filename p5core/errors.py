@@ -8,7 +8,7 @@ P5Error
 ├── DataError              input data that cannot be used, with the place of the fault
 ├── TrainingError          a training run that cannot go on
 ├── RunError               a run folder that is missing, incomplete, of another version or tampered with
-└── ExportError            an export that would not be equal to its run, or an artefact that cannot be trusted
+└── ExportError            an export that would not be equal to its run, or a bundle that cannot be trusted
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class RunError(P5Error):
 
 
 class ExportError(P5Error):
-    """An export failed or an artefact is missing, incomplete or does not match its hashes."""
+    """An export failed or a bundle is missing, incomplete or does not match its hashes."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -12,16 +12,16 @@ import numpy as np
 import onnx_ir as ir
 
 from p5core.errors import ExportError
-from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.evaluator import Evaluator
 from p5core.plugins.registry import Registry
 from p5core.runs.folder import Run
 from p5core.system.files import sha256, write_json, write_text
 from p5core.training.defaults import metric_labels
-from p5core.workflows.evaluate import make_judge
-from p5core.workflows.experiment_data import Materials
-from p5core.workflows.train import load_network, materials_of
+from p5core.workflows.evaluate import make_evaluator
+from p5core.workflows.experiment_data import ExperimentData
+from p5core.workflows.train import load_network, load_run_data
 from p5export.bundle.bundle import SEAL, seal
-from p5export.bundle.manifest import about_export
+from p5export.bundle.manifest import build_manifest
 from p5export.bundle.model_card import licence_notes, model_card
 from p5export.bundle.onnx_file import write_model
 from p5export.graph.requests import ranking_graph, scoring_graph
@@ -43,7 +43,7 @@ class Exported:
     """What an export made."""
 
     folder: Path
-    about: Mapping[str, Any]
+    manifest: Mapping[str, Any]
 
 
 def export_run(
@@ -57,18 +57,18 @@ def export_run(
     options = options or ExportOptions()
     _may_replace(folder)
     run.verify()
-    materials = materials_of(run, registry)
-    network = load_network(run, materials, registry)
-    serving = serving_of(network, materials.target.dataset, materials.experiment.model.max_length, options)
+    data = load_run_data(run, registry)
+    network = load_network(run, data, registry)
+    serving = serving_of(network, data.target.dataset, data.experiment.model.max_length, options)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as name:
         made = Path(name) / "export"
         made.mkdir()
-        about = _fill(made, run, materials, serving, registry, say)
+        manifest = _fill(made, run, data, serving, registry, say)
         if folder.exists():
             folder.rename(Path(name) / "old")
         made.rename(folder)
-    return Exported(folder, about)
+    return Exported(folder, manifest)
 
 
 def _may_replace(folder: Path) -> None:
@@ -77,34 +77,34 @@ def _may_replace(folder: Path) -> None:
 
 
 def _fill(
-    folder: Path, run: Run, materials: Materials, serving: Serving, registry: Registry, say: Say
+    folder: Path, run: Run, data: ExperimentData, serving: Serving, registry: Registry, say: Say
 ) -> Mapping[str, Any]:
     say("Tracing the network …")
     states = export_states(serving)
     files = _write(folder, states, serving)
     say("Comparing with the network …")
-    parity = check_parity(serving, folder, materials.experiment.seed)
+    parity = check_parity(serving, folder, data.experiment.seed)
     if serving.options.quantize == "none":
-        proof, cost = _prove_metrics(folder, run, materials, serving, registry), None
+        proof, cost = _prove_metrics(folder, run, data, serving, registry), None
     else:
         exact = replace(serving, options=replace(serving.options, quantize="none", subvectors=None))
         plain = folder.with_name("plain")
         plain.mkdir()
         _write(plain, states, exact)
-        check_parity(exact, plain, materials.experiment.seed)
-        proof = _prove_metrics(plain, run, materials, exact, registry)
-        cost = cost_of(serving, plain, folder, _judge(materials, serving, registry, ["ndcg@10"]))
+        check_parity(exact, plain, data.experiment.seed)
+        proof = _prove_metrics(plain, run, data, exact, registry)
+        cost = cost_of(serving, plain, folder, _evaluator(data, serving, registry, ["ndcg@10"]))
         say(str(cost))
         cost.check(serving.options.force)
     write_json(folder / "golden.json", parity.golden)
-    about = about_export(run, materials, serving, registry, parity, proof, cost)
-    write_text(folder / "README.md", model_card(about))
-    write_text(folder / "LICENSE.md", licence_notes(about))
+    manifest = build_manifest(run, data, serving, registry, parity, proof, cost)
+    write_text(folder / "README.md", model_card(manifest))
+    write_text(folder / "LICENSE.md", licence_notes(manifest))
     files += [folder / name for name in ("golden.json", "README.md", "LICENSE.md")]
-    about = {**about, "files": {path.name: sha256(path) for path in files}}
-    about = {**about, SEAL: seal(about)}
-    write_json(folder / "p5.json", about)
-    return about
+    manifest = {**manifest, "files": {path.name: sha256(path) for path in files}}
+    manifest = {**manifest, SEAL: seal(manifest)}
+    write_json(folder / "p5.json", manifest)
+    return manifest
 
 
 def _write(folder: Path, states: ir.Model, serving: Serving) -> list[Path]:
@@ -114,14 +114,14 @@ def _write(folder: Path, states: ir.Model, serving: Serving) -> list[Path]:
     ]
 
 
-def _prove_metrics(folder: Path, run: Run, materials: Materials, serving: Serving, registry: Registry) -> Proof:
+def _prove_metrics(folder: Path, run: Run, data: ExperimentData, serving: Serving, registry: Registry) -> Proof:
     """Recompute the run's test metrics; those of all users must be the stored ones."""
-    labels = metric_labels(materials.experiment, registry, materials.experiment.stages[-1:])
-    proof = check_metrics(serving, folder / "score.onnx", _judge(materials, serving, registry, labels))
+    labels = metric_labels(data.experiment, registry, data.experiment.stages[-1:])
+    proof = check_metrics(serving, folder / "score.onnx", _evaluator(data, serving, registry, labels))
     stored = run.metrics()["test"]["model"]
     is_same_question = (
         run.updated_from() is None
-        and proof.n_users == len(materials.target.split.test)
+        and proof.n_users == len(data.target.split.test)
         and serving.options.max_length is None
     )
     for label, value in proof.exported.items() if is_same_question else ():
@@ -130,12 +130,12 @@ def _prove_metrics(folder: Path, run: Run, materials: Materials, serving: Servin
     return proof
 
 
-def _judge(materials: Materials, serving: Serving, registry: Registry, labels: list[str]) -> Judge:
+def _evaluator(data: ExperimentData, serving: Serving, registry: Registry, labels: list[str]) -> Evaluator:
     """Who measures `labels` on test users, without intervals."""
-    experiment, target = materials.experiment, materials.target
+    experiment, target = data.experiment, data.target
     n_users = max(20, SCORES_AT_MOST // len(serving.items))
     holdout = target.split.test.sample(n_users, np.random.default_rng(experiment.seed))
     if not serving.options.popular:  # the network would answer an empty history with popular items
         holdout = holdout.take(np.flatnonzero(holdout.histories.lengths > 0))
     evaluate = experiment.evaluate.model_copy(update={"resamples": 0})
-    return make_judge(experiment.model_copy(update={"evaluate": evaluate}), registry, target, labels, holdout)
+    return make_evaluator(experiment.model_copy(update={"evaluate": evaluate}), registry, target, labels, holdout)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from p5core.errors import ExportError
-from p5export.bundle.bundle import Artefact
+from p5export.bundle.bundle import Bundle
 from p5export.bundle.raw_ids import RawId, as_array, as_candidates, as_history, as_id, is_list, shown
 
 __all__ = ["OnnxRecommender", "Recommended"]
@@ -55,10 +55,10 @@ class OnnxRecommender:
         `threads` is how many a single call may use, all cores when None; `options` replaces it by session options of
         your own. `check=False` skips the hashes, for files that were checked before.
         """
-        self.artefact = Artefact.load(folder)
-        self._stamps = self.artefact.stamps()
+        self.bundle = Bundle.load(folder)
+        self._stamps = self.bundle.stamps()
         if check:
-            self.artefact.check()
+            self.bundle.check()
         if options is None:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads or 0
@@ -69,7 +69,7 @@ class OnnxRecommender:
     @property
     def uses_history(self) -> bool:
         """Whether it takes histories, and not users."""
-        return self.artefact.uses_history
+        return self.bundle.uses_history
 
     def recommend(self, who: Sequence[RawId] | RawId, k: int = 10) -> list[Recommended]:
         """The `k` best items for a history of raw ids, oldest first, or for a user of a model without history.
@@ -86,7 +86,7 @@ class OnnxRecommender:
             raise ExportError(f"Give a list of {what}; got {shown(many)}.")
         if not len(many):
             return []
-        n_items = min(_count(k), int(self.artefact.about["n_items"]))
+        n_items = min(_count(k), int(self.bundle.manifest["n_items"]))
         session = self._session("model.onnx")
         names = [output.name for output in session.get_outputs()]
         found = session.run(None, {**self._who(many), "k": np.array([n_items], dtype=np.int64)})
@@ -96,7 +96,7 @@ class OnnxRecommender:
             [
                 Recommended(item, score, {name: column[row][place] for name, column in columns.items()})
                 for place, (item, score) in enumerate(zip(items[row], scores[row], strict=True))
-                if item != self.artefact.padding
+                if item != self.bundle.padding
             ]
             for row in range(len(many))
         ]
@@ -117,16 +117,16 @@ class OnnxRecommender:
     def _score(self, many: Sequence[Sequence[RawId] | RawId], candidates: Sequence[RawId]) -> dict[str, Any]:
         session = self._session("score.onnx")
         names = [output.name for output in session.get_outputs()]
-        kind = self.artefact.id_kind
+        kind = self.bundle.id_kind
         wanted = as_array(as_candidates(candidates, kind), kind)[None]
         return dict(zip(names, session.run(None, {**self._who(many), "candidates": wanted}), strict=True))
 
     def _who(self, many: Sequence[Sequence[RawId] | RawId]) -> dict[str, npt.NDArray[Any]]:
         """The input `history`, padded at the right to the longest, or `user`."""
         if not self.uses_history:
-            user_kind = str(self.artefact.about["user_kind"])
+            user_kind = str(self.bundle.manifest["user_kind"])
             return {"user": as_array([_user(user, user_kind) for user in many], user_kind)}
-        kind, padding = self.artefact.id_kind, self.artefact.padding
+        kind, padding = self.bundle.id_kind, self.bundle.padding
         histories = [as_history(history, kind) for history in many]
         width = max(len(history) for history in histories)
         flat = [one for history in histories for one in (*history, *[padding] * (width - len(history)))]
@@ -141,18 +141,18 @@ class OnnxRecommender:
 
     def _open(self, name: str) -> onnxruntime.InferenceSession:
         """Open a file of the version that this object was made from."""
-        folder, before = self.artefact.folder, self.artefact.stamps()
+        folder, before = self.bundle.folder, self.bundle.stamps()
         replaced = ExportError(f"{folder} holds other files than when it was opened. Open it again.")
         if before != self._stamps:  # perhaps by equal ones
             try:
-                self.artefact.check()
+                self.bundle.check()
             except ExportError:
                 raise replaced from None
         try:
             session = onnxruntime.InferenceSession(str(folder / name), self._options, providers=self._providers)
         except Exception as error:
             raise ExportError(f"ONNX Runtime cannot open {folder / name}: {error}") from error
-        if self.artefact.stamps() != before:
+        if self.bundle.stamps() != before:
             raise replaced
         self._stamps = before
         return session

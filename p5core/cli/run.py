@@ -69,9 +69,9 @@ def run(
 
 
 def _foresee(experiment: Experiment, registry: Registry, runs: Path, console: Console) -> None:
-    from p5core.workflows.train import foresee
+    from p5core.workflows.train import plan_run
 
-    for sentence in foresee(experiment, runs, registry).sentences:
+    for sentence in plan_run(experiment, runs, registry).sentences:
         console.print(sentence, highlight=False)
 
 
@@ -172,14 +172,14 @@ def evaluate(
     """Measure a finished RUN again, beside its baselines."""
     from rich.console import Console
 
-    from p5core.evaluation.report import figures_table
+    from p5core.evaluation.report import results_table
     from p5core.runs.folder import open_run
     from p5core.workflows.train import evaluate_run
 
     changes: dict[str, Any] = {"exclude_seen": False} if keep_seen else {}
     if candidates is not None:
         changes["candidates"] = candidates
-    judgement = evaluate_run(open_run(run), registry, changes, list(metrics))
+    evaluation = evaluate_run(open_run(run), registry, changes, list(metrics))
     console = Console()
-    console.print(figures_table(judgement.figures[part], judgement.metrics, f"{part} of {run.name}"))
-    console.print(judgement.note, highlight=False)
+    console.print(results_table(evaluation.figures[part], evaluation.metrics, f"{part} of {run.name}"))
+    console.print(evaluation.note, highlight=False)

@@ -1,4 +1,4 @@
-"""Figures of stored runs as tables."""
+"""MetricResults of stored runs as tables."""
 
 from __future__ import annotations
 

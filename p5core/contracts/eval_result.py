@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-__all__ = ["CatalogueFacts", "Outcome", "Ranks", "Ratings"]
+__all__ = ["EvalResult", "ItemStatistics", "Ranks", "Ratings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Ratings:
 
 
 @dataclass(frozen=True, eq=False)
-class CatalogueFacts:
+class ItemStatistics:
     """What is known about the items from training events alone."""
 
     users_per_item: npt.NDArray[np.int64]
@@ -78,7 +78,7 @@ class CatalogueFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class EvalResult:
     """Everything that metrics may read; parts that no metric asked for are None."""
 
     ranks: Ranks | None
@@ -86,6 +86,6 @@ class Outcome:
     """(M, K) the best items of each user, best first, -1 where there are fewer"""
 
     ratings: Ratings | None
-    facts: CatalogueFacts
+    statistics: ItemStatistics
     n_items: int
     """items that may be recommended"""

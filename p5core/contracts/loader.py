@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from p5core.contracts.part import Part
-from p5core.data.preview import Sketch, sketch_of
+from p5core.data.preview import Preview, preview_of
 from p5core.data.raw import RawData
 
 __all__ = ["Loader"]
@@ -26,9 +26,9 @@ class Loader(Part, ABC):
         Raises DataError that names the file, row and column of the fault.
         """
 
-    def sketch(self, n_rows: int = 1_000) -> Sketch:
+    def preview(self, n_rows: int = 1_000) -> Preview:
         """Look at the first rows; a loader that can avoid to read all of a large log for it does.
 
         Raises DataError when there is nothing to look at.
         """
-        return sketch_of(self.load(), n_rows)
+        return preview_of(self.load(), n_rows)

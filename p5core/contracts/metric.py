@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from p5core.config.base import Config
-from p5core.contracts.eval_result import Outcome
+from p5core.contracts.eval_result import EvalResult
 from p5core.contracts.part import Part
 
 __all__ = ["AtK", "Metric"]
@@ -24,10 +24,10 @@ class AtK(Config):
 
 
 class Metric(Part, ABC):
-    """Turns the outcome of an evaluation into one value a user."""
+    """Turns the result of an evaluation into one value a user."""
 
     needs: ClassVar[Literal["ranks", "lists", "ratings"]]
-    """What of the outcome it reads; an evaluation computes only what its metrics need."""
+    """What of the result it reads; an evaluation computes only what its metrics need."""
 
     higher_is_better: ClassVar[bool] = True
 
@@ -47,10 +47,10 @@ class Metric(Part, ABC):
         return f"{self.name}@{str(values[0]).removesuffix('.0')}" if values else self.name
 
     @abstractmethod
-    def values(self, outcome: Outcome) -> npt.NDArray[np.float64]:
+    def values(self, result: EvalResult) -> npt.NDArray[np.float64]:
         """(M,) one value for each evaluated user, NaN where it is undefined; (1,) when `whole_set`."""
 
-    def weights(self, outcome: Outcome) -> npt.NDArray[np.float64] | None:
+    def weights(self, result: EvalResult) -> npt.NDArray[np.float64] | None:
         """(M,) how much each user counts in the mean; None counts all the same."""
         return None
 

@@ -14,10 +14,10 @@ from p5core.data.dataset import Dataset, Events
 from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import DataError
 
-__all__ = ["join"]
+__all__ = ["append"]
 
 
-def join(known: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) -> Dataset:
+def append(known: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) -> Dataset:
     """The events of both, by user and time; users and items of `known` keep their codes.
 
     Of several events of a user with an item one stays, as `keep` says. Without a clock fresh events follow the known

@@ -11,13 +11,13 @@ import pandas as pd
 
 from p5core.data.raw import RawData, Scan
 
-__all__ = ["PREVIEWED_ROWS", "Sketch", "first_rows", "sketch_of"]
+__all__ = ["PREVIEWED_ROWS", "Preview", "first_rows", "preview_of"]
 
 PREVIEWED_ROWS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Sketch:
+class Preview:
     """The first rows of a source, and what a loader takes them for."""
 
     preview: pd.DataFrame
@@ -47,9 +47,9 @@ def first_rows(raw: RawData, n_rows: int) -> RawData:
     return replace(raw, interactions=events.head(n_rows), is_head=True)
 
 
-def sketch_of(raw: RawData, n_rows: int) -> Sketch:
+def preview_of(raw: RawData, n_rows: int) -> Preview:
     """A look at a log that is loaded already: its columns are called as ours are."""
     head = first_rows(raw, n_rows)
     events = first_rows(raw, PREVIEWED_ROWS).interactions
     preview = duckdb.connect().execute(events.query).df() if isinstance(events, Scan) else events
-    return Sketch(preview, {str(name): str(name) for name in preview.columns}, head, raw.notes)
+    return Preview(preview, {str(name): str(name) for name in preview.columns}, head, raw.notes)

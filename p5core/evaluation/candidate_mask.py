@@ -10,11 +10,11 @@ import numpy.typing as npt
 from p5core.data.dataset import Ragged
 from p5core.data.split import Holdout
 
-__all__ = ["Field", "sample_negatives"]
+__all__ = ["CandidateMask", "sample_negatives"]
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class CandidateMask:
     """The items that compete for the places of M users."""
 
     targets: Ragged
@@ -38,8 +38,8 @@ class Field:
     @classmethod
     def of(
         cls, holdout: Holdout, n_items: int, exclude_seen: bool, candidate_items: npt.NDArray[np.int32] | None
-    ) -> Field:
-        """Draw up the field of a holdout in a catalogue of `n_items` V."""
+    ) -> CandidateMask:
+        """Draw up the mask of a holdout in a catalogue of `n_items` V."""
         allowed = np.ones(n_items, dtype=np.bool_)
         if candidate_items is not None:
             allowed[:] = False

@@ -9,25 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.config.experiment import EvaluateConfig
-from p5core.contracts.eval_result import CatalogueFacts, Outcome
+from p5core.contracts.eval_result import EvalResult, ItemStatistics
 from p5core.contracts.metric import Metric
 from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Dataset
 from p5core.data.split import Holdout
-from p5core.evaluation.metric_results import Figure, measure
+from p5core.evaluation.metric_results import MetricResult, measure
 from p5core.evaluation.ranking import rank
 from p5core.model.network import Network
 from p5core.model.network_scorer import NetworkScorer
 
-__all__ = ["Judge", "domain_items"]
+__all__ = ["Evaluator", "domain_items"]
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class Evaluator:
     """Ranks held-out items by any scorer, always in the same way."""
 
     holdout: Holdout
-    facts: CatalogueFacts
+    statistics: ItemStatistics
     metrics: Sequence[Metric]
     config: EvaluateConfig
     candidate_items: npt.NDArray[np.int32] | None
@@ -38,17 +38,17 @@ class Judge:
     check: Callable[[], None] = lambda: None
     """called now and then; what it raises ends the evaluation"""
 
-    def of(self, holdout: Holdout) -> Judge:
+    def of(self, holdout: Holdout) -> Evaluator:
         """The same for other users."""
         return replace(self, holdout=holdout)
 
-    def outcome(self, scorer: Scorer) -> Outcome:
+    def result(self, scorer: Scorer) -> EvalResult:
         """Rank everything that the metrics need."""
         cut_offs = [getattr(metric.config, "k", 1) for metric in self.metrics]
         return rank(
             scorer,
             self.holdout,
-            self.facts,
+            self.statistics,
             {metric.needs for metric in self.metrics},
             k=max(cut_offs),
             exclude_seen=self.config.exclude_seen,
@@ -59,13 +59,13 @@ class Judge:
             check=self.check,
         )
 
-    def figures(self, scorer: Scorer) -> dict[str, Figure]:
+    def figures(self, scorer: Scorer) -> dict[str, MetricResult]:
         """Metric label → figure with its interval."""
-        return measure(self.outcome(scorer), self.metrics, self.config.resamples, self.seed)
+        return measure(self.result(scorer), self.metrics, self.config.resamples, self.seed)
 
     def values(self, scorer: Scorer) -> dict[str, float]:
         """Metric label → value, without intervals."""
-        found = measure(self.outcome(scorer), self.metrics, 0, self.seed)
+        found = measure(self.result(scorer), self.metrics, 0, self.seed)
         return {label: figure.value for label, figure in found.items()}
 
     def validate(self, network: Network) -> dict[str, float]:

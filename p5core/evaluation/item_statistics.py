@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import CatalogueFacts
+from p5core.contracts.eval_result import ItemStatistics
 from p5core.data.dataset import Events
 
-__all__ = ["catalogue_facts"]
+__all__ = ["item_statistics"]
 
 
-def catalogue_facts(events: Events, n_items: int) -> CatalogueFacts:
+def item_statistics(events: Events, n_items: int) -> ItemStatistics:
     """Count users for each item; the vector of an item holds one equal entry for each of its users."""
     pairs = np.unique(events.items.astype(np.int64) * events.n_users + events.users)
     items, users = np.divmod(pairs, max(1, events.n_users))
@@ -19,4 +19,4 @@ def catalogue_facts(events: Events, n_items: int) -> CatalogueFacts:
     entries = (1 / np.sqrt(counts[items])).astype(np.float32)
     vectors = csr_array((entries, users, np.concatenate([[0], np.cumsum(counts)])), shape=(n_items, events.n_users))
     n_users = int(np.count_nonzero(np.diff(events.offsets)))
-    return CatalogueFacts(counts, n_users, vectors)
+    return ItemStatistics(counts, n_users, vectors)

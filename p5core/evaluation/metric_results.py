@@ -1,4 +1,4 @@
-"""From an outcome to figures with their intervals."""
+"""From a result to figures with their intervals."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.config.base import parse_config
-from p5core.contracts.eval_result import Outcome
+from p5core.contracts.eval_result import EvalResult
 from p5core.contracts.metric import Metric
 from p5core.errors import ConfigError
 from p5core.evaluation.intervals import interval, resampled_sums
 from p5core.plugins.registry import Registry
 
-__all__ = ["Figure", "choose_metrics", "measure"]
+__all__ = ["MetricResult", "choose_metrics", "measure"]
 
 
 @dataclass(frozen=True, eq=False)
-class Figure:
+class MetricResult:
     """What one metric found."""
 
     value: float
@@ -36,12 +36,12 @@ class Figure:
     """(M,) how much each user counts; None counts all the same"""
 
 
-def measure(outcome: Outcome, metrics: Sequence[Metric], resamples: int, seed: int) -> dict[str, Figure]:
+def measure(result: EvalResult, metrics: Sequence[Metric], resamples: int, seed: int) -> dict[str, MetricResult]:
     """Metric label → figure; with `resamples` > 0 per-user metrics get an interval. Equal seeds give equal intervals.
 
-    A metric whose part of the outcome is missing, such as ratings of a scorer that predicts none, is NaN.
+    A metric whose part of the result is missing, such as ratings of a scorer that predicts none, is NaN.
     """
-    figures = {metric.label: _figure(outcome, metric) for metric in metrics}
+    figures = {metric.label: _figure(result, metric) for metric in metrics}
     sums_of = {label: _weighed(one.values, one.weights) for label, one in figures.items() if one.values is not None}
     if not resamples or not sums_of:
         return figures
@@ -62,14 +62,14 @@ def _weighed(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] |
     return np.stack([np.where(weights > 0, values, 0.0) * weights, weights], axis=1)
 
 
-def _figure(outcome: Outcome, metric: Metric) -> Figure:
-    if getattr(outcome, metric.needs) is None:
-        return Figure(float("nan"))
-    values = metric.values(outcome)
+def _figure(result: EvalResult, metric: Metric) -> MetricResult:
+    if getattr(result, metric.needs) is None:
+        return MetricResult(float("nan"))
+    values = metric.values(result)
     if metric.whole_set:
-        return Figure(float(values[0]))
-    weights = metric.weights(outcome)
-    return Figure(metric.reduce(values, weights), values=values, weights=weights)
+        return MetricResult(float(values[0]))
+    weights = metric.weights(result)
+    return MetricResult(metric.reduce(values, weights), values=values, weights=weights)
 
 
 def choose_metrics(registry: Registry, labels: Sequence[str]) -> list[Metric]:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks, Ratings
+from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks, Ratings
 from p5core.contracts.scorer import RatingScorer, Scorer
 from p5core.data.split import Holdout
 from p5core.errors import DataError, TrainingError
-from p5core.evaluation.candidate_mask import Field, sample_negatives
-from p5core.evaluation.score_matrix import Race, among_sampled, best, places, whole_catalogue
+from p5core.evaluation.candidate_mask import CandidateMask, sample_negatives
+from p5core.evaluation.score_matrix import ScoreMatrix, all_candidates, sampled_candidates, target_ranks, top_k
 
 __all__ = ["rank"]
 
@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 256
 def rank(
     scorer: Scorer,
     holdout: Holdout,
-    facts: CatalogueFacts,
+    statistics: ItemStatistics,
     needs: Set[str],
     *,
     k: int,
@@ -36,7 +36,7 @@ def rank(
     memory_mb: int,
     seed: int,
     check: Callable[[], None] = lambda: None,
-) -> Outcome:
+) -> EvalResult:
     """Find the places of the held-out items, the `k` best items and the ratings, as far as `needs` asks.
 
     The rank of a target is 1 + the number of better candidates + half the number of equal ones. All items are
@@ -51,16 +51,16 @@ def rank(
     DataError when ratings are needed and the held-out events have none. `ratings` stay None when the scorer predicts
     none.
     """
-    n_items = len(facts.users_per_item)
-    field = Field.of(holdout, n_items, exclude_seen, candidate_items)
+    n_items = len(statistics.users_per_item)
+    mask = CandidateMask.of(holdout, n_items, exclude_seen, candidate_items)
     ranks, lists = None, None
     if needs & {"ranks", "lists"}:
         pool = np.arange(n_items, dtype=np.int32) if candidate_items is None else candidate_items
         rules = _Rules(k if "lists" in needs else 0, candidates, pool, seed)
         n_rows = max(1, min(ROWS_AT_ONCE, memory_mb * 2**20 // (4 * n_items)))
-        ranks, lists = _ranked(scorer, holdout, field, rules, n_rows, check)
+        ranks, lists = _ranked(scorer, holdout, mask, rules, n_rows, check)
     ratings = _rated(scorer, holdout, check) if "ratings" in needs else None
-    return Outcome(ranks, lists, ratings, facts, field.n_items)
+    return EvalResult(ranks, lists, ratings, statistics, mask.n_items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,31 +75,33 @@ class _Rules:
 
 
 def _ranked(
-    scorer: Scorer, holdout: Holdout, field: Field, rules: _Rules, n_rows: int, check: Callable[[], None]
+    scorer: Scorer, holdout: Holdout, mask: CandidateMask, rules: _Rules, n_rows: int, check: Callable[[], None]
 ) -> tuple[Ranks, npt.NDArray[np.int32] | None]:
     ranks, counts, lists = [], [], []
     for rows in _chunks(len(holdout), n_rows):
         check()
         with torch.inference_mode():
-            race = _race(scorer, holdout, field, rules, rows)
-            ranks.append(places(race).cpu().numpy())
-            counts.append(race.scores.shape[1] - race.n_absent.cpu().numpy())
+            matrix = _score_matrix(scorer, holdout, mask, rules, rows)
+            ranks.append(target_ranks(matrix).cpu().numpy())
+            counts.append(matrix.scores.shape[1] - matrix.n_absent.cpu().numpy())
             if rules.k:
-                lists.append(best(race, rules.k))
-    found = Ranks(np.concatenate(ranks), field.targets.offsets, np.concatenate(counts))
+                lists.append(top_k(matrix, rules.k))
+    found = Ranks(np.concatenate(ranks), mask.targets.offsets, np.concatenate(counts))
     return found, np.concatenate(lists) if rules.k else None
 
 
-def _race(scorer: Scorer, holdout: Holdout, field: Field, rules: _Rules, rows: npt.NDArray[np.int64]) -> Race:
+def _score_matrix(
+    scorer: Scorer, holdout: Holdout, mask: CandidateMask, rules: _Rules, rows: npt.NDArray[np.int64]
+) -> ScoreMatrix:
     scores = scorer.scores(holdout.users[rows], holdout.histories.take(rows))
     _refuse_nan(scores)
     if not rules.n_negatives:
-        return whole_catalogue(scores, field, rows)
+        return all_candidates(scores, mask, rows)
     negatives = []
     for row in rows.tolist():
-        known = np.union1d(field.targets[row], holdout.histories[row])
+        known = np.union1d(mask.targets[row], holdout.histories[row])
         negatives.append(sample_negatives(rules.n_negatives, rules.pool, known, rules.seed, int(holdout.users[row])))
-    return among_sampled(scores, field, rows, negatives)
+    return sampled_candidates(scores, mask, rows, negatives)
 
 
 def _chunks(n: int, size: int) -> Iterator[npt.NDArray[np.int64]]:

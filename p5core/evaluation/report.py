@@ -1,4 +1,4 @@
-"""Figures as a table for people and as plain values for files."""
+"""MetricResults as a table for people and as plain values for files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from p5core.contracts.metric import Metric
-from p5core.evaluation.metric_results import Figure
+from p5core.evaluation.metric_results import MetricResult
 
-__all__ = ["Figures", "figures_table", "plain_intervals", "plain_values", "protocol_note"]
+__all__ = ["MetricResults", "plain_intervals", "plain_values", "protocol_note", "results_table"]
 
-Figures = Mapping[str, Mapping[str, Figure]]
+MetricResults = Mapping[str, Mapping[str, MetricResult]]
 """Scorer ("model", "popularity" …) → metric label → figure."""
 
 
-def figures_table(figures: Figures, metrics: Sequence[Metric], title: str = "") -> Table:
+def results_table(figures: MetricResults, metrics: Sequence[Metric], title: str = "") -> Table:
     """A table with one row a metric and one column a scorer; the best value of each row is bold."""
     table = Table(title=title or None)
     table.add_column("metric")
@@ -37,7 +37,7 @@ def _best(values: Sequence[float], higher_is_better: bool) -> float:
     return max(defined) if higher_is_better else min(defined)
 
 
-def _text(figure: Figure) -> str:
+def _text(figure: MetricResult) -> str:
     if math.isnan(figure.value):
         return "–"
     if figure.low is None or figure.high is None:
@@ -58,7 +58,7 @@ def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool
     return f"Full ranking: the targets compete with the whole catalogue; {seen}."
 
 
-def plain_values(figures: Figures) -> dict[str, dict[str, float | None]]:
+def plain_values(figures: MetricResults) -> dict[str, dict[str, float | None]]:
     """Scorer → metric label → value; None where it is undefined, as JSON has no NaN."""
     return {
         scorer: {label: None if math.isnan(one.value) else one.value for label, one in by_label.items()}
@@ -66,7 +66,7 @@ def plain_values(figures: Figures) -> dict[str, dict[str, float | None]]:
     }
 
 
-def plain_intervals(figures: Figures) -> dict[str, dict[str, list[float]]]:
+def plain_intervals(figures: MetricResults) -> dict[str, dict[str, list[float]]]:
     """Scorer → metric label → [low, high] of the 95 % interval, where there is one."""
     return {
         scorer: {

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from p5core.evaluation.candidate_mask import Field
+from p5core.evaluation.candidate_mask import CandidateMask
 
-__all__ = ["Race", "among_sampled", "best", "places", "whole_catalogue"]
+__all__ = ["ScoreMatrix", "all_candidates", "sampled_candidates", "target_ranks", "top_k"]
 
 
 @dataclass(frozen=True, eq=False)
-class Race:
+class ScoreMatrix:
     """The candidates of B users as a matrix of scores; what does not compete has -inf."""
 
     scores: Tensor
@@ -36,47 +36,47 @@ class Race:
     """(B, C) item of each column; None where columns are item codes"""
 
 
-def whole_catalogue(scores: Tensor, field: Field, rows: npt.NDArray[np.int64]) -> Race:
+def all_candidates(scores: Tensor, mask: CandidateMask, rows: npt.NDArray[np.int64]) -> ScoreMatrix:
     """All items compete; the matrix of scores is masked in place."""
-    targets, masked = field.targets.take(rows), field.masked.take(rows)
+    targets, masked = mask.targets.take(rows), mask.masked.take(rows)
     at, items = _tensor(targets.rows, scores), _tensor(targets.values, scores)
-    barred = _tensor(_barred(field, rows), scores).bool()
-    scores[:, _tensor(field.outside, scores)] = -torch.inf
+    barred = _tensor(_barred(mask, rows), scores).bool()
+    scores[:, _tensor(mask.outside, scores)] = -torch.inf
     scores[_tensor(masked.rows, scores), _tensor(masked.values, scores)] = -torch.inf
     scores[at[barred], items[barred]] = -torch.inf
-    absent = scores.shape[1] - field.n_candidates[rows]
-    return Race(scores, at, items, _tensor(absent, scores), None)
+    absent = scores.shape[1] - mask.n_candidates[rows]
+    return ScoreMatrix(scores, at, items, _tensor(absent, scores), None)
 
 
-def _barred(field: Field, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """`field.barred` for the targets of consecutive users."""
-    return field.barred[field.targets.offsets[rows[0]] : field.targets.offsets[rows[-1] + 1]]
+def _barred(mask: CandidateMask, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """`mask.barred` for the targets of consecutive users."""
+    return mask.barred[mask.targets.offsets[rows[0]] : mask.targets.offsets[rows[-1] + 1]]
 
 
-def among_sampled(
-    scores: Tensor, field: Field, rows: npt.NDArray[np.int64], negatives: list[npt.NDArray[np.int32]]
-) -> Race:
+def sampled_candidates(
+    scores: Tensor, mask: CandidateMask, rows: npt.NDArray[np.int64], negatives: list[npt.NDArray[np.int32]]
+) -> ScoreMatrix:
     """The targets of each user, first in their row, and that user's `negatives` compete."""
-    targets = field.targets.take(rows)
+    targets = mask.targets.take(rows)
     starters = [np.concatenate([targets[row], negatives[row]]) for row in range(len(rows))]
     lengths = np.array([len(one) for one in starters])
     width = int(lengths.max())
     codes = _tensor(np.stack([np.pad(one, (0, width - len(one))) for one in starters]), scores)
     at = _tensor(targets.rows, scores)
     columns = _tensor(np.arange(len(targets.values)) - targets.offsets[targets.rows], scores)
-    barred = _tensor(_barred(field, rows), scores).bool()
+    barred = _tensor(_barred(mask, rows), scores).bool()
     chosen = scores.gather(1, codes)
     chosen[torch.arange(width, device=scores.device) >= _tensor(lengths, scores)[:, None]] = -torch.inf
     chosen[at[barred], columns[barred]] = -torch.inf
-    return Race(chosen, at, columns, _tensor(width - lengths, scores), codes)
+    return ScoreMatrix(chosen, at, columns, _tensor(width - lengths, scores), codes)
 
 
-def places(race: Race) -> Tensor:
+def target_ranks(matrix: ScoreMatrix) -> Tensor:
     """(n_targets,) float64 ranks: 1 + better + half of the equal; infinite for what does not compete."""
-    wanted = race.scores[race.rows, race.columns]
-    better, equal = torch.zeros_like(race.rows), torch.zeros_like(race.rows)
-    for found, rows in _one_target_each(race):
-        scores = race.scores if len(rows) == len(race.scores) else race.scores[rows]
+    wanted = matrix.scores[matrix.rows, matrix.columns]
+    better, equal = torch.zeros_like(matrix.rows), torch.zeros_like(matrix.rows)
+    for found, rows in _one_target_each(matrix):
+        scores = matrix.scores if len(rows) == len(matrix.scores) else matrix.scores[rows]
         bar = wanted[found, None]
         better[found] = (scores > bar).sum(1, dtype=torch.int32).long()
         equal[found] = (scores == bar).sum(1, dtype=torch.int32).long()
@@ -84,19 +84,19 @@ def places(race: Race) -> Tensor:
     return torch.where(wanted == -torch.inf, torch.inf, ranks)
 
 
-def _one_target_each(race: Race) -> Iterator[tuple[Tensor, Tensor]]:
+def _one_target_each(matrix: ScoreMatrix) -> Iterator[tuple[Tensor, Tensor]]:
     """The first target of every user, then the second of those who have two …: places among targets, and rows."""
-    counts = torch.bincount(race.rows, minlength=len(race.scores))
-    nth = torch.arange(len(race.rows), device=counts.device) - (counts.cumsum(0) - counts)[race.rows]
+    counts = torch.bincount(matrix.rows, minlength=len(matrix.scores))
+    nth = torch.arange(len(matrix.rows), device=counts.device) - (counts.cumsum(0) - counts)[matrix.rows]
     for turn in range(int(counts.max())):
         found = torch.nonzero(nth == turn)[:, 0]
-        yield found, race.rows[found]
+        yield found, matrix.rows[found]
 
 
-def best(race: Race, k: int) -> npt.NDArray[np.int32]:
+def top_k(matrix: ScoreMatrix, k: int) -> npt.NDArray[np.int32]:
     """(B, k) codes of the best candidates, -1 where there are fewer."""
-    top = race.scores.topk(min(k, race.scores.shape[1]), dim=1)
-    codes = top.indices if race.codes is None else race.codes.gather(1, top.indices)
+    top = matrix.scores.topk(min(k, matrix.scores.shape[1]), dim=1)
+    codes = top.indices if matrix.codes is None else matrix.codes.gather(1, top.indices)
     codes = torch.where(top.values == -torch.inf, -1, codes)
     return pad(codes, (0, k - codes.shape[1]), value=-1).cpu().numpy().astype(np.int32)
 

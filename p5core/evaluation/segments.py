@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from p5core.data.split import Split
     from p5core.runs.folder import Run
 
-__all__ = ["Group", "Slice", "Traits", "even_groups", "slices", "traits_of_run", "user_traits", "warm_and_cold"]
+__all__ = ["Group", "Segment", "Traits", "even_groups", "segments", "traits_of_run", "user_traits", "warm_and_cold"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Slice:
+class Segment:
     """What a metric found for one group."""
 
     name: str
@@ -101,24 +101,24 @@ def warm_and_cold(traits: Traits) -> list[Group]:
     return [group for group in groups if group.members.any()]
 
 
-def slices(metric: Metric, found: UserValues, groups: list[Group], resamples: int, seed: int) -> list[Slice]:
+def segments(metric: Metric, found: UserValues, groups: list[Group], resamples: int, seed: int) -> list[Segment]:
     """The metric for each group, with its interval."""
     weights = np.ones(len(found.values)) if found.weights is None else found.weights
-    return [_slice(metric, found.values, weights, group, resamples, seed) for group in groups]
+    return [_segment(metric, found.values, weights, group, resamples, seed) for group in groups]
 
 
-def _slice(
+def _segment(
     metric: Metric,
     values: npt.NDArray[np.float64],
     weights: npt.NDArray[np.float64],
     group: Group,
     resamples: int,
     seed: int,
-) -> Slice:
+) -> Segment:
     chosen = group.members & ~np.isnan(values) & (weights > 0)
     if not chosen.any():
-        return Slice(group.name, group.place, 0, float("nan"), float("nan"), float("nan"))
+        return Segment(group.name, group.place, 0, float("nan"), float("nan"), float("nan"))
     values, weights = values[chosen], weights[chosen]
     sums = resampled_sums(np.stack([values * weights, weights], axis=1), resamples, seed)  # (R, 2)
     low, high = interval(metric.scale(sums[:, 0] / sums[:, 1]))
-    return Slice(group.name, group.place, int(chosen.sum()), metric.reduce(values, weights), low, high)
+    return Segment(group.name, group.place, int(chosen.sum()), metric.reduce(values, weights), low, high)

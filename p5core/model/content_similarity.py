@@ -16,7 +16,7 @@ from p5core.data.columns import TITLE
 from p5core.errors import ConfigError, did_you_mean
 from p5core.model.sparse import row_numbers, strongest
 
-__all__ = ["alike", "content_columns"]
+__all__ = ["content_columns", "content_similarity"]
 
 N_ALIKE = 100
 """How many items alike are kept of each item."""
@@ -50,7 +50,7 @@ def content_columns(catalogue: Catalogue, wanted: Sequence[str] | None) -> list[
     return list(wanted)
 
 
-def alike(catalogue: Catalogue, wanted: Sequence[str] | None) -> csr_array | None:
+def content_similarity(catalogue: Catalogue, wanted: Sequence[str] | None) -> csr_array | None:
     """(V, V) row i holds the items most alike item i and sums to 1, or is empty; None where nothing is known of any.
 
     Items are sets of values weighted by their rarity (the words of a text, the values of a list), and alike by the

@@ -12,13 +12,13 @@ from torch import Tensor
 from p5core.errors import ConfigError
 from p5core.model.network import Network
 
-__all__ = ["start_from"]
+__all__ = ["warm_start"]
 
 OWN = ("table.counts", "memory.")
 """What is counted from a network's own training events."""
 
 
-def start_from(network: Network, weights: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> None:
+def warm_start(network: Network, weights: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> None:
     """Copy `weights`, whose growing tables have the row `labels`, into a network.
 
     Rows of equal label keep their values, new rows start from the mean of the old ones (so a new item stands where its

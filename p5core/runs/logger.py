@@ -19,7 +19,7 @@ from p5core.system.files import write_json
 from p5core.system.processes import born
 from p5core.system.signals import handled
 
-__all__ = ["Display", "Log", "RunLog", "catch_signals"]
+__all__ = ["Display", "Log", "RunLogger", "catch_signals"]
 
 SECONDS_BETWEEN_STATUS = 1.0
 
@@ -50,7 +50,7 @@ class Log(Protocol):
         """True when training should save and stop."""
 
 
-class RunLog:
+class RunLogger:
     """Writes every event of a run to its folder, its trackers and a display."""
 
     def __init__(self, run: Run, trackers: Sequence[Tracker], display: Display | None, phases: Phases) -> None:
@@ -130,7 +130,7 @@ class RunLog:
 
 
 @contextmanager
-def catch_signals(log: RunLog) -> Iterator[None]:
+def catch_signals(log: RunLogger) -> Iterator[None]:
     """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to save and stop; a second Ctrl-C stops at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

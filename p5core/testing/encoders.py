@@ -11,7 +11,7 @@ from p5core.contracts.encoder import Encoder
 from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
-from p5core.model.warm_start import start_from
+from p5core.model.warm_start import warm_start
 from p5core.testing.tensors import assert_close, assert_finite, assert_gradients, copy_weights, seeded
 from p5core.testing.toys import PastMean, build_network
 from p5core.testing.world import World
@@ -89,7 +89,7 @@ def known_items_keep_their_vectors(subject: Subject) -> None:
 def _carry_over(before: Encoder, known: Catalogue, after: Encoder, grown: Catalogue, world: World) -> None:
     old = build_network(_backbone(), World(known, world.events), before)
     new = build_network(_backbone(), World(grown, world.events), after)
-    start_from(new, old.state_dict(), old.row_labels())
+    warm_start(new, old.state_dict(), old.row_labels())
 
 
 def _backbone() -> PastMean:

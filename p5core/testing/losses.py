@@ -31,7 +31,7 @@ class _Items:
 
 
 class _Trial:
-    """A loss with something to judge: scores of items for ranking losses, predictions for rating losses."""
+    """A loss with something to evaluator: scores of items for ranking losses, predictions for rating losses."""
 
     def __init__(self, subject: Subject, n_rows: int = N_ROWS, n_items: int = N_ITEMS) -> None:
         self._loss = subject.build()

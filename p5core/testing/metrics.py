@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from p5core.contracts.eval_result import Outcome, Ranks, Ratings
+from p5core.contracts.eval_result import EvalResult, Ranks, Ratings
 from p5core.contracts.metric import Metric
-from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import choose_metrics
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def has_a_label_to_ask_for_it(subject: Subject) -> None:
 def one_value_a_user_within_bounds(subject: Subject) -> None:
     """`values` is float64 (M,), or (1,) for the whole set; within `bounds`, NaN where it is undefined."""
     metric = _build(subject)
-    for outcome in (_outcome(subject, range(N_USERS)), _outcome(subject, [0])):
-        _values(metric, outcome)
+    for result in (_outcome(subject, range(N_USERS)), _outcome(subject, [0])):
+        _values(metric, result)
 
 
 def nothing_to_measure_is_no_error(subject: Subject) -> None:
@@ -83,34 +83,34 @@ def _build(subject: Subject) -> Metric:
     return cast("Metric", subject.build())
 
 
-def _values(metric: Metric, outcome: Outcome) -> FloatArray:
-    values = metric.values(outcome)
-    n_users = len(outcome.lists) if outcome.lists is not None else 0
+def _values(metric: Metric, result: EvalResult) -> FloatArray:
+    values = metric.values(result)
+    n_users = len(result.lists) if result.lists is not None else 0
     shape = (1,) if metric.whole_set else (n_users,)
     assert values.shape == shape, f"values has shape {values.shape}; it must be {shape}."
     low, high = metric.bounds
     defined = values[~np.isnan(values)]
     within = (defined >= low - 1e-12).all() and (defined <= high + 1e-12).all()
     assert within, f"Values from {defined.min()} to {defined.max()} leave the bounds {metric.bounds}."
-    weights = metric.weights(outcome)
+    weights = metric.weights(result)
     assert weights is None or weights.shape == shape, "weights must be one a user."
     return values
 
 
 def _outcome(
     subject: Subject, users: Sequence[int] | npt.NDArray[np.int64], is_perfect: bool = False, with_lists: bool = True
-) -> Outcome:
+) -> EvalResult:
     """The same ranks, lists and ratings for the same users, whoever is measured beside them."""
     n_items = subject.world.n_items
     draws = [_draw(int(user), n_items, is_perfect) for user in users]
     offsets = np.concatenate([[0], np.cumsum([len(ranks) for ranks, _, _, _ in draws])]).astype(np.int64)
     ranks, predicted, observed = (np.concatenate([np.zeros(0), *(one[part] for one in draws)]) for part in (0, 2, 3))
     lists = np.array([one[1] for one in draws], dtype=np.int32).reshape(len(draws), K)
-    return Outcome(
+    return EvalResult(
         Ranks(ranks, offsets, np.full(len(draws), n_items)),
         lists if with_lists else np.full_like(lists, -1),
         Ratings(predicted, observed, offsets),
-        catalogue_facts(subject.world.events, n_items),
+        item_statistics(subject.world.events, n_items),
         n_items,
     )
 
@@ -128,10 +128,10 @@ def _draw(
     return np.minimum(ranks, n_items), best, observed + (0 if is_perfect else rng.normal(0, 2, n)), observed
 
 
-def _one_target(subject: Subject, place: float) -> Outcome:
+def _one_target(subject: Subject, place: float) -> EvalResult:
     n_items = subject.world.n_items
     ranks = Ranks(np.array([place]), np.array([0, 1]), np.array([n_items]))
-    return Outcome(ranks, None, None, catalogue_facts(subject.world.events, n_items), n_items)
+    return EvalResult(ranks, None, None, item_statistics(subject.world.events, n_items), n_items)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -12,8 +12,8 @@ from torch import Tensor
 from p5core.contracts.metric import Metric
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
-from p5core.evaluation.evaluator import Judge
-from p5core.model.content_similarity import alike
+from p5core.evaluation.evaluator import Evaluator
+from p5core.model.content_similarity import content_similarity
 from p5core.model.cooccurrence import MIXTURES, Memory
 from p5core.model.item_knn import Neighbours
 from p5core.model.network import Network
@@ -29,8 +29,10 @@ USERS_AT_ONCE = 256
 """At most; fewer where their scores would take more memory than the evaluation may."""
 
 
-def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: Judge, watch: Metric) -> Iterator[str]:
-    """Fill the memory of a network and set its mixture to the best on the judge's users; yields what was found.
+def choose_memory(
+    network: Network, train: Events, catalogue: Catalogue, evaluator: Evaluator, watch: Metric
+) -> Iterator[str]:
+    """Fill the memory of a network and set its mixture to the best on the evaluator's users; yields what was found.
 
     First the way of counting that is best alone, then how much content counts and the mixture together. As each of the
     two alone is among the mixtures, the result is not worse there than the better of them.
@@ -38,7 +40,7 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
     memory = network.memory
     assert memory is not None
     sign = 1 if watch.higher_is_better else -1
-    first = judge.of(judge.holdout.sample(FIRST_USERS, np.random.default_rng(judge.seed)))
+    first = evaluator.of(evaluator.holdout.sample(FIRST_USERS, np.random.default_rng(evaluator.seed)))
     n_items, ways = len(memory.neighbours), countings(memory.config)
     way = ways[0]
     if len(ways) > 1:
@@ -47,7 +49,7 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
         figures = ", ".join(f"{value:.4f}" for value in alone)
         values = ", ".join(f"{name} {getattr(way, name):g}" for name in HOW_COUNTED)
         yield f"{watch.label} of {len(alone)} ways of counting on validation events: {figures}; taken: {values}"
-    content = alike(catalogue, memory.config.content)
+    content = content_similarity(catalogue, memory.config.content)
     configs = with_content(way) if content is not None else [way]
     mixed = []
     for config in configs:
@@ -59,7 +61,11 @@ def choose_memory(network: Network, train: Events, catalogue: Catalogue, judge: 
             yield f"content as {config.content_pairs:g} pairs: {at_best}, memory alone {mixed[-1][-1]:.4f}"
     place = _best(np.fmax.reduce(sign * np.array(mixed), axis=1))
     memory.keep(Neighbours.fit(train, n_items, configs[place], content))
-    found = mixed[place] if len(first.holdout) == len(judge.holdout) else _mixed(network, memory, judge, watch.label)
+    found = (
+        mixed[place]
+        if len(first.holdout) == len(evaluator.holdout)
+        else _mixed(network, memory, evaluator, watch.label)
+    )
     taken = _best(sign * np.array(found))
     memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
     pairs = "" if content is None else f", content as {configs[place].content_pairs:g} pairs"
@@ -76,22 +82,22 @@ def _name(mixture: tuple[float, float]) -> str:
     return f"{mixture[0]:g} network + {mixture[1]:g} memory"
 
 
-def _mixed(network: Network, memory: Memory, judge: Judge, label: str) -> list[float]:
+def _mixed(network: Network, memory: Memory, evaluator: Evaluator, label: str) -> list[float]:
     """The figure of each mixture: means over chunks of users, so that each chunk is scored once for all mixtures."""
     sums = np.zeros(len(MIXTURES))
     training = network.training
     memory.mixture.copy_(torch.tensor(MIXTURES[0]))  # the scorer below adds the memory itself
-    scorer = NetworkScorer(network, judge.max_length)
-    n_rows = max(1, min(USERS_AT_ONCE, judge.config.memory * 2**20 // (4 * len(memory.neighbours))))
-    for begin in range(0, len(judge.holdout), n_rows):
-        rows = np.arange(begin, min(begin + n_rows, len(judge.holdout)))
-        part = judge.of(judge.holdout.take(rows))
+    scorer = NetworkScorer(network, evaluator.max_length)
+    n_rows = max(1, min(USERS_AT_ONCE, evaluator.config.memory * 2**20 // (4 * len(memory.neighbours))))
+    for begin in range(0, len(evaluator.holdout), n_rows):
+        rows = np.arange(begin, min(begin + n_rows, len(evaluator.holdout)))
+        part = evaluator.of(evaluator.holdout.take(rows))
         both = _Both(scorer, memory)
         for place, mixture in enumerate(MIXTURES):
             memory.mixture.copy_(torch.tensor(mixture))
             sums[place] += len(rows) * part.values(both)[label]
     network.train(training)
-    found: list[float] = (sums / max(1, len(judge.holdout))).tolist()
+    found: list[float] = (sums / max(1, len(evaluator.holdout))).tolist()
     return found
 
 

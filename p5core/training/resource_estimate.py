@@ -16,11 +16,11 @@ from p5core.config.experiment import Experiment
 from p5core.contracts.loss import Loss
 from p5core.contracts.metric import Metric
 from p5core.errors import ConfigError
-from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.evaluator import Evaluator
 from p5core.model.network import Network
 from p5core.plugins.registry import Registry
 from p5core.training.loop import step_seconds
-from p5core.training.stages import Material, make_fabric, make_stage
+from p5core.training.stages import StageData, make_fabric, make_stage
 
 __all__ = ["Estimate", "estimate", "refuse_too_large"]
 
@@ -67,27 +67,27 @@ def estimate(
     network: Network,
     experiment: Experiment,
     registry: Registry,
-    materials: Sequence[Material],
-    judges: Sequence[tuple[Judge, Metric]],
+    stages_data: Sequence[StageData],
+    evaluators: Sequence[tuple[Evaluator, Metric]],
 ) -> Estimate:
     """Make a few steps and rank a few users with a copy of the network; neither it nor random states change.
 
     Raises ConfigError for a loss whose scores cannot fit into memory.
     """
-    refuse_too_large(experiment, registry, materials)
+    refuse_too_large(experiment, registry, stages_data)
     free = psutil.virtual_memory().available
     phases, n_steps, of_one_user = [], 0, 0.0
     with torch.random.fork_rng():
         probe = copy.deepcopy(network)
-        for index, material in enumerate(materials):
-            stage = make_stage(experiment, registry, material, judges[index], Path(), index)
+        for index, stage_data in enumerate(stages_data):
+            stage = make_stage(experiment, registry, stage_data, evaluators[index], Path(), index)
             fabric = make_fabric(experiment.device, experiment.precision)
             each, steps = step_seconds(probe, stage, fabric, PROBED_STEPS)
             n_validations = -(-stage.config.epochs // stage.config.validate_every)
-            of_one_user = _validation_seconds(probe, judges[index][0])
-            phases.append(each * steps + n_validations * of_one_user * len(judges[index][0].holdout))
+            of_one_user = _validation_seconds(probe, evaluators[index][0])
+            phases.append(each * steps + n_validations * of_one_user * len(evaluators[index][0].holdout))
             n_steps += steps
-    split, n_scorers = materials[-1].split, 1 + len(experiment.evaluate.baselines)
+    split, n_scorers = stages_data[-1].split, 1 + len(experiment.evaluate.baselines)
     n_rankings = n_scorers * (len(split.validation) + len(split.test))
     n_rankings += 0 if network.memory is None else BLENDED * len(split.validation)
     n_parameters = sum(one.numel() for one in network.parameters())
@@ -95,24 +95,24 @@ def estimate(
     return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free)
 
 
-def _validation_seconds(network: Network, judge: Judge) -> float:
+def _validation_seconds(network: Network, evaluator: Evaluator) -> float:
     """Of one user."""
-    users = judge.holdout.sample(PROBED_USERS, np.random.default_rng(0))
+    users = evaluator.holdout.sample(PROBED_USERS, np.random.default_rng(0))
     began = time.perf_counter()
-    judge.of(users).validate(network)
+    evaluator.of(users).validate(network)
     return (time.perf_counter() - began) / max(1, len(users))
 
 
-def refuse_too_large(experiment: Experiment, registry: Registry, materials: Sequence[Material]) -> None:
+def refuse_too_large(experiment: Experiment, registry: Registry, stages_data: Sequence[StageData]) -> None:
     """Raise ConfigError for a loss that would hold more scores at once than there is free memory."""
     free = psutil.virtual_memory().available
-    for stage, material in zip(experiment.stages, materials, strict=True):
+    for stage, stage_data in zip(experiment.stages, stages_data, strict=True):
         for task in stage.tasks:
             loss: Loss = registry.choose("loss", task.loss).build()
-            wanted = loss.score_bytes(stage.token_budget, material.dataset.n_items)
+            wanted = loss.score_bytes(stage.token_budget, stage_data.dataset.n_items)
             if wanted > free:
                 raise ConfigError(
                     f"Loss '{task.loss.name}' of stage '{stage.name}' would hold {wanted / 2**30:.1f} GB of scores at "
-                    f"once ({stage.token_budget:,} positions × {material.dataset.n_items:,} items), and "
+                    f"once ({stage.token_budget:,} positions × {stage_data.dataset.n_items:,} items), and "
                     f"{free / 2**30:.1f} GB are free. Choose 'sampled_softmax', or a smaller token_budget."
                 )

@@ -19,20 +19,20 @@ from p5core.contracts.task import Task, TrainingData
 from p5core.data.dataset import Dataset
 from p5core.data.split import Split
 from p5core.errors import ConfigError
-from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.evaluator import Evaluator
 from p5core.model.build import count_items
 from p5core.model.network import Network
-from p5core.model.warm_start import start_from
+from p5core.model.warm_start import warm_start
 from p5core.plugins.registry import Registry
 from p5core.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from p5core.training.defaults import choose_device, choose_precision
 from p5core.training.loop import Follower, Moments, Stage, train_stage
 
-__all__ = ["Material", "fit", "make_fabric", "make_stage", "make_tasks"]
+__all__ = ["StageData", "fit", "make_fabric", "make_stage", "make_tasks"]
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class StageData:
     """The data that one stage trains and validates on."""
 
     dataset: Dataset
@@ -68,14 +68,14 @@ def fit(
     network: Network,
     experiment: Experiment,
     registry: Registry,
-    materials: Sequence[Material],
-    judges: Sequence[tuple[Judge, Metric]],
+    stages_data: Sequence[StageData],
+    evaluators: Sequence[tuple[Evaluator, Metric]],
     folder: Path,
     follower: Follower,
 ) -> float:
     """Train every stage, or go on from `folder`'s last checkpoint; returns the seconds it took.
 
-    `judges` holds, for each stage, who validates and the metric to watch.
+    `evaluators` holds, for each stage, who validates and the metric to watch.
     """
     fabric = make_fabric(experiment.device, experiment.precision)
     torch.manual_seed(experiment.seed)
@@ -83,16 +83,16 @@ def fit(
     if progress != Progress():
         follower.event("resume", finished=progress.stage, epoch=progress.epoch)
     for index in range(progress.stage, len(experiment.stages)):
-        material = materials[index]
-        if index > 0 and progress.epoch == progress.batch == 0 and material is not materials[index - 1]:
-            _start_new_items(network, materials, index)
-        count_items(network, material.split.train)
-        stage = make_stage(experiment, registry, material, judges[index], folder, index)
+        stage_data = stages_data[index]
+        if index > 0 and progress.epoch == progress.batch == 0 and stage_data is not stages_data[index - 1]:
+            _start_new_items(network, stages_data, index)
+        count_items(network, stage_data.split.train)
+        stage = make_stage(experiment, registry, stage_data, evaluators[index], folder, index)
         progress = train_stage(network, stage, fabric, follower, progress, moments)
         save_checkpoint(stage.last, network, None, progress)
         moments = None
         follower.event("stage", stage=stage.config.name, finished=index + 1, train_seconds=progress.seconds)
-    count_items(network, materials[-1].split.train)
+    count_items(network, stages_data[-1].split.train)
     return progress.seconds
 
 
@@ -108,8 +108,8 @@ def _start(network: Network, folder: Path) -> tuple[Progress, Moments | None]:
 def make_stage(
     experiment: Experiment,
     registry: Registry,
-    material: Material,
-    judge: tuple[Judge, Metric],
+    stage_data: StageData,
+    evaluator: tuple[Evaluator, Metric],
     folder: Path,
     index: int,
 ) -> Stage:
@@ -120,29 +120,29 @@ def make_stage(
         index=index,
         config=config,
         tasks=make_tasks(config, registry),
-        data=TrainingData(material.split.train, backbone, experiment.model.max_length, config.token_budget),
-        validate=judge[0].validate,
-        watch=judge[1].label,
-        higher_is_better=judge[1].higher_is_better,
+        data=TrainingData(stage_data.split.train, backbone, experiment.model.max_length, config.token_budget),
+        validate=evaluator[0].validate,
+        watch=evaluator[1].label,
+        higher_is_better=evaluator[1].higher_is_better,
         seed=experiment.seed,
         folder=folder,
     )
 
 
-def _start_new_items(network: Network, materials: Sequence[Material], index: int) -> None:
+def _start_new_items(network: Network, stages_data: Sequence[StageData], index: int) -> None:
     """Items that no earlier stage trained start from the mean of those that were."""
-    trained = _occurs(materials[:index], len(materials[index].dataset.catalogue))
+    trained = _occurs(stages_data[:index], len(stages_data[index].dataset.catalogue))
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     labels = dict(network.row_labels())
-    items = materials[index].dataset.catalogue.labels
+    items = stages_data[index].dataset.catalogue.labels
     for name, rows in labels.items():
         if rows == items:
             labels[name] = [label for label, known in zip(rows, trained, strict=True) if known]
             weights[name] = weights[name][torch.from_numpy(trained)]
-    start_from(network, weights, labels)
+    warm_start(network, weights, labels)
 
 
-def _occurs(materials: Sequence[Material], n_items: int) -> npt.NDArray[np.bool_]:
-    """(V,) True for items with training events in any of the materials."""
-    counts = sum(np.bincount(one.split.train.items, minlength=n_items) for one in materials)
+def _occurs(stages_data: Sequence[StageData], n_items: int) -> npt.NDArray[np.bool_]:
+    """(V,) True for items with training events in any of the stages."""
+    counts = sum(np.bincount(one.split.train.items, minlength=n_items) for one in stages_data)
     return np.asarray(counts) > 0

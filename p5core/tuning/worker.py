@@ -22,7 +22,7 @@ from p5core.training.defaults import watched_metric
 from p5core.tuning.search_space import Value, narrow, search_space, short_names, with_values
 from p5core.tuning.study import Study
 from p5core.workflows.experiment_data import gather
-from p5core.workflows.train import open_source, try_out
+from p5core.workflows.train import open_source, run_trial
 
 __all__ = ["Plan", "TrialLog", "Worker", "written"]
 
@@ -53,8 +53,8 @@ class Worker:
         self.plan, self.registry = plan, registry
         self.known = open_source(source, plan.runs) if source else None
         known_data = read_dataset(self.known.data / "target") if self.known else None
-        self.materials = gather(plan.experiment, registry, known_data)
-        self.experiment = self.materials.experiment
+        self.data = gather(plan.experiment, registry, known_data)
+        self.experiment = self.data.experiment
         self.options = narrow(search_space(self.experiment, registry), plan.only)
         self.watch = watched_metric(self.experiment.stages[-1], registry)
 
@@ -89,7 +89,7 @@ class Worker:
     def _value(self, trial: Trial, place: Run) -> float:
         experiment = with_values(self.experiment, {one.key: one.suggest(trial) for one in self.options})
         log = TrialLog(trial, self.watch.label, [stage.epochs for stage in experiment.stages])
-        value = try_out(replace(self.materials, experiment=experiment), self.registry, place, log, self.known)
+        value = run_trial(replace(self.data, experiment=experiment), self.registry, place, log, self.known)
         if not math.isfinite(value):
             raise TrainingError(f"{self.watch.label} is {value} on validation events.")
         return value

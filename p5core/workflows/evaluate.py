@@ -13,9 +13,9 @@ from p5core.config.experiment import EvaluateConfig, Experiment
 from p5core.contracts.scorer import Scorer
 from p5core.data.split import Holdout
 from p5core.evaluation.baselines import Popularity
-from p5core.evaluation.evaluator import Judge, domain_items
-from p5core.evaluation.item_statistics import catalogue_facts
-from p5core.evaluation.metric_results import Figure, choose_metrics
+from p5core.evaluation.evaluator import Evaluator, domain_items
+from p5core.evaluation.item_statistics import item_statistics
+from p5core.evaluation.metric_results import MetricResult, choose_metrics
 from p5core.evaluation.report import protocol_note
 from p5core.model.item_knn import Neighbours
 from p5core.model.network import Network
@@ -23,13 +23,13 @@ from p5core.model.network_scorer import NetworkScorer
 from p5core.plugins.registry import Registry
 from p5core.runs.logger import Log
 from p5core.training.loop import StopRequestedError
-from p5core.training.stages import Material
-from p5core.workflows.experiment_data import Materials
+from p5core.training.stages import StageData
+from p5core.workflows.experiment_data import ExperimentData
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Judgement", "judge_all", "make_judge", "per_user", "validation_sample"]
+__all__ = ["Evaluation", "evaluate_all", "make_evaluator", "per_user", "validation_sample"]
 
 
 def validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
@@ -38,14 +38,14 @@ def validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
     return holdout.sample(n, np.random.default_rng(experiment.seed)) if n else holdout
 
 
-def make_judge(
+def make_evaluator(
     experiment: Experiment,
     registry: Registry,
-    material: Material,
+    stage_data: StageData,
     labels: list[str],
     holdout: Holdout,
     log: Log | None = None,
-) -> Judge:
+) -> Evaluator:
     """Who measures `labels` on one holdout, as the experiment says; StopRequestedError when `log` asks to stop."""
 
     def check() -> None:
@@ -55,13 +55,13 @@ def make_judge(
         if log.stop_requested():
             raise StopRequestedError
 
-    facts = catalogue_facts(material.split.train, material.dataset.n_items)
-    return Judge(
+    statistics = item_statistics(stage_data.split.train, stage_data.dataset.n_items)
+    return Evaluator(
         holdout,
-        facts,
+        statistics,
         choose_metrics(registry, labels),
         experiment.evaluate,
-        domain_items(material.dataset),
+        domain_items(stage_data.dataset),
         experiment.model.max_length,
         experiment.seed,
         check,
@@ -69,10 +69,10 @@ def make_judge(
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """Figures of the model and its baselines on both holdouts."""
+class Evaluation:
+    """MetricResults of the model and its baselines on both holdouts."""
 
-    figures: Mapping[str, Mapping[str, Mapping[str, Figure]]]
+    figures: Mapping[str, Mapping[str, Mapping[str, MetricResult]]]
     """"test" or "validation" → scorer → metric label → figure"""
 
     metrics: list[Any]
@@ -80,23 +80,23 @@ class Judgement:
     """what the figures compare, in a sentence"""
 
 
-def judge_all(
-    network: Network, materials: Materials, registry: Registry, labels: list[str], log: Log | None = None
-) -> Judgement:
+def evaluate_all(
+    network: Network, data: ExperimentData, registry: Registry, labels: list[str], log: Log | None = None
+) -> Evaluation:
     """Measure the model beside its baselines on validation and test events; stops when `log` asks for it."""
-    experiment, material = materials.experiment, materials.target
-    scorers = _scorers(network, experiment.evaluate, material, experiment.model.max_length)
-    figures: dict[str, dict[str, dict[str, Figure]]] = {}
+    experiment, stage_data = data.experiment, data.target
+    scorers = _scorers(network, experiment.evaluate, stage_data, experiment.model.max_length)
+    figures: dict[str, dict[str, dict[str, MetricResult]]] = {}
     for part in ("validation", "test"):
-        judge = make_judge(experiment, registry, material, labels, getattr(material.split, part), log)
-        figures[part] = {name: judge.figures(scorer) for name, scorer in scorers.items()}
+        evaluator = make_evaluator(experiment, registry, stage_data, labels, getattr(stage_data.split, part), log)
+        figures[part] = {name: evaluator.figures(scorer) for name, scorer in scorers.items()}
     metrics = choose_metrics(registry, labels)
     note = protocol_note(metrics, experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
-    return Judgement(figures, metrics, note)
+    return Evaluation(figures, metrics, note)
 
 
-def _scorers(network: Network, config: EvaluateConfig, material: Material, max_length: int) -> dict[str, Scorer]:
-    train, n_items = material.split.train, material.dataset.n_items
+def _scorers(network: Network, config: EvaluateConfig, stage_data: StageData, max_length: int) -> dict[str, Scorer]:
+    train, n_items = stage_data.split.train, stage_data.dataset.n_items
     scorers: dict[str, Scorer] = {"model": NetworkScorer(network, max_length)}
     if "popularity" in config.baselines:
         scorers["popularity"] = Popularity.fit(train, n_items)
@@ -106,11 +106,11 @@ def _scorers(network: Network, config: EvaluateConfig, material: Material, max_l
     return scorers
 
 
-def per_user(judgement: Judgement, materials: Materials) -> dict[str, Tensor]:
+def per_user(evaluation: Evaluation, data: ExperimentData) -> dict[str, Tensor]:
     """What a paired test of two runs needs: test users and the value of each."""
 
-    found = {"users": torch.from_numpy(materials.target.split.test.users)}
-    for scorer, by_label in judgement.figures["test"].items():
+    found = {"users": torch.from_numpy(data.target.split.test.users)}
+    for scorer, by_label in evaluation.figures["test"].items():
         for label, figure in by_label.items():
             if figure.values is not None:
                 found[f"{scorer}/{label}"] = torch.from_numpy(figure.values)

@@ -16,22 +16,22 @@ from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
 from p5core.training.defaults import check_metrics, resolve_losses, resolve_precision
-from p5core.training.stages import Material, make_fabric
+from p5core.training.stages import StageData, make_fabric
 
-__all__ = ["Materials", "check_experiment", "gather", "load_data", "rebuild"]
+__all__ = ["ExperimentData", "check_experiment", "gather", "load_data", "rebuild"]
 
 
 @dataclass(frozen=True, eq=False)
-class Materials:
+class ExperimentData:
     """Everything that training needs."""
 
     experiment: Experiment
     """with every loss decided"""
 
-    target: Material
+    target: StageData
     """what is evaluated"""
 
-    stages: Sequence[Material]
+    stages: Sequence[StageData]
     """one a stage; stages without data of their own share the target"""
 
     fold: tuple[int, int] | None
@@ -75,7 +75,7 @@ def load_data(
 
 def gather(
     experiment: Experiment, registry: Registry, known: Dataset | None = None, fold: tuple[int, int] | None = None
-) -> Materials:
+) -> ExperimentData:
     """Load, prepare, unite and split all data; `known` is that of a run to start from, whose codes are kept."""
     check_experiment(experiment, registry)
     target, report = load_data(registry, experiment.data, experiment.prepare)
@@ -87,17 +87,17 @@ def gather(
     united = _unite([known] if known else [], [*(dataset for dataset, _ in own.values()), target])
     by_stage = dict(zip(own, united, strict=False))
     datasets = [by_stage.get(index, united[-1]) for index in range(len(experiment.stages))]
-    materials = rebuild(experiment, registry, datasets, united[-1], fold)
-    found = materials.target.split
+    data = rebuild(experiment, registry, datasets, united[-1], fold)
+    found = data.target.split
     report = with_split(report, found.cold_share, found.warnings)
     stage_reports = {experiment.stages[index].name: one.to_dict() for index, (_, one) in own.items()}
-    return Materials(
-        materials.experiment,
-        materials.target,
-        materials.stages,
+    return ExperimentData(
+        data.experiment,
+        data.target,
+        data.stages,
         fold,
-        {**report.to_dict(), "stages": stage_reports, "choices": list(materials.sentences)},
-        [report_text(report), *(report_text(one) for _, one in own.values()), *materials.sentences],
+        {**report.to_dict(), "stages": stage_reports, "choices": list(data.sentences)},
+        [report_text(report), *(report_text(one) for _, one in own.values()), *data.sentences],
     )
 
 
@@ -107,10 +107,10 @@ def rebuild(
     datasets: Sequence[Dataset],
     target: Dataset,
     fold: tuple[int, int] | None,
-) -> Materials:
+) -> ExperimentData:
     """Split prepared data sets, equal ones once, and check that stages suit them; raises ConfigError."""
     split_of = {id(one): split(one, experiment.split, experiment.seed, fold) for one in (target, *datasets)}
-    material = {id(one): Material(one, split_of[id(one)]) for one in (target, *datasets)}
+    stage_data = {id(one): StageData(one, split_of[id(one)]) for one in (target, *datasets)}
     exact, sentences = resolve_precision(experiment)
     resolved, about_losses = resolve_losses(exact, registry, target)
     backbone = registry.get("backbone", experiment.model.backbone.name)
@@ -126,8 +126,13 @@ def rebuild(
         raise ConfigError(
             f"model.memory reads histories, and backbone '{backbone.name}' knows users alone. Leave it out."
         )
-    return Materials(
-        resolved, material[id(target)], [material[id(one)] for one in datasets], fold, {}, [*sentences, *about_losses]
+    return ExperimentData(
+        resolved,
+        stage_data[id(target)],
+        [stage_data[id(one)] for one in datasets],
+        fold,
+        {},
+        [*sentences, *about_losses],
     )
 
 

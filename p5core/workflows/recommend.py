@@ -16,7 +16,7 @@ from p5core.evaluation.evaluator import domain_items
 from p5core.model.network_scorer import NetworkScorer
 from p5core.plugins.registry import Registry, load_plugins
 from p5core.runs.folder import Run, open_run
-from p5core.workflows.train import load_network, materials_of
+from p5core.workflows.train import load_network, load_run_data
 
 __all__ = ["Reason", "Recommendation", "Recommender"]
 
@@ -62,10 +62,10 @@ class Recommender:
         registry = registry or load_plugins()
         folder = run if isinstance(run, Run) else open_run(Path(run))
         folder.verify()
-        materials = materials_of(folder, registry)
-        network = load_network(folder, materials, registry)
-        scorer = NetworkScorer(network, materials.experiment.model.max_length)
-        return cls(materials.target.dataset, scorer, network.backbone.uses_history)
+        data = load_run_data(folder, registry)
+        network = load_network(folder, data, registry)
+        scorer = NetworkScorer(network, data.experiment.model.max_length)
+        return cls(data.target.dataset, scorer, network.backbone.uses_history)
 
     def recommend(
         self,

@@ -11,19 +11,19 @@ from typing import Any
 
 from p5core.config.base import PartSpec
 from p5core.config.experiment import Experiment, override
-from p5core.data.append import join
+from p5core.data.append import append
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
 from p5core.data.storage import write_dataset
 from p5core.errors import ConfigError
 from p5core.model.build import build_network, count_items
-from p5core.model.content_similarity import alike
+from p5core.model.content_similarity import content_similarity
 from p5core.model.network import Network
-from p5core.model.warm_start import start_from
+from p5core.model.warm_start import warm_start
 from p5core.plugins.registry import Registry, load_plugins
 from p5core.runs.folder import Run, check_run_name, create_run, free_name
 from p5core.system.files import write_json, write_tensors
-from p5core.workflows.train import load_network, materials_of
+from p5core.workflows.train import load_network, load_run_data
 
 __all__ = ["Updated", "update"]
 
@@ -57,17 +57,17 @@ def update(
     if name is not None:
         check_run_name(name)
     run.verify()
-    materials = materials_of(run, registry)
-    if not registry.get("backbone", materials.experiment.model.backbone.name).uses_history:
+    data = load_run_data(run, registry)
+    if not registry.get("backbone", data.experiment.model.backbone.name).uses_history:
         raise ConfigError(f"Run {run.path} knows users by trained vectors alone, so new events need new training.")
-    old = load_network(run, materials, registry)
-    known = materials.target.dataset
-    experiment = _with_events(materials.experiment, events, assignments, registry)
+    old = load_network(run, data, registry)
+    known = data.target.dataset
+    experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()
     fresh, report = prepare_more(raw, experiment.prepare)
-    dataset = join(known, fresh, experiment.prepare.keep)
+    dataset = append(known, fresh, experiment.prepare.keep)
     network = _grown(old, experiment, dataset, registry)
-    folder = _write(run, name, materials.experiment, dataset, network, {**report.to_dict(), "updated": run.name})
+    folder = _write(run, name, data.experiment, dataset, network, {**report.to_dict(), "updated": run.name})
     return Updated(
         folder,
         len(dataset.events) - len(known.events),
@@ -92,11 +92,11 @@ def _grown(old: Network, experiment: Experiment, dataset: Dataset, registry: Reg
     """The network over the larger catalogue."""
     mean = None if old.rating_head is None else 0.0  # copied with the other weights
     network = build_network(experiment.model, registry, dataset, mean, experiment.seed)
-    start_from(network, old.state_dict(), old.row_labels())
+    warm_start(network, old.state_dict(), old.row_labels())
     count_items(network, dataset.events)
     if network.memory is not None and old.memory is not None:
         network.memory.counted_by.copy_(old.memory.counted_by)
-        network.memory.fill(dataset.events, alike(dataset.catalogue, network.memory.config.content))
+        network.memory.fill(dataset.events, content_similarity(dataset.catalogue, network.memory.config.content))
         network.memory.mixture.copy_(old.memory.mixture)
     return network
 

@@ -18,7 +18,7 @@ from p5core.config.experiment import parse_experiment
 from p5core.contracts.part import NoOptions
 from p5core.contracts.tracker import Tracker
 from p5core.runs.folder import Run, create_run
-from p5core.runs.logger import RunLog, catch_signals
+from p5core.runs.logger import RunLogger, catch_signals
 from p5core.runs.progress import Phases
 
 STEP = {
@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> Run:
 
 def test_events_reach_the_folder_and_the_trackers(run: Run) -> None:
     listener = Listener(run.path)
-    log = RunLog(run, [listener], None, Phases(2))
+    log = RunLogger(run, [listener], None, Phases(2))
     log.event("step", **STEP)
     log.event("validation", **VALIDATION)
     stored = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
@@ -71,7 +71,7 @@ def test_events_reach_the_folder_and_the_trackers(run: Run) -> None:
 
 
 def test_the_status_says_how_far_all_stages_are(run: Run) -> None:
-    log = RunLog(run, [], None, Phases(2))
+    log = RunLogger(run, [], None, Phases(2))
     log.state("running")
     log.event("validation", **VALIDATION)
     assert run.status()["share"] == 0.5
@@ -86,7 +86,7 @@ def test_the_status_says_how_far_all_stages_are(run: Run) -> None:
 
 
 def test_the_time_left_is_that_of_all_stages_and_of_the_evaluation(run: Run) -> None:
-    log = RunLog(run, [], None, Phases(2, [10.0, 80.0, 10.0]))
+    log = RunLogger(run, [], None, Phases(2, [10.0, 80.0, 10.0]))
     log.event("step", stage="a", epoch=1, share=0.5, eta_seconds=5.0)
     assert (run.status()["share"], run.status()["eta_seconds"]) == (0.05, 95.0)
     log.event("validation", stage="a", epoch=1, share=0.9)
@@ -101,14 +101,14 @@ def test_the_time_left_is_that_of_all_stages_and_of_the_evaluation(run: Run) -> 
     log.state("running")
     assert run.status()["share"] == pytest.approx(0.9, abs=0.01)
     assert 9 < run.status()["eta_seconds"] <= 10
-    again = RunLog(run, [], None, Phases(2, run.expected_seconds()))
+    again = RunLogger(run, [], None, Phases(2, run.expected_seconds()))
     again.event("resume", finished=1, epoch=3)
     again.event("validation", stage="b", epoch=3, share=0.5)
     assert run.status()["share"] == pytest.approx(0.5)
 
 
 def test_sentences_are_kept_for_people(run: Run) -> None:
-    log = RunLog(run, [], None, Phases(1))
+    log = RunLogger(run, [], None, Phases(1))
     log.say("two words")
     log.say("naïve")
     lines = (run.path / "log.txt").read_text(encoding="utf-8").splitlines()
@@ -116,7 +116,7 @@ def test_sentences_are_kept_for_people(run: Run) -> None:
 
 
 def test_a_file_or_a_request_stops(run: Run) -> None:
-    log = RunLog(run, [], None, Phases(1))
+    log = RunLogger(run, [], None, Phases(1))
     assert not log.stop_requested()
     (run.path / "stop").touch()
     assert log.stop_requested()
@@ -128,7 +128,7 @@ def test_a_file_or_a_request_stops(run: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_a_second_ctrl_c_breaks_off(run: Run, number: signal.Signals) -> None:
-    log = RunLog(run, [], None, Phases(1))
+    log = RunLogger(run, [], None, Phases(1))
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     with catch_signals(log):
         os.kill(os.getpid(), number)
@@ -144,7 +144,7 @@ def test_outside_the_main_thread_signals_are_left_alone(run: Run) -> None:
 
     def work() -> None:
         try:
-            with catch_signals(RunLog(run, [], None, Phases(1))):
+            with catch_signals(RunLogger(run, [], None, Phases(1))):
                 pass
         except BaseException as fault:
             faults.append(fault)

@@ -96,7 +96,7 @@ def test_one_way_of_counting_is_kept_when_it_was_asked_for(registry: Registry, t
     run = p5core.run(fixed, tmp_path, "fixed", registry)
     assert load_file(run.weights)["memory.counted_by"].tolist() == [4, 0.4, 0.3, 0.15, 0.3, 0.9, 40]
     assert "ways of counting" not in (run.path / "log.txt").read_text()
-    network = pipeline.load_network(run, pipeline.materials_of(run, registry), registry)
+    network = pipeline.load_network(run, pipeline.load_run_data(run, registry), registry)
     assert network.memory is not None
     assert network.memory.counting == counting
 

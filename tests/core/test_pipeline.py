@@ -17,7 +17,7 @@ import p5core
 from p5core.config.experiment import Experiment, override, parse_experiment
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, P5Error, RunError
-from p5core.model.warm_start import start_from
+from p5core.model.warm_start import warm_start
 from p5core.plugins.registry import Registry, load_plugins
 from p5core.workflows import train as pipeline
 from p5core.workflows.experiment_data import gather
@@ -166,10 +166,10 @@ def test_the_vocabulary_grows_and_known_items_keep_their_vectors(
     states: list[Any] = []
 
     def watch(network: Any, weights: Any, labels: Any) -> None:
-        start_from(network, weights, labels)
+        warm_start(network, weights, labels)
         states.append((network.table.vectors().detach().clone(), next(iter(network.row_labels().values()))))
 
-    monkeypatch.setattr(pipeline, "start_from", watch)
+    monkeypatch.setattr(pipeline, "warm_start", watch)
     more = small("data.n_items=60", "data.seed=3", f"stages.0.from={finished.path}")
     run = pipeline.run(more, tmp_path, "more", registry)
     [(vectors, labels)] = states

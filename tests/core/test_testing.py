@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from p5core.config.base import Config
 from p5core.contracts.backbone import Backbone
 from p5core.contracts.encoder import Encoder
-from p5core.contracts.eval_result import Outcome
+from p5core.contracts.eval_result import EvalResult
 from p5core.contracts.loader import Loader
 from p5core.contracts.loss import ItemScorer, RankingLoss
 from p5core.contracts.metric import AtK, Metric
@@ -119,9 +119,9 @@ class Rank(Metric):
     needs = "ranks"
     bounds = (0.0, np.inf)
 
-    def values(self, outcome: Outcome) -> npt.NDArray[np.float64]:
-        assert outcome.ranks is not None
-        return outcome.ranks.ranks[outcome.ranks.offsets[:-1]] * len(outcome.ranks.n_targets)
+    def values(self, result: EvalResult) -> npt.NDArray[np.float64]:
+        assert result.ranks is not None
+        return result.ranks.ranks[result.ranks.offsets[:-1]] * len(result.ranks.n_targets)
 
 
 class Jumpy(Metric):
@@ -130,9 +130,9 @@ class Jumpy(Metric):
     name = "jumpy"
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> npt.NDArray[np.float64]:
-        assert outcome.ranks is not None
-        return (outcome.ranks.ranks[outcome.ranks.offsets[:-1]] % 1 > 0) * 2.0
+    def values(self, result: EvalResult) -> npt.NDArray[np.float64]:
+        assert result.ranks is not None
+        return (result.ranks.ranks[result.ranks.offsets[:-1]] % 1 > 0) * 2.0
 
 
 class Dice(Loader):

@@ -160,11 +160,11 @@ def test_options_that_do_not_work_cost_one_trial(registry: Registry, plan: Plan)
 def test_a_trial_without_a_figure_fails(
     registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch, outcome: Callable[[], Any], reason: str
 ) -> None:
-    def try_out(*_arguments: Any) -> float:
+    def run_trial(*_arguments: Any) -> float:
         value = outcome()
         return value if isinstance(value, float) else next(value)
 
-    monkeypatch.setattr(work_module, "try_out", try_out)
+    monkeypatch.setattr(work_module, "run_trial", run_trial)
     _, study = tune(replace(plan, n_trials=1), registry, quiet)
     assert reason in study.ended()[0].user_attrs["reason"]
     assert not study.best_first()
@@ -173,7 +173,7 @@ def test_a_trial_without_a_figure_fails(
 def test_an_interrupted_trial_is_tried_again(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Experiment] = []
 
-    def try_out(materials: Any, _registry: Registry, folder: Run, *_others: Any) -> float:
+    def run_trial(materials: Any, _registry: Registry, folder: Run, *_others: Any) -> float:
         assert folder.checkpoints.is_dir()
         asked.append(materials.experiment)
         if len(asked) == 2:
@@ -181,7 +181,7 @@ def test_an_interrupted_trial_is_tried_again(registry: Registry, plan: Plan, mon
             os.kill(os.getpid(), signal.SIGINT)
         return 0.5
 
-    monkeypatch.setattr(work_module, "try_out", try_out)
+    monkeypatch.setattr(work_module, "run_trial", run_trial)
     with pytest.raises(KeyboardInterrupt, match=r"Saved in .*small-tune; the same command goes on"):
         tune(plan, registry, quiet)
     assert (plan.folder / "best.toml").exists()
@@ -191,10 +191,10 @@ def test_an_interrupted_trial_is_tried_again(registry: Registry, plan: Plan, mon
 
 
 def test_other_faults_are_not_hidden(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    def try_out(*_arguments: Any) -> float:
+    def run_trial(*_arguments: Any) -> float:
         raise ZeroDivisionError("a fault of a part")
 
-    monkeypatch.setattr(work_module, "try_out", try_out)
+    monkeypatch.setattr(work_module, "run_trial", run_trial)
     with pytest.raises(ZeroDivisionError, match="a fault of a part"):
         tune(plan, registry, quiet)
 
@@ -263,12 +263,12 @@ def test_a_trial_that_is_worse_than_most_is_pruned() -> None:
 def test_pruned_trials_are_written_down(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.5, 0.6, 0.7, 0.8, 0.1])
 
-    def try_out(_materials: Any, _registry: Registry, _folder: Run, log: TrialLog, _known: Any) -> float:
+    def run_trial(_materials: Any, _registry: Registry, _folder: Run, log: TrialLog, _known: Any) -> float:
         value = next(values)
         log.event("validation", **{"ndcg@10": value, "epoch": 1})
         return value
 
-    monkeypatch.setattr(work_module, "try_out", try_out)
+    monkeypatch.setattr(work_module, "run_trial", run_trial)
     lines: list[str] = []
     tune(replace(plan, n_trials=5), registry, lines.append)
     assert "ndcg@10 0.1000, pruned after epoch 1; best 0.8000 (trial 3)" in lines[-1]

@@ -14,7 +14,7 @@ import pytest
 import p5core
 from p5core.config.experiment import Experiment, parse_experiment
 from p5core.plugins.registry import Registry, load_plugins
-from p5core.workflows.train import load_network, materials_of
+from p5core.workflows.train import load_network, load_run_data
 from p5export import export
 from p5export.export import Exported, export_run
 from p5export.graph.serving import ExportOptions, serving_of
@@ -116,7 +116,7 @@ def traced_once(monkeypatch: pytest.MonkeyPatch, _states: ir.Model) -> None:
 
 @pytest.fixture(scope="session")
 def _states(run: p5core.Run, registry: Registry) -> ir.Model:
-    materials = materials_of(run, registry)
+    materials = load_run_data(run, registry)
     network = load_network(run, materials, registry)
     return export_states(serving_of(network, materials.target.dataset, MAX_LENGTH, ExportOptions()))
 

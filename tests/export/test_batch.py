@@ -64,7 +64,7 @@ def log(model: OnnxRecommender, n_users: int = 30, as_text: bool = True) -> pd.D
     """Shuffled events of users with 0 to 29 of them, many at equal times, some with items that nobody knows."""
     random = np.random.default_rng(0)
     known = [one.item for one in model.recommend([], 30)]
-    strange: str | int = "unheard of" if model.artefact.id_kind == "string" else 10**17
+    strange: str | int = "unheard of" if model.bundle.id_kind == "string" else 10**17
     who = np.repeat(np.arange(n_users), np.arange(n_users) % 30)
     frame = pd.DataFrame({"user": who, "item": [[*known, strange][one] for one in random.integers(0, 31, len(who))]})
     frame["user"] = frame["user"].map("user {}".format) if as_text else frame["user"] - 5
@@ -133,7 +133,7 @@ def test_small_chunks_and_calls_change_nothing(
     monkeypatch.setattr(batch, "BATCH", 3)
     monkeypatch.setattr(batch, "BATCH_IDS", 40)
     seen: list[tuple[int, int]] = []
-    model = Watched(texts.artefact.folder, threads=1)
+    model = Watched(texts.bundle.folder, threads=1)
     score_file(model, tmp_path / "events.parquet", tmp_path / "out.parquet", 5, Columns(), lambda *at: seen.append(at))
     assert_same(tmp_path / "out.parquet", expected(texts, frame, 5))
     assert sum(asked) == 58
@@ -341,7 +341,7 @@ def test_a_run_that_breaks_off_leaves_the_old_answers(
 
 
 def test_the_command_says_what_it_wrote(texts: OnnxRecommender, tmp_path: Path) -> None:
-    zip_folder(texts.artefact.folder, tmp_path / "export.zip")
+    zip_folder(texts.bundle.folder, tmp_path / "export.zip")
     frame = log(texts)
     pd.concat([frame, pd.DataFrame({"user": [None]})]).to_parquet(tmp_path / "events.parquet")
     group, output = build(REGISTRY), tmp_path / "out.parquet"

@@ -93,7 +93,7 @@ def test_a_column_of_times_that_is_not_used_is_said(texts: OnnxRecommender, tmp_
     )
     said = CliRunner().invoke(
         build(REGISTRY),
-        ["score", str(texts.artefact.folder), str(tmp_path / "events.csv"), str(tmp_path / "out.parquet")],
+        ["score", str(texts.bundle.folder), str(tmp_path / "events.csv"), str(tmp_path / "out.parquet")],
     )
     assert said.exit_code == 0, said.output
     assert "Note: 'bought' looks like a time and is not used; take it with --time-column bought" in said.output
@@ -106,7 +106,7 @@ def test_day_first_is_said_where_the_column_cannot_tell(texts: OnnxRecommender, 
     for option, history in (("--day-first", known[1::-1]), ("--month-first", known[:2])):
         said = CliRunner().invoke(
             build(REGISTRY),
-            ["score", str(texts.artefact.folder), str(path), str(tmp_path / "out.parquet"), option, "-k", "4"],
+            ["score", str(texts.bundle.folder), str(path), str(tmp_path / "out.parquet"), option, "-k", "4"],
         )
         assert said.exit_code == 0, said.output
         wanted = [one.item for one in texts.recommend(history, 4)]
@@ -145,7 +145,7 @@ def test_a_signal_leaves_nothing_behind(
         return answered(*arguments)
 
     monkeypatch.setattr(batch, "_answers", interrupted)
-    arguments = [texts.artefact.folder, tmp_path / "work" / "events.csv", tmp_path / "work" / "out.parquet"]
+    arguments = [texts.bundle.folder, tmp_path / "work" / "events.csv", tmp_path / "work" / "out.parquet"]
     said = CliRunner().invoke(build(REGISTRY), ["score", *map(str, arguments)])
     assert said.exit_code == 130, said.output
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["events.csv", "out.parquet"]

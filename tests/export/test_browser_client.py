@@ -218,8 +218,8 @@ def test_the_page_is_held_to_its_own_host(visit: Visit, site: str) -> None:
 def test_what_a_browser_cannot_use_is_no_page(browser_client: Path, texts: Path, numbers: Path, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.mkdir()
-    about = json.loads((texts / "p5.json").read_text())
-    (large / "p5.json").write_text(json.dumps({**about, "files": {"model.onnx.data": ""}}))
+    manifest = json.loads((texts / "p5.json").read_text())
+    (large / "p5.json").write_text(json.dumps({**manifest, "files": {"model.onnx.data": ""}}))
     reasons = {numbers: "the model knows users and reads no history.", large: "the model is too large for a browser."}
     for folder, reason in reasons.items():
         done = subprocess.run(

@@ -115,8 +115,8 @@ def test_node_answers_from_one_version(node: Path, texts: Path, numbers: Path, t
 
 def test_an_export_of_a_later_format_is_refused_in_javascript(node: Path, texts: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(texts, tmp_path / "export"))
-    about = json.loads((folder / "p5.json").read_text())
-    (folder / "p5.json").write_text(json.dumps({**about, "format": 3}))
+    manifest = json.loads((folder / "p5.json").read_text())
+    (folder / "p5.json").write_text(json.dumps({**manifest, "format": 3}))
     done = subprocess.run(
         [tool("node"), "recommend.mjs", folder], cwd=node, capture_output=True, text=True, check=False
     )

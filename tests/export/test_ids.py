@@ -34,7 +34,7 @@ def test_a_text_with_a_nul_is_no_id(registry: Registry, tmp_path: Path) -> None:
     report = (run.path / "log.txt").read_text()
     assert "2 rows: no user or item id" in report or "no user or item id" in report
     made = export_run(run, tmp_path / "export", registry, say=lambda text: None)
-    assert made.about["n_items"] == 9
+    assert made.manifest["n_items"] == 9
 
 
 def test_a_run_that_knows_such_ids_is_not_exported() -> None:

@@ -54,10 +54,10 @@ def test_every_backbone_answers_as_its_network(
 ) -> None:
     run = p5core.run(experiment_of(backbone, ALL, as_text=as_text), tmp_path, "one", registry)
     made = export_run(run, tmp_path / "export", registry, ExportOptions(metadata=["title"]), silent)
-    assert made.about["parity"]["cases"] == 64
-    assert made.about["parity"]["exported"] == pytest.approx(made.about["parity"]["network"], abs=5e-5)
-    assert made.about["id_kind"] == ("string" if as_text else "int64")
-    assert set(made.about["inputs"]) == ({"user", "k"} if backbone == "mf" else {"history", "k"})
+    assert made.manifest["parity"]["cases"] == 64
+    assert made.manifest["parity"]["exported"] == pytest.approx(made.manifest["parity"]["network"], abs=5e-5)
+    assert made.manifest["id_kind"] == ("string" if as_text else "int64")
+    assert set(made.manifest["inputs"]) == ({"user", "k"} if backbone == "mf" else {"history", "k"})
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_every_combination_of_encoders_is_baked_in(
     encoders: list[dict[str, Any]], combine: str, experiment_of: Experiments, registry: Registry, tmp_path: Path
 ) -> None:
     run = p5core.run(experiment_of("mlp", encoders, combine=combine), tmp_path, "one", registry)
-    assert export_run(run, tmp_path / "export", registry, say=silent).about["parity"]["largest_difference"] < 1e-4
+    assert export_run(run, tmp_path / "export", registry, say=silent).manifest["parity"]["largest_difference"] < 1e-4
 
 
 @pytest.mark.parametrize("name", ["gru", "lstm"])
@@ -84,7 +84,7 @@ def test_recurrent_networks_with_attention_keep_a_dynamic_length(
     backbone = {"name": name, "attention": True, "n_layers": 2}
     run = p5core.run(experiment_of(backbone, ID), tmp_path, "one", registry)
     for _ in range(3):  # also when the process has traced such a layer before
-        assert export_run(run, tmp_path / "export", registry, say=silent).about["parity"]["cases"] == 64
+        assert export_run(run, tmp_path / "export", registry, say=silent).manifest["parity"]["cases"] == 64
 
 
 @pytest.mark.parametrize("backbone", ["bert", "mf"])
@@ -100,7 +100,7 @@ def test_ratings_come_out_in_rating_units(
     ratings = session.run(["ratings"], {**who, "candidates": candidates})[0]
     assert ratings.shape == (1, 4)
     assert (abs(ratings - 3) < 2).all()
-    assert set(made.about["parity"]["exported"]) == {"mae", "rmse"}
+    assert set(made.manifest["parity"]["exported"]) == {"mae", "rmse"}
 
 
 @pytest.mark.parametrize(("backbone", "n_neighbours"), [("bert", 5), ("gru", 30)])
@@ -115,6 +115,6 @@ def test_the_memory_is_in_the_file(
         export_run(run, tmp_path / "export", registry, say=silent)
     allowed = ExportOptions(allow=ids[:5], max_length=4)
     made = export_run(run, tmp_path / "export", registry, allowed, silent)
-    assert made.about["parity"]["largest_difference"] < 1e-4
-    assert made.about["model"]["memory"] == {"n_neighbours": n_neighbours, "of_network": 1.0, "of_memory": 1.3}
+    assert made.manifest["parity"]["largest_difference"] < 1e-4
+    assert made.manifest["model"]["memory"] == {"n_neighbours": n_neighbours, "of_network": 1.0, "of_memory": 1.3}
     assert "1 log p of the network + 1.3 log p of co-occurrence counts" in (made.folder / "README.md").read_text()

@@ -19,7 +19,7 @@ import p5core
 from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
-from p5core.workflows.train import load_network, materials_of
+from p5core.workflows.train import load_network, load_run_data
 from p5export.bundle.onnx_file import write_model
 from p5export.export import export_run
 from p5export.graph.operations import Ops
@@ -127,8 +127,8 @@ def test_a_table_that_loses_too_much_is_refused_and_the_same_bytes_come_twice(
         export_run(run, tmp_path / "export", registry, options, silent)
     forced = ExportOptions(quantize="product", subvectors=1, force=True)
     first, second = (export_run(run, tmp_path / name, registry, forced, silent) for name in ("a", "b"))
-    assert first.about["files"] == second.about["files"]
-    assert first.about["subvectors"] == 1
+    assert first.manifest["files"] == second.manifest["files"]
+    assert first.manifest["subvectors"] == 1
     assert verify(first.folder).n_cases == 24
 
 
@@ -139,7 +139,7 @@ def test_it_works_beside_the_item_memory(
     run = p5core.run(experiment_of("gpt", [{"name": "id"}], memory=memory), tmp_path, "one", registry)
     save_file({**load_file(run.weights), "memory.mixture": torch.tensor([0.7, 1.3])}, run.weights)
     run.seal()
-    materials = materials_of(run, registry)
+    materials = load_run_data(run, registry)
     network = load_network(run, materials, registry)
     answers = []
     for quantize in ("none", "product"):  # of twelve items every vector is its own centroid

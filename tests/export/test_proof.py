@@ -42,7 +42,7 @@ def test_smaller_files_are_judged_by_their_ranking(
     said: list[str] = []
     options = ExportOptions(quantize=quantize, allow=allow, force=True)
     made = export_run(run, tmp_path / "export", registry, options, said.append)
-    cost = made.about["quantized"]
+    cost = made.manifest["quantized"]
     assert cost["overlap_at_10"] > 0.9
     assert cost["ndcg_at_10"] == pytest.approx(cost["plain_ndcg_at_10"], rel=0.1)
     assert any(f"{quantize}: " in line and "overlap@10" in line for line in said)

@@ -21,7 +21,7 @@ from p5core.cli import build
 from p5core.errors import ExportError
 from p5core.plugins.registry import load_plugins
 from p5core.workflows.recommend import Recommender
-from p5export.bundle.bundle import Artefact, opened, seal, zip_folder
+from p5export.bundle.bundle import Bundle, opened, seal, zip_folder
 from p5export.bundle.external_data import external_files
 from p5export.runtime import OnnxRecommender
 from p5export.validation.verify import verify
@@ -137,11 +137,11 @@ def test_a_flipped_byte_is_reported(name: str, histories: tuple[Path, Path], tmp
 
 def reseal(folder: Path) -> None:
     """What somebody would do who changes a file and its hash."""
-    about = json.loads((folder / "p5.json").read_text())
+    manifest = json.loads((folder / "p5.json").read_text())
     from p5core.system.files import sha256
 
-    about["files"] = {name: sha256(folder / name) for name in about["files"] if (folder / name).exists()}
-    (folder / "p5.json").write_text(json.dumps({**about, "seal": seal(about)}))
+    manifest["files"] = {name: sha256(folder / name) for name in manifest["files"] if (folder / name).exists()}
+    (folder / "p5.json").write_text(json.dumps({**manifest, "seal": seal(manifest)}))
 
 
 def table_of(model: onnx.ModelProto) -> onnx.TensorProto:
@@ -162,24 +162,24 @@ def test_another_model_under_the_same_name_fails_its_golden_cases(histories: tup
 
 def test_what_is_no_export_is_refused(histories: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"is no exported model: it has no p5\.json"):
-        Artefact.load(tmp_path)
+        Bundle.load(tmp_path)
     (tmp_path / "p5.json").write_text('{"format": 99}')
     with pytest.raises(ExportError, match="has format 99; this version of P5 reads format 1 and 2"):
-        Artefact.load(tmp_path)
+        Bundle.load(tmp_path)
     (tmp_path / "p5.json").write_text("{")
     with pytest.raises(ExportError, match="cannot be read; the file is damaged"):
-        Artefact.load(tmp_path)
+        Bundle.load(tmp_path)
     folder = copytree(histories[1], tmp_path / "copy")
     (folder / "score.onnx").unlink()
     with pytest.raises(ExportError, match=r"lacks its file score\.onnx"):
-        Artefact.load(folder).check()
+        Bundle.load(folder).check()
     reseal(folder)
     with pytest.raises(ExportError, match="does not list all files"):
-        Artefact.load(folder).check()
-    about = json.loads((folder / "p5.json").read_text()) | {"files": {"../secret": "0"}}
-    (folder / "p5.json").write_text(json.dumps(about | {"seal": seal(about)}))
+        Bundle.load(folder).check()
+    manifest = json.loads((folder / "p5.json").read_text()) | {"files": {"../secret": "0"}}
+    (folder / "p5.json").write_text(json.dumps(manifest | {"seal": seal(manifest)}))
     with pytest.raises(ExportError, match=r"names the file '\.\./secret', which is no part of an export"):
-        Artefact.load(folder).check()
+        Bundle.load(folder).check()
 
 
 def test_links_and_foreign_data_are_refused(histories: tuple[Path, Path], tmp_path: Path) -> None:

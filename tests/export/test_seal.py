@@ -24,35 +24,35 @@ def p5(*arguments: object) -> Result:
 
 def reseal(folder: Path) -> None:
     """What somebody would do who changes a file and its hash."""
-    about = json.loads((folder / "p5.json").read_text())
-    about["files"] = {name: sha256(folder / name) for name in about["files"] if (folder / name).exists()}
-    (folder / "p5.json").write_text(json.dumps({**about, "seal": seal(about)}))
+    manifest = json.loads((folder / "p5.json").read_text())
+    manifest["files"] = {name: sha256(folder / name) for name in manifest["files"] if (folder / name).exists()}
+    (folder / "p5.json").write_text(json.dumps({**manifest, "seal": seal(manifest)}))
 
 
 CHANGES = {
-    "hr@10": lambda about: about["metrics"]["model"].update({"ndcg@10": 0.95}),
-    "tolerance": lambda about: about["tolerance"].update(relative=1e9),
-    "id_kind": lambda about: about.update(id_kind="int64"),
-    "n_items": lambda about: about.update(n_items=1),
-    "files": lambda about: about.update(files={}),
-    "a file left out": lambda about: about["files"].pop("README.md"),
-    "run": lambda about: about.update(run="another"),
-    "a key more": lambda about: about.update(extra=1),
-    "a key less": lambda about: about.pop("parity"),
-    "no files": lambda about: about.pop("files"),
-    "files of another type": lambda about: about.update(files=["model.onnx"]),
-    "no inputs": lambda about: about.pop("inputs"),
-    "no seal": lambda about: about.pop("seal"),
-    "an empty seal": lambda about: about.update(seal=None),
+    "hr@10": lambda manifest: manifest["metrics"]["model"].update({"ndcg@10": 0.95}),
+    "tolerance": lambda manifest: manifest["tolerance"].update(relative=1e9),
+    "id_kind": lambda manifest: manifest.update(id_kind="int64"),
+    "n_items": lambda manifest: manifest.update(n_items=1),
+    "files": lambda manifest: manifest.update(files={}),
+    "a file left out": lambda manifest: manifest["files"].pop("README.md"),
+    "run": lambda manifest: manifest.update(run="another"),
+    "a key more": lambda manifest: manifest.update(extra=1),
+    "a key less": lambda manifest: manifest.pop("parity"),
+    "no files": lambda manifest: manifest.pop("files"),
+    "files of another type": lambda manifest: manifest.update(files=["model.onnx"]),
+    "no inputs": lambda manifest: manifest.pop("inputs"),
+    "no seal": lambda manifest: manifest.pop("seal"),
+    "an empty seal": lambda manifest: manifest.update(seal=None),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_p5_json_is_reported(change: str, histories: tuple[Path, Path], tmp_path: Path) -> None:
     folder = copytree(histories[1], tmp_path / "copy")
-    about = json.loads((folder / "p5.json").read_text())
-    CHANGES[change](about)
-    (folder / "p5.json").write_text(json.dumps(about))
+    manifest = json.loads((folder / "p5.json").read_text())
+    CHANGES[change](manifest)
+    (folder / "p5.json").write_text(json.dumps(manifest))
     result = p5("verify", folder)
     assert result.exit_code == 1
     assert "p5.json was changed after the export" in result.output or "the file is damaged" in result.output
@@ -70,8 +70,8 @@ def test_a_damaged_p5_json_is_a_sentence(content: str, histories: tuple[Path, Pa
 
 def test_a_new_order_of_keys_and_other_spaces_change_nothing(histories: tuple[Path, Path], tmp_path: Path) -> None:
     folder = copytree(histories[1], tmp_path / "copy")
-    about = json.loads((folder / "p5.json").read_text())
-    (folder / "p5.json").write_text(json.dumps(dict(reversed(about.items()))))
+    manifest = json.loads((folder / "p5.json").read_text())
+    (folder / "p5.json").write_text(json.dumps(dict(reversed(manifest.items()))))
     assert verify(folder).is_sealed
 
 
@@ -79,8 +79,8 @@ def test_an_export_of_the_first_format_opens_and_says_what_cannot_be_checked(
     histories: tuple[Path, Path], tmp_path: Path
 ) -> None:
     folder = copytree(histories[1], tmp_path / "copy")
-    about = json.loads((folder / "p5.json").read_text())
-    (folder / "p5.json").write_text(json.dumps({**about, "format": 1, "seal": None}))
+    manifest = json.loads((folder / "p5.json").read_text())
+    (folder / "p5.json").write_text(json.dumps({**manifest, "format": 1, "seal": None}))
     assert len(OnnxRecommender(folder).recommend([], 3)) == 3
     assert "Changes of p5.json itself cannot be noticed in an export of this age" in p5("verify", folder).output
 

@@ -160,11 +160,11 @@ def test_answers_are_those_of_the_recommender(of_texts: Server, texts: Path) -> 
 
 
 def test_health_says_what_runs(of_texts: Server, texts: Path) -> None:
-    about = OnnxRecommender(texts).artefact.about
+    manifest = OnnxRecommender(texts).bundle.manifest
     found = of_texts.client.get("/health").json()
     assert found["state"] == "ready"
     assert (found["model"], found["n_items"], found["takes"], found["id_kind"]) == ("run", 40, "history", "string")
-    assert found["sha256"] == about["files"]["model.onnx"]
+    assert found["sha256"] == manifest["files"]["model.onnx"]
     assert found["open"] == 0
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from p5core.errors import ExportError
-from p5export.bundle.bundle import Artefact
+from p5export.bundle.bundle import Bundle
 from p5export.bundle.raw_ids import as_ids
 from p5export.runtime import Recommended
 from p5export.service.app import build_app
@@ -101,8 +101,8 @@ class Moody(RequestModel):
     """A model that sleeps over an item "slow" and breaks over an item "bad"."""
 
     def __init__(self) -> None:
-        about = {"run": "moody", "p5": "1", "n_items": 3, "id_kind": "string", "inputs": {"history": []}}
-        self.artefact = Artefact(Path(), about)
+        manifest = {"run": "moody", "p5": "1", "n_items": 3, "id_kind": "string", "inputs": {"history": []}}
+        self.bundle = Bundle(Path(), manifest)
 
     def answer(self, jobs: Sequence[Any]) -> list[Any]:
         asked = [one for job in jobs for one in job.who]

@@ -22,7 +22,7 @@ from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, RunError
 from p5core.plugins.registry import Registry, load_plugins
 from p5core.runs.folder import Run, list_runs
-from p5core.workflows.train import evaluate_run, load_network, materials_of, run
+from p5core.workflows.train import evaluate_run, load_network, load_run_data, run
 from p5core.workflows.update import update
 from p5export.export import export_run
 from p5export.graph.serving import ExportOptions
@@ -72,11 +72,11 @@ def updated(sold: Run, fresh: Path, registry: Registry) -> Run:
 
 
 def test_known_users_and_items_keep_their_codes_and_vectors(sold: Run, updated: Run, registry: Registry) -> None:
-    old, new = (materials_of(one, registry) for one in (sold, updated))
+    old, new = (load_run_data(one, registry) for one in (sold, updated))
     n = old.target.dataset.n_items
     assert new.target.dataset.catalogue.labels[:n] == old.target.dataset.catalogue.labels
     assert new.target.dataset.n_items > n
-    before, after = (load_network(one, materials_of(one, registry), registry) for one in (sold, updated))
+    before, after = (load_network(one, load_run_data(one, registry), registry) for one in (sold, updated))
     assert torch.equal(after.table.vectors()[:n], before.table.vectors())
     torch.testing.assert_close(after.table.vectors()[n], before.table.vectors().mean(dim=0))
     assert after.memory is not None
@@ -85,7 +85,7 @@ def test_known_users_and_items_keep_their_codes_and_vectors(sold: Run, updated: 
 
 
 def test_the_memory_and_popularity_count_all_events(updated: Run, registry: Registry) -> None:
-    materials = materials_of(updated, registry)
+    materials = load_run_data(updated, registry)
     events = materials.target.dataset.events
     network = load_network(updated, materials, registry)
     assert torch.equal(network.table.counts, torch.from_numpy(np.bincount(events.items)).float())
@@ -193,7 +193,7 @@ def test_a_new_item_with_one_event_follows_what_it_is_like(tmp_path: Path, regis
     pd.DataFrame({"item": ["new"], "kind": ["kind 7 of 22"]}).to_csv(tmp_path / "new.csv", index=False)
     pd.DataFrame({"user": ["u1"], "item": ["new"], "time": [3000]}).to_csv(tmp_path / "more.csv", index=False)
     later = update(first, tmp_path / "more.csv", "later", registry, [f"items={tmp_path / 'new.csv'}"]).run
-    materials = materials_of(later, registry)
+    materials = load_run_data(later, registry)
     memory_table = load_network(later, materials, registry).memory
     assert memory_table is not None
     new, like = (int(materials.target.dataset.catalogue.encode([item])[0]) for item in ("new", "i22"))

@@ -22,7 +22,7 @@ from p5core.plugins.registry import load_plugins
 from p5core.workflows import train as pipeline
 from p5export.export import export_run
 from p5export.graph.serving import ExportOptions
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 SHOTS = Path(__file__).parent / "shots"
 PACKAGES = Path(__file__).parent / "packages"
@@ -82,7 +82,7 @@ class Running:
     """An interface that answers."""
 
     address: str
-    studio: Studio
+    workspace: Workspace
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +109,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
     Two plugins of third parties are installed, one of them broken. It answers MCP clients where they could ask.
     """
-    studio = Studio(tmp_path_factory.mktemp("studio"), load_plugins())
-    options = ["--folder", str(studio.folder), "--port", "0", *(["--mcp"] if find_spec("mcp") else [])]
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"), load_plugins())
+    options = ["--folder", str(workspace.folder), "--port", "0", *(["--mcp"] if find_spec("mcp") else [])]
     path = os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(
         [sys.executable, "-m", "p5core.cli", "ui", *options],
@@ -118,10 +118,10 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         text=True,
         env={**os.environ, "PYTHONPATH": path},
     ) as process:
-        pipeline.run(parse_experiment(tomllib.loads(SMALL), "small"), studio.runs, "first", studio.registry)
+        pipeline.run(parse_experiment(tomllib.loads(SMALL), "small"), workspace.runs, "first", workspace.registry)
         assert process.stdout is not None
         said = next(line for line in process.stdout if line.startswith("P5 works in"))
-        yield Running(re.findall(r"http://[\d.:]+", said)[0], studio)
+        yield Running(re.findall(r"http://[\d.:]+", said)[0], workspace)
         process.terminate()
 
 
@@ -134,9 +134,9 @@ def script(ui: Running) -> Client:
 @pytest.fixture(scope="session")
 def exported(ui: Running) -> Path:
     """The export of the run `first`."""
-    run = ui.studio.run("first")
+    run = ui.workspace.run("first")
     folder = run.path / "export"
-    export_run(run, folder, ui.studio.registry, ExportOptions(), say=lambda text: None)
+    export_run(run, folder, ui.workspace.registry, ExportOptions(), say=lambda text: None)
     return folder
 
 

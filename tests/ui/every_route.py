@@ -21,7 +21,7 @@ from p5core.plugins.registry import load_plugins
 from p5ui.server.app import build_app
 from p5ui.server.guard import app_options
 from p5ui.server.login import Account
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 ODD = ("//config", "/login/../config", "/CONFIG", "/login%2f..%2fconfig", "/login/x", "/%6cogin/x", "/gradio_api//info")
 
@@ -42,9 +42,9 @@ def addresses(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def main() -> None:
     """Ask."""
-    studio = Studio(Path(tempfile.mkdtemp()), load_plugins())
+    workspace = Workspace(Path(tempfile.mkdtemp()), load_plugins())
     options = app_options(["testserver"], Account("ali", "open sesame", has_started=True))
-    app = App.create_app(build_app(studio), app_kwargs=options, mcp_server=find_spec("mcp") is not None)
+    app = App.create_app(build_app(workspace), app_kwargs=options, mcp_server=find_spec("mcp") is not None)
     client = TestClient(app, follow_redirects=False)
     for method, path in [*sorted(set(addresses(app.routes))), *(("GET", one) for one in ODD)]:
         for accepted in ("*/*", "text/html"):

@@ -45,7 +45,7 @@ assert {"torch", "p5core.workflows.recommend", "p5plugins.backbones.gpt"} <= set
 
 def test_what_may_be_refused_goes_through_the_queue(ui) -> None:
     asked = {"click", "input", "select", "submit", "upload"}
-    events = [one for one in build_app(ui.studio).fns.values() if asked & {target[1] for target in one.targets}]
+    events = [one for one in build_app(ui.workspace).fns.values() if asked & {target[1] for target in one.targets}]
     refusing = [one for one in events if getattr(one.fn, "__code__", None) is shown(print).__code__]
     assert len(refusing) > 20
     assert [one.name for one in refusing if not one.queue] == []
@@ -83,11 +83,11 @@ def test_bold_letters_are_of_one_font(ui, page: Page) -> None:
 @pytest.mark.parametrize("place", ["jobs/000001/job.json", "runs/odd/status.json"])
 @pytest.mark.parametrize("content", ["", "null", '{"state": 5, "share": "x"}'])
 def test_one_damaged_file_does_not_stop_the_interface(ui, page: Page, place: str, content: str) -> None:
-    path = ui.studio.folder / place
+    path = ui.workspace.folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     if "runs" in place:
-        shutil.copy(ui.studio.runs / "first" / "run.json", path.parent)
+        shutil.copy(ui.workspace.runs / "first" / "run.json", path.parent)
     try:
         page.goto(f"{ui.address}/runs")
         expect(page.locator("#runs-table")).to_contain_text("first")

@@ -26,7 +26,7 @@ from p5ui.pages.compare.frames import (
     protocols,
     sides_of,
 )
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 PRETRAINED = """
 [[stages]]
@@ -40,64 +40,64 @@ epochs = 2
 
 
 @pytest.fixture
-def studio(ui, tmp_path: Path) -> Studio:
+def workspace(ui, tmp_path: Path) -> Workspace:
     """A folder with the finished run under two names."""
     for name in ("a", "b"):
-        shutil.copytree(ui.studio.runs / "first", tmp_path / "runs" / name)
-    return Studio(tmp_path, ui.studio.registry)
+        shutil.copytree(ui.workspace.runs / "first", tmp_path / "runs" / name)
+    return Workspace(tmp_path, ui.workspace.registry)
 
 
-def test_models_come_before_baselines_and_equal_baselines_once(studio: Studio) -> None:
-    sides = sides_of(studio, ["a", "b"])
+def test_models_come_before_baselines_and_equal_baselines_once(workspace: Workspace) -> None:
+    sides = sides_of(workspace, ["a", "b"])
     assert list(sides) == ["a", "b", "a: popularity", "a: neighbours", "b: popularity", "b: neighbours"]
     frame = figures_frame(sides)
     assert frame["run"].tolist() == ["a", "b", "a: popularity", "a: neighbours"]
-    value = studio.run("a").metrics()["test"]["model"]["ndcg@10"]
+    value = workspace.run("a").metrics()["test"]["model"]["ndcg@10"]
     assert frame["ndcg@10"][0].startswith(f"{value:.4f} (")
-    assert len(protocols(studio, ["a", "b"])) == 1
+    assert len(protocols(workspace, ["a", "b"])) == 1
 
 
-def test_equal_runs_differ_by_nothing_and_a_damaged_one_is_refused_in_a_sentence(studio: Studio) -> None:
-    found = paired(studio, sides_of(studio, ["a", "b"]), "a")
+def test_equal_runs_differ_by_nothing_and_a_damaged_one_is_refused_in_a_sentence(workspace: Workspace) -> None:
+    found = paired(workspace, sides_of(workspace, ["a", "b"]), "a")
     assert {one.result.difference for _, one in found.rows} == {0.0}
     assert {side.name for side, _ in found.rows} == {"b"}
-    (studio.run("b").path / "per_user.safetensors").write_bytes(b"changed")
-    found = paired(studio, sides_of(studio, ["a", "b"]), "a: popularity")
+    (workspace.run("b").path / "per_user.safetensors").write_bytes(b"changed")
+    found = paired(workspace, sides_of(workspace, ["a", "b"]), "a: popularity")
     assert {side.name for side, _ in found.rows} == {"a"}
     assert [re.sub("/.*/", "", one) for one in found.refusals] == [
         "b: per_user.safetensors was changed after the run: its hash differs. Restore it or run again."
     ]
 
 
-def test_groups_hold_every_test_user_once(studio: Studio) -> None:
-    found = curves(studio, {"a": (studio.run("a"), "model")}, "hr@10")
+def test_groups_hold_every_test_user_once(workspace: Workspace) -> None:
+    found = curves(workspace, {"a": (workspace.run("a"), "model")}, "hr@10")
     for frame in (found.history, found.popularity, found.warmth):
-        assert frame["users"].sum() == studio.run("a").metrics()["n_test_users"]
+        assert frame["users"].sum() == workspace.run("a").metrics()["n_test_users"]
         mean = np.average(frame["value"], weights=frame["users"])
-        assert mean == pytest.approx(studio.run("a").metrics()["test"]["model"]["hr@10"])
+        assert mean == pytest.approx(workspace.run("a").metrics()["test"]["model"]["hr@10"])
         assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
 
 
-def test_a_control_is_found_or_its_experiment_is_written(studio: Studio, small: str) -> None:
-    assert find_control(studio, ["a", "b"]) is None, "nothing was pre-trained"
+def test_a_control_is_found_or_its_experiment_is_written(workspace: Workspace, small: str) -> None:
+    assert find_control(workspace, ["a", "b"]) is None, "nothing was pre-trained"
     plain = small.split("[[stages]]")[0]
     for width in ("8", "16"):
         tree = tomllib.loads(plain.replace("width = 8", f"width = {width}") + PRETRAINED)
         experiment = parse_experiment({**tree, "evaluate": {"resamples": 10}})
-        run = create_run(studio.runs / f"tuned-{width}", experiment, {}, None)
+        run = create_run(workspace.runs / f"tuned-{width}", experiment, {}, None)
         write_json(run.path / "status.json", {"state": "done"})
-    same, other = (find_control(studio, [name]) for name in ("tuned-8", "tuned-16"))
+    same, other = (find_control(workspace, [name]) for name in ("tuned-8", "tuned-16"))
     assert same is not None
     assert other is not None
     assert same.name in ("a", "b")
     assert (same.has_model, other.has_model) == (True, False)
     for name in ("a", "b"):
-        shutil.rmtree(studio.runs / name)
-    missing = find_control(studio, ["tuned-8"])
+        shutil.rmtree(workspace.runs / name)
+    missing = find_control(workspace, ["tuned-8"])
     assert missing is not None
     assert (missing.name, missing.experiment) == (None, "experiments/tuned-8-from-scratch.toml")
-    assert len(load_experiment(studio.folder / missing.experiment).stages) == 1
-    assert finished_runs(studio) == ["tuned-16", "tuned-8"]
+    assert len(load_experiment(workspace.folder / missing.experiment).stages) == 1
+    assert finished_runs(workspace) == ["tuned-16", "tuned-8"]
 
 
 def test_names_in_the_legend_are_text() -> None:

@@ -12,7 +12,7 @@ from p5core.errors import ConfigError
 from p5core.plugins.registry import load_plugins
 from p5ui.i18n.words import words
 from p5ui.pages.data.profile_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 ENGLISH: dict[str, str] = {"accept-language": "en"}
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
@@ -31,28 +31,28 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    return Studio(tmp_path_factory.mktemp("data").resolve(), load_plugins())
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("data").resolve(), load_plugins())
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_wrong_with_a_file_is_one_sentence(studio: Studio, name: str) -> None:
+def test_what_is_wrong_with_a_file_is_one_sentence(workspace: Workspace, name: str) -> None:
     content, sentence = BROKEN[name]
-    (studio.folder / name).write_bytes(content)
-    found = look(studio, {"name": "table", "path": name})
+    (workspace.folder / name).write_bytes(content)
+    found = look(workspace, {"name": "table", "path": name})
     assert sentence in found.fault
     assert found.events is None
     assert "\n" not in found.fault
 
 
-def test_a_file_elsewhere_is_refused(studio: Studio) -> None:
+def test_a_file_elsewhere_is_refused(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match="is not below the working folder"):
-        look(studio, {"name": "table", "path": "/etc/passwd"})
+        look(workspace, {"name": "table", "path": "/etc/passwd"})
 
 
 @pytest.mark.parametrize("headers", [ENGLISH, CHINESE])
-def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) -> None:
-    found = diagnose(studio, {"name": "synthetic", "ratings": True}, None, None)
+def test_what_the_doctor_says_in_words(workspace: Workspace, headers: dict[str, str]) -> None:
+    found = diagnose(workspace, {"name": "synthetic", "ratings": True}, None, None)
     language = "zh" if headers is CHINESE else "en"
     assert merit_text(headers, found).count("\n\n") == len(found.merits) - 1
     table = figures(headers, found)
@@ -65,7 +65,7 @@ def test_what_the_doctor_says_in_words(studio: Studio, headers: dict[str, str]) 
 
 
 def test_a_large_log_says_that_it_is_examined(ui, page: Page, shop: str) -> None:
-    (ui.studio.folder / "held.csv").write_text(shop)
+    (ui.workspace.folder / "held.csv").write_text(shop)
     page.goto(f"{ui.address}/data?file=held.csv")
     expect(page.locator("#data-examine")).to_be_visible()
     page.route("**/queue/join*", lambda route: None)  # the examination itself never begins
@@ -147,10 +147,10 @@ def test_an_items_table_is_uploaded_where_it_belongs(ui, page: Page, shop: str) 
 
 
 def test_an_examination_that_fails_is_not_busy_for_ever(ui, page: Page, shop: str) -> None:
-    (ui.studio.folder / "gone.csv").write_text(shop)
+    (ui.workspace.folder / "gone.csv").write_text(shop)
     page.goto(f"{ui.address}/data?file=gone.csv")
     expect(page.locator("#data-examine")).to_be_visible()
-    (ui.studio.folder / "gone.csv").unlink()
+    (ui.workspace.folder / "gone.csv").unlink()
     page.locator("#data-examine").click()
     expect(page.get_by_text("There is no file")).to_be_visible()
     expect(page.locator("#data-busy")).not_to_contain_text("Examining")

@@ -24,13 +24,13 @@ from p5ui.pages.export.actions import (
     verified,
 )
 from p5ui.server.viewer import Viewer
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 
 def test_every_option_of_the_command_is_in_the_form() -> None:
     names = {one.name for one in export_options()}
     assert names == {one.name for one in export.params} - {"run", "output"}
-    assert all(one.about for one in export_options())
+    assert all(one.manifest for one in export_options())
 
 
 def test_the_form_makes_the_command_line(tmp_path: Path) -> None:
@@ -54,24 +54,24 @@ def test_the_form_makes_the_command_line(tmp_path: Path) -> None:
 
 
 def test_columns_are_those_of_the_items(ui) -> None:
-    assert columns_of(ui.studio.run("first")) == ["title", "category", "tags", "price"]
+    assert columns_of(ui.workspace.run("first")) == ["title", "category", "tags", "price"]
 
 
 def test_an_export_that_failed_says_why(ui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("p5core.runs.jobs.Jobs._advance", lambda jobs: None)
-    studio = Studio(tmp_path, ui.studio.registry)
-    shutil.copytree(ui.studio.runs / "first", studio.runs / "a", ignore=shutil.ignore_patterns("export*"))
-    assert export_facts(studio, "a") == {"state": "", "message": ""}
-    ask_export(studio, "a", [])
-    job = studio.jobs.all()[-1]
-    assert export_facts(studio, "a")["state"] == "queued"
+    workspace = Workspace(tmp_path, ui.workspace.registry)
+    shutil.copytree(ui.workspace.runs / "first", workspace.runs / "a", ignore=shutil.ignore_patterns("export*"))
+    assert export_facts(workspace, "a") == {"state": "", "message": ""}
+    ask_export(workspace, "a", [])
+    job = workspace.jobs.all()[-1]
+    assert export_facts(workspace, "a")["state"] == "queued"
     write_json(job.path / "start.json", {"pid": 2**22 + 1, "born": "1"})
     write_json(job.path / "end.json", {"code": 1})
     (job.path / "output.txt").write_text("much\nError: Parity lost.\n")
-    assert export_facts(studio, "a") == {"state": "failed", "message": "Parity lost."}
-    (studio.runs / "a" / "metrics.json").unlink()
+    assert export_facts(workspace, "a") == {"state": "failed", "message": "Parity lost."}
+    (workspace.runs / "a" / "metrics.json").unlink()
     with pytest.raises(RunError, match="has no metrics yet"):
-        ask_export(studio, "a", [])
+        ask_export(workspace, "a", [])
 
 
 class Slow:
@@ -98,7 +98,7 @@ def test_an_odd_zip_is_refused_in_a_sentence(ui, tmp_path: Path) -> None:
     path = tmp_path / "odd.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../evil.txt", "x")
-    is_good, text = verified(ui.studio, path)
+    is_good, text = verified(ui.workspace, path)
     assert not is_good
     assert text == "odd.zip holds '../../evil.txt', which is no file of an export. It was not unpacked."
 

@@ -20,7 +20,7 @@ from p5core.plugins.registry import KINDS, Registry, load_plugins
 from p5ui import drafts, uploads
 from p5ui.forms.fields import Field, at, fields_of, put
 from p5ui.workspace.sandbox import data_files, grounded, hold_to_folder, usable_loaders
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 TEXT = '[data]\nname = "synthetic"\n'
 
@@ -69,8 +69,8 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def studio(tmp_path: Path, registry: Registry) -> Studio:
-    return Studio(tmp_path.resolve(), registry)
+def workspace(tmp_path: Path, registry: Registry) -> Workspace:
+    return Workspace(tmp_path.resolve(), registry)
 
 
 def test_the_kind_of_each_option() -> None:
@@ -142,20 +142,20 @@ def test_what_was_put_is_found(place: tuple[str | int, ...], value: int) -> None
     assert at(put(changed, place, None), place) is None
 
 
-def test_loaders_are_held_to_the_folder(studio: Studio) -> None:
-    (studio.folder / "in.csv").write_text("user,item\n1,2\n")
-    (studio.folder / "link.csv").symlink_to("/etc/hostname")
-    spec = grounded(PartSpec.model_validate({"name": "table", "path": "in.csv"}), studio)
-    assert spec.options["path"] == str(studio.folder / "in.csv")
-    absolute = PartSpec.model_validate({"name": "table", "path": str(studio.folder / "in.csv")})
-    assert grounded(absolute, studio).options["path"] == str(studio.folder / "in.csv")
+def test_loaders_are_held_to_the_folder(workspace: Workspace) -> None:
+    (workspace.folder / "in.csv").write_text("user,item\n1,2\n")
+    (workspace.folder / "link.csv").symlink_to("/etc/hostname")
+    spec = grounded(PartSpec.model_validate({"name": "table", "path": "in.csv"}), workspace)
+    assert spec.options["path"] == str(workspace.folder / "in.csv")
+    absolute = PartSpec.model_validate({"name": "table", "path": str(workspace.folder / "in.csv")})
+    assert grounded(absolute, workspace).options["path"] == str(workspace.folder / "in.csv")
     for path in ("/etc/passwd", "../x.csv", "link.csv", "*.csv", "~", "~/x.csv", "~root/x.csv", "~nobody-here/x"):
         with pytest.raises(ConfigError, match="is not below the working folder"):
-            grounded(PartSpec.model_validate({"name": "table", "path": path}), studio)
+            grounded(PartSpec.model_validate({"name": "table", "path": path}), workspace)
     with pytest.raises(ConfigError, match="depends on the environment"):
-        grounded(PartSpec.model_validate({"name": "table", "path": "${HOME}/x.csv"}), studio)
+        grounded(PartSpec.model_validate({"name": "table", "path": "${HOME}/x.csv"}), workspace)
     with pytest.raises(ConfigError, match="'sql' cannot be held to the working folder"):
-        grounded(PartSpec.model_validate({"name": "sql", "url": "a.duckdb", "query": "SELECT 1"}), studio)
+        grounded(PartSpec.model_validate({"name": "sql", "url": "a.duckdb", "query": "SELECT 1"}), workspace)
 
 
 @pytest.mark.parametrize(
@@ -170,63 +170,63 @@ def test_loaders_are_held_to_the_folder(studio: Studio) -> None:
         {"stages": [{"from": "../../etc"}]},
     ],
 )
-def test_no_part_of_an_experiment_leads_elsewhere(studio: Studio, change: dict[str, Any]) -> None:
+def test_no_part_of_an_experiment_leads_elsewhere(workspace: Workspace, change: dict[str, Any]) -> None:
     experiment = parse_experiment({"data": {"name": "synthetic"}, **change})
     with pytest.raises(ConfigError, match="is not below the working folder"):
-        hold_to_folder(experiment, studio)
-    hold_to_folder(parse_experiment({"data": {"name": "synthetic"}}), studio)
+        hold_to_folder(experiment, workspace)
+    hold_to_folder(parse_experiment({"data": {"name": "synthetic"}}), workspace)
 
 
-def test_which_loaders_and_files_are_offered(studio: Studio) -> None:
-    assert {"movielens", "synthetic", "table"} <= set(usable_loaders(studio.registry))
-    assert not {"sql", "dataframe"} & set(usable_loaders(studio.registry))
-    studio.uploads.mkdir()
+def test_which_loaders_and_files_are_offered(workspace: Workspace) -> None:
+    assert {"movielens", "synthetic", "table"} <= set(usable_loaders(workspace.registry))
+    assert not {"sql", "dataframe"} & set(usable_loaders(workspace.registry))
+    workspace.uploads.mkdir()
     for name in ("uploads/b.csv", "a.parquet", "notes.md"):
-        (studio.folder / name).touch()
-    assert data_files(studio) == ["uploads/b.csv", "a.parquet"]
+        (workspace.folder / name).touch()
+    assert data_files(workspace) == ["uploads/b.csv", "a.parquet"]
 
 
-def test_drafts_are_kept_and_listed(studio: Studio) -> None:
-    assert drafts.draft_names(studio) == []
-    assert drafts.save_draft(studio, "mine", TEXT) == "mine"
-    (studio.folder / "examples").mkdir()
-    (studio.folder / "examples" / "one.toml").write_text(TEXT)
-    assert drafts.draft_names(studio) == ["mine", "examples/one"]
-    assert drafts.read_draft(studio, "mine") == drafts.read_draft(studio, "examples/one") == TEXT
+def test_drafts_are_kept_and_listed(workspace: Workspace) -> None:
+    assert drafts.draft_names(workspace) == []
+    assert drafts.save_draft(workspace, "mine", TEXT) == "mine"
+    (workspace.folder / "examples").mkdir()
+    (workspace.folder / "examples" / "one.toml").write_text(TEXT)
+    assert drafts.draft_names(workspace) == ["mine", "examples/one"]
+    assert drafts.read_draft(workspace, "mine") == drafts.read_draft(workspace, "examples/one") == TEXT
     with pytest.raises(ConfigError, match="There is no draft 'other'"):
-        drafts.read_draft(studio, "other")
+        drafts.read_draft(workspace, "other")
     with pytest.raises(ConfigError, match="is not below the working folder"):
-        drafts.read_draft(studio, "../../x")
+        drafts.read_draft(workspace, "../../x")
 
 
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [("../x", TEXT, "is no name"), ("x", "[data", "not valid TOML"), ("x", "[dta]", "unknown option 'dta'")],
 )
-def test_what_is_no_draft_is_not_kept(studio: Studio, name: str, text: str, sentence: str) -> None:
+def test_what_is_no_draft_is_not_kept(workspace: Workspace, name: str, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        drafts.save_draft(studio, name, text)
-    assert drafts.draft_names(studio) == []
+        drafts.save_draft(workspace, name, text)
+    assert drafts.draft_names(workspace) == []
 
 
 @pytest.mark.parametrize("start", drafts.STARTS)
-def test_every_start_is_a_valid_experiment(studio: Studio, start: str) -> None:
+def test_every_start_is_a_valid_experiment(workspace: Workspace, start: str) -> None:
     tree = drafts.tree_of(TEXT) | {"prepare": {"keep": "last"}, "model": {"encoders": [{"name": "id"}]}}
     begun = drafts.begun_with(start, tree)
-    experiment = drafts.check(drafts.written(begun), studio)
+    experiment = drafts.check(drafts.written(begun), workspace)
     assert experiment.data.name == "synthetic"
     assert experiment.prepare.keep == "last"
 
 
-def test_what_is_written_is_read_back(studio: Studio) -> None:
+def test_what_is_written_is_read_back(workspace: Workspace) -> None:
     tree = drafts.begun_with("pretrain_finetune", drafts.tree_of(TEXT))
     assert drafts.tree_of(drafts.written(tree)) == tree
     assert 'metrics = ["hr@10", ' in drafts.written(tree)
 
 
-def test_faults_of_parts_are_found(studio: Studio) -> None:
+def test_faults_of_parts_are_found(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match=r"model\.backbone: unknown option 'layers'"):
-        drafts.check(TEXT + '[model]\nbackbone = { name = "gpt", layers = 1 }\n', studio)
+        drafts.check(TEXT + '[model]\nbackbone = { name = "gpt", layers = 1 }\n', workspace)
 
 
 def test_a_dry_run_in_short() -> None:
@@ -237,21 +237,21 @@ def test_a_dry_run_in_short() -> None:
     ]
 
 
-def test_an_estimate_that_cannot_be_made_says_why(studio: Studio) -> None:
-    (studio.folder / "few.csv").write_text("user,item,time\n1,2,1700000000\n")
+def test_an_estimate_that_cannot_be_made_says_why(workspace: Workspace) -> None:
+    (workspace.folder / "few.csv").write_text("user,item,time\n1,2,1700000000\n")
     with pytest.raises(ConfigError, match="Nothing is left: of 1 events"):
-        drafts.foreseen('[data]\nname = "table"\npath = "few.csv"\n', studio)
+        drafts.planned('[data]\nname = "table"\npath = "few.csv"\n', workspace)
 
 
-def test_an_estimate_that_takes_too_long_is_given_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_that_takes_too_long_is_given_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drafts, "PATIENCE_SECONDS", 0)
     with pytest.raises(ConfigError, match="takes longer than 0 s"):
-        drafts.foreseen(TEXT, studio)
+        drafts.planned(TEXT, workspace)
 
 
-def test_names_of_runs_that_are_free(studio: Studio) -> None:
-    assert drafts.free_run_name(studio, "examples/shop") == "shop"
-    assert drafts.free_run_name(studio, "") == "run"
+def test_names_of_runs_that_are_free(workspace: Workspace) -> None:
+    assert drafts.free_run_name(workspace, "examples/shop") == "shop"
+    assert drafts.free_run_name(workspace, "") == "run"
 
 
 @pytest.mark.parametrize(
@@ -265,26 +265,26 @@ def test_names_of_uploads_are_safe(name: str, safe: str) -> None:
     assert uploads.safe_name(name) == safe
 
 
-def test_uploads_are_kept_once_and_nothing_is_overwritten(studio: Studio, tmp_path: Path) -> None:
+def test_uploads_are_kept_once_and_nothing_is_overwritten(workspace: Workspace, tmp_path: Path) -> None:
     arrived = tmp_path / "arrived" / "log.csv"
     arrived.parent.mkdir()
     arrived.write_text("a")
-    assert uploads.keep_upload(studio, arrived) == "uploads/log.csv"
-    assert uploads.keep_upload(studio, arrived) == "uploads/log.csv"
+    assert uploads.keep_upload(workspace, arrived) == "uploads/log.csv"
+    assert uploads.keep_upload(workspace, arrived) == "uploads/log.csv"
     arrived.write_text("b")
-    assert uploads.keep_upload(studio, arrived) == "uploads/log-2.csv"
-    assert (studio.uploads / "log.csv").read_text() == "a"
+    assert uploads.keep_upload(workspace, arrived) == "uploads/log-2.csv"
+    assert (workspace.uploads / "log.csv").read_text() == "a"
 
 
-def test_uploads_that_are_refused(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_that_are_refused(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrived = tmp_path / "log.csv"
     arrived.touch()
     with pytest.raises(DataError, match=r"log\.csv is empty"):
-        uploads.keep_upload(studio, arrived)
+        uploads.keep_upload(workspace, arrived)
     monkeypatch.setattr(uploads, "MAX_BYTES", 1)
     arrived.write_text("too much")
     with pytest.raises(DataError, match="may be uploaded"):
-        uploads.keep_upload(studio, arrived)
+        uploads.keep_upload(workspace, arrived)
 
 
 def test_a_plugin_brings_its_options(registry: Registry) -> None:

@@ -62,12 +62,12 @@ def test_what_nobody_needs_is_not_there(client: httpx.Client, path: str) -> None
 
 @pytest.mark.parametrize("name", ["runs/first/status.json", "runs/first/experiment.toml", "../etc/passwd"])
 def test_files_of_the_folder_are_not_served(ui, client: httpx.Client, name: str) -> None:
-    assert client.get(f"/gradio_api/file={ui.studio.folder}/{name}").status_code in (403, 404)
+    assert client.get(f"/gradio_api/file={ui.workspace.folder}/{name}").status_code in (403, 404)
 
 
 def test_uploads_stay_in_the_working_folder(ui, client: httpx.Client) -> None:
     (path,) = upload(client).json()
-    assert Path(path).is_relative_to(ui.studio.folder / ".gradio")
+    assert Path(path).is_relative_to(ui.workspace.folder / ".gradio")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from p5core.config.experiment import parse_experiment
 from p5core.plugins.registry import load_plugins
 from p5core.workflows import train as pipeline
 from p5ui.server.login import FREE_GUESSES, Account, Login
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 WHO = ("ali", "open sesame")
 
@@ -140,24 +140,24 @@ class Server:
     """A real interface with a password."""
 
     address: str
-    studio: Studio
+    workspace: Workspace
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, small: str) -> Iterator[Server]:
-    studio = Studio(tmp_path_factory.mktemp("locked"), load_plugins())
-    pipeline.run(parse_experiment(tomllib.loads(small), "small"), studio.runs, "first", studio.registry)
-    (studio.folder / "log.csv").write_text(
+    workspace = Workspace(tmp_path_factory.mktemp("locked"), load_plugins())
+    pipeline.run(parse_experiment(tomllib.loads(small), "small"), workspace.runs, "first", workspace.registry)
+    (workspace.folder / "log.csv").write_text(
         "user,item\n" + "".join(f"{u},{u + i}\n" for u in range(20) for i in range(5))
     )
-    command = [sys.executable, "-m", "p5core.cli", "ui", "--folder", str(studio.folder), "--port", "0"]
+    command = [sys.executable, "-m", "p5core.cli", "ui", "--folder", str(workspace.folder), "--port", "0"]
     options = ["--auth", WHO[0], "--no-browser", *(["--mcp"] if find_spec("mcp") else [])]
     with subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, text=True, env={**os.environ, "P5_UI_PASSWORD": WHO[1]}
     ) as process:
         assert process.stdout is not None
         said = next(line for line in process.stdout if line.startswith("P5 works in"))
-        yield Server(re.findall(r"http://[\d.:]+", said)[0], studio)
+        yield Server(re.findall(r"http://[\d.:]+", said)[0], workspace)
         process.terminate()
 
 
@@ -180,7 +180,7 @@ def test_no_tool_works_without_a_login(server: Server, name: str) -> None:
     for path in ("/gradio_api/mcp/", "/gradio_api/mcp", "/gradio_api/mcp/http/", "/gradio_api/mcp/sse"):
         for headers in (accepted, {**accepted, "x-gradio-user": "mcp"}):
             assert httpx.post(server.address + path, json=question, headers=headers).status_code == 401
-    assert not (server.studio.folder / "jobs").exists() or not list((server.studio.folder / "jobs").glob("0*"))
+    assert not (server.workspace.folder / "jobs").exists() or not list((server.workspace.folder / "jobs").glob("0*"))
 
 
 @pytest.mark.skipif(find_spec("mcp") is None, reason="needs the package mcp: pip install 'p5rec[mcp]'")

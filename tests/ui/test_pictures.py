@@ -18,7 +18,7 @@ from p5core.config.experiment import parse_experiment
 from p5core.plugins.registry import load_plugins
 from p5core.workflows import train as pipeline
 from p5ui.pages.recommend.pictures import MAX_PIXELS, picture_column, picture_source
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 SAFE = "https://example.org/a.png?size=2"
 EXPERIMENT = """
@@ -42,11 +42,11 @@ resamples = 10
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
+def workspace(tmp_path: Path) -> Workspace:
     (tmp_path / "inner").mkdir()
     Image.new("RGB", (400, 200), "red").save(tmp_path / "outer.png")
     Image.new("RGB", (400, 200), "red").save(tmp_path / "inner" / "red.png")
-    return Studio(tmp_path / "inner", load_plugins())
+    return Workspace(tmp_path / "inner", load_plugins())
 
 
 def opened(source: str | None) -> Any:
@@ -65,25 +65,25 @@ def test_columns_of_addresses_and_of_file_names_are_pictures() -> None:
     assert picture_column(pd.DataFrame({"cover": [None, None], "poster": [1, 2]})) is None
 
 
-def test_a_file_is_sent_small_and_an_address_as_it_is(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert opened(picture_source(studio, "red.png")).size == (128, 64)
+def test_a_file_is_sent_small_and_an_address_as_it_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opened(picture_source(workspace, "red.png")).size == (128, 64)
     reached: list[Any] = []
     monkeypatch.setattr(socket.socket, "connect", lambda _self, address: reached.append(address))
-    assert picture_source(studio, SAFE) == SAFE
+    assert picture_source(workspace, SAFE) == SAFE
     assert reached == [], "only browsers fetch addresses"
 
 
-def test_only_pictures_below_the_folder_are_shown(studio: Studio) -> None:
-    (studio.folder / "link.png").symlink_to(studio.folder.parent / "outer.png")
-    (studio.folder / "text.png").write_text("no picture")
-    (studio.folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+def test_only_pictures_below_the_folder_are_shown(workspace: Workspace) -> None:
+    (workspace.folder / "link.png").symlink_to(workspace.folder.parent / "outer.png")
+    (workspace.folder / "text.png").write_text("no picture")
+    (workspace.folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     side = int(MAX_PIXELS**0.5) + 1
-    Image.new("1", (side, side)).save(studio.folder / "huge.png")
-    absolute = str(studio.folder / "red.png")
+    Image.new("1", (side, side)).save(workspace.folder / "huge.png")
+    absolute = str(workspace.folder / "red.png")
     names = ("../outer.png", absolute, "link.png", "text.png", "drawing.png", "huge.png", "none.png", "\0.png", "", " ")
-    assert {name: picture_source(studio, name) for name in names} == dict.fromkeys(names)
-    assert picture_source(studio, None) is None
-    assert picture_source(studio, float("nan")) is None
+    assert {name: picture_source(workspace, name) for name in names} == dict.fromkeys(names)
+    assert picture_source(workspace, None) is None
+    assert picture_source(workspace, float("nan")) is None
 
 
 def write_pictured(folder: Path) -> None:
@@ -102,10 +102,10 @@ def write_pictured(folder: Path) -> None:
 
 
 def test_a_browser_draws_them(ui, page: Page, shot) -> None:
-    folder = ui.studio.folder
+    folder = ui.workspace.folder
     write_pictured(folder)
     experiment = parse_experiment(tomllib.loads(EXPERIMENT.replace("FOLDER", str(folder))), "pictured")
-    pipeline.run(experiment, ui.studio.runs, "pictured", ui.studio.registry)
+    pipeline.run(experiment, ui.workspace.runs, "pictured", ui.workspace.registry)
     picture = (folder / "covers" / "1.png").read_bytes()
     page.route("http://pictures.example/**", lambda route: route.fulfill(body=picture, content_type="image/png"))
     page.goto(f"{ui.address}/recommend?run=pictured")
@@ -120,4 +120,4 @@ def test_a_browser_draws_them(ui, page: Page, shot) -> None:
         image.evaluate("image => image.decode()")
         assert image.evaluate("image => image.naturalWidth") == 60
     shot(page, "pictures")
-    ui.studio.jobs.delete("pictured")
+    ui.workspace.jobs.delete("pictured")

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from p5ui.pages.recommend.answers import Answer, Answers, Line, agreement, as_html
-from p5ui.workspace.cache import Shelf
+from p5ui.workspace.cache import Cache
 
 
 def test_a_shelf_keeps_few_and_notices_what_was_written_again(tmp_path: Path) -> None:
@@ -18,21 +18,21 @@ def test_a_shelf_keeps_few_and_notices_what_was_written_again(tmp_path: Path) ->
         loaded.append(folder.name)
         return folder.name
 
-    shelf = Shelf(2, load)
+    cache = Cache(2, load)
     folders = [tmp_path / name for name in "abc"]
     for folder in folders:
         folder.mkdir()
         (folder / "mark").touch()
     for folder in (*folders[:2], folders[0], folders[2], folders[0], folders[1]):
-        assert shelf.get(folder, "mark") == folder.name
+        assert cache.get(folder, "mark") == folder.name
     assert loaded == ["a", "b", "c", "b"], "the one that was used last stays"
     os.utime(folders[1] / "mark", ns=(0, 0))
-    shelf.get(folders[1], "mark")
+    cache.get(folders[1], "mark")
     assert loaded[-2:] == ["b", "b"]
 
 
 def test_network_and_export_give_the_same_answer(ui, exported: Path) -> None:
-    answers = Answers(ui.studio)
+    answers = Answers(ui.workspace)
     user = answers.any_user("first")
     history = answers.history("first", user)
     assert history

@@ -72,8 +72,8 @@ def test_the_wholesaler_from_upload_to_export(ui, page: Page, tmp_path: Path, na
     page.get_by_role("button", name="Export", exact=True).click()
     expect(page.locator("#export-state")).to_contain_text("Done", timeout=PATIENCE)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download the artefact").click()
+        page.get_by_role("button", name="Download the bundle").click()
     download.value.save_as(tmp_path / "mine.zip")
     page.locator("#export-upload input[type=file]").set_input_files(tmp_path / "mine.zip")
     expect(page.locator("#export-verdict")).to_contain_text("Verified.", timeout=PATIENCE)
-    ui.studio.jobs.delete(run)
+    ui.workspace.jobs.delete(run)

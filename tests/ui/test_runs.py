@@ -24,8 +24,8 @@ from p5core.system.files import write_json
 from p5core.system.processes import born
 from p5ui.pages.runs.run_list import RunRow, find_row, run_folder, run_rows, tail
 from p5ui.pages.runs.run_view import duration, figures_frame, loss_frame, state_html, state_text, table
-from p5ui.workspace.file_cache import Memo
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.file_cache import FileCache
+from p5ui.workspace.workspace import Workspace
 
 ENGLISH: Mapping[str, str] = {"accept-language": "en"}
 ME = {"pid": os.getpid(), "born": born(os.getpid())}
@@ -33,12 +33,12 @@ VALIDATION = {"stage": "train", "epoch": 1, "step": 6, "loss": 2.0, "best": True
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    return Studio(tmp_path, load_plugins())
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path, load_plugins())
 
 
-def pretend(studio: Studio, name: str, **status: Any) -> Path:
-    run = create_run(studio.runs / name, parse_experiment({"data": {"name": "synthetic"}}), {}, None)
+def pretend(workspace: Workspace, name: str, **status: Any) -> Path:
+    run = create_run(workspace.runs / name, parse_experiment({"data": {"name": "synthetic"}}), {}, None)
     if status:
         write_json(run.path / "status.json", status)
     record = {"kind": "validation", "time": "now", **VALIDATION, "ndcg@10": 0.25}
@@ -46,8 +46,8 @@ def pretend(studio: Studio, name: str, **status: Any) -> Path:
     return run.path
 
 
-def pretend_job(studio: Studio, number: int, name: str, *arguments: str, **files: object) -> None:
-    path = studio.folder / "jobs" / f"{number:06d}"
+def pretend_job(workspace: Workspace, number: int, name: str, *arguments: str, **files: object) -> None:
+    path = workspace.folder / "jobs" / f"{number:06d}"
     path.mkdir(parents=True)
     write_json(path / "job.json", {"arguments": list(arguments), "run": name, "submitted": ""})
     for file, content in files.items():
@@ -55,19 +55,19 @@ def pretend_job(studio: Studio, number: int, name: str, *arguments: str, **files
     (path / "output.txt").write_text("much\nError: There is no file x.csv.\n")
 
 
-def test_rows_say_how_runs_fare(studio: Studio) -> None:
-    pretend(studio, "finished", state="done", share=1.0)
-    pretend(studio, "lost", state="running", pid=2**22 + 1, share=0.5)
-    pretend(studio, "alive", state="running", **ME, share=0.5, eta_seconds=65, stage="train", epoch=2)
-    pretend(studio, "halted", state="stopped", share=0.25)
-    pretend(studio, "again", state="stopped", share=0.25)
-    pretend(studio, "broken").joinpath("status.json").write_text("{")
-    pretend_job(studio, 1, "again", "run", "x.toml")
-    pretend_job(studio, 2, "waits", "run", "x.toml")
-    pretend_job(studio, 3, "fresh", "run", "x.toml", start=ME)
-    pretend_job(studio, 4, "faulty", "run", "x.toml", start=ME, end={"code": 1})
-    pretend_job(studio, 5, "finished", "export", "runs/finished", start=ME)
-    rows = {row.name: row for row in run_rows(studio)}
+def test_rows_say_how_runs_fare(workspace: Workspace) -> None:
+    pretend(workspace, "finished", state="done", share=1.0)
+    pretend(workspace, "lost", state="running", pid=2**22 + 1, share=0.5)
+    pretend(workspace, "alive", state="running", **ME, share=0.5, eta_seconds=65, stage="train", epoch=2)
+    pretend(workspace, "halted", state="stopped", share=0.25)
+    pretend(workspace, "again", state="stopped", share=0.25)
+    pretend(workspace, "broken").joinpath("status.json").write_text("{")
+    pretend_job(workspace, 1, "again", "run", "x.toml")
+    pretend_job(workspace, 2, "waits", "run", "x.toml")
+    pretend_job(workspace, 3, "fresh", "run", "x.toml", start=ME)
+    pretend_job(workspace, 4, "faulty", "run", "x.toml", start=ME, end={"code": 1})
+    pretend_job(workspace, 5, "finished", "export", "runs/finished", start=ME)
+    rows = {row.name: row for row in run_rows(workspace)}
     assert {name: row.state for name, row in rows.items()} == {
         "finished": "done", "lost": "crashed", "alive": "running", "halted": "stopped", "again": "queued",
         "broken": "damaged", "waits": "queued", "fresh": "starting", "faulty": "failed",
@@ -75,51 +75,51 @@ def test_rows_say_how_runs_fare(studio: Studio) -> None:
     assert list(rows)[:4] == ["fresh", "waits", "again", "alive"]
     assert rows["alive"].best == ("ndcg@10", 0.25)
     assert rows["faulty"].message == "There is no file x.csv."
-    assert find_row(studio, "nothing") is None
+    assert find_row(workspace, "nothing") is None
 
 
-def test_the_demo_is_watched_where_it_trains(studio: Studio) -> None:
-    pretend(studio, ".demo/demo", state="running", **ME, share=0.5)
-    pretend_job(studio, 1, "demo", "demo", start=ME)
-    assert [(row.name, row.state) for row in run_rows(studio)] == [("demo", "running")]
-    assert run_folder(studio, "demo").parent.name == ".demo"
-    pretend(studio, "demo", state="done", share=1.0)
-    write_json(studio.folder / "jobs" / "000001" / "end.json", {"code": 0})
-    assert run_folder(studio, "demo").name == "demo"
-    assert [(row.name, row.state) for row in run_rows(studio)] == [("demo", "done")]
+def test_the_demo_is_watched_where_it_trains(workspace: Workspace) -> None:
+    pretend(workspace, ".demo/demo", state="running", **ME, share=0.5)
+    pretend_job(workspace, 1, "demo", "demo", start=ME)
+    assert [(row.name, row.state) for row in run_rows(workspace)] == [("demo", "running")]
+    assert run_folder(workspace, "demo").parent.name == ".demo"
+    pretend(workspace, "demo", state="done", share=1.0)
+    write_json(workspace.folder / "jobs" / "000001" / "end.json", {"code": 0})
+    assert run_folder(workspace, "demo").name == "demo"
+    assert [(row.name, row.state) for row in run_rows(workspace)] == [("demo", "done")]
 
 
-def test_the_test_figures_of_a_finished_run_count(studio: Studio) -> None:
-    path = pretend(studio, "one", state="done")
+def test_the_test_figures_of_a_finished_run_count(workspace: Workspace) -> None:
+    path = pretend(workspace, "one", state="done")
     write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.75, "ndcg@10": None}}})
-    assert run_rows(studio)[0].best == ("hr@10", 0.75)
+    assert run_rows(workspace)[0].best == ("hr@10", 0.75)
 
 
-def test_figures_that_were_changed_are_not_shown(studio: Studio) -> None:
-    path = pretend(studio, "one", state="done")
+def test_figures_that_were_changed_are_not_shown(workspace: Workspace) -> None:
+    path = pretend(workspace, "one", state="done")
     for name in ("weights.safetensors", "per_user.safetensors"):
         (path / name).write_bytes(b"x")
     write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.5, "ndcg@10": 0.125}}})
     Run(path).seal()
-    assert run_rows(studio)[0].best == ("ndcg@10", 0.125)
+    assert run_rows(workspace)[0].best == ("ndcg@10", 0.125)
     write_json(path / "metrics.json", {"test": {"model": {"hr@10": 0.99, "ndcg@10": 0.99}}})
-    assert run_rows(studio)[0].best != ("ndcg@10", 0.99)
+    assert run_rows(workspace)[0].best != ("ndcg@10", 0.99)
 
 
 @pytest.mark.parametrize("value", ["0.5", [0.5], {"a": 1}, True])
-def test_a_figure_that_is_no_number_is_not_shown(studio: Studio, value: object) -> None:
-    path = pretend(studio, "one", state="done")
+def test_a_figure_that_is_no_number_is_not_shown(workspace: Workspace, value: object) -> None:
+    path = pretend(workspace, "one", state="done")
     write_json(path / "metrics.json", {"test": {"model": {"ndcg@10": value, "hr@10": 0.5}}})
-    assert run_rows(studio)[0].best == ("hr@10", 0.5)
+    assert run_rows(workspace)[0].best == ("hr@10", 0.5)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "衣" * 100])
-def test_a_name_that_no_file_system_holds_is_no_run(studio: Studio, name: str) -> None:
-    pretend_job(studio, 1, name, "run", "draft.toml", start={"pid": 2**22 + 1, "born": None}, end={"code": 1})
-    pretend(studio, "whole", state="done")
-    assert {row.name for row in run_rows(studio)} == {name, "whole"}
-    assert find_row(studio, "y" * 300) is None
-    assert studio.jobs.find(name) is None
+def test_a_name_that_no_file_system_holds_is_no_run(workspace: Workspace, name: str) -> None:
+    pretend_job(workspace, 1, name, "run", "draft.toml", start={"pid": 2**22 + 1, "born": None}, end={"code": 1})
+    pretend(workspace, "whole", state="done")
+    assert {row.name for row in run_rows(workspace)} == {name, "whole"}
+    assert find_row(workspace, "y" * 300) is None
+    assert workspace.jobs.find(name) is None
 
 
 def test_words_for_a_state() -> None:
@@ -164,9 +164,9 @@ def test_a_plot_of_nothing_knows_the_stages_and_the_types(tmp_path: Path) -> Non
 class Writer:
     """Writes what a run of two stages logs."""
 
-    def __init__(self, studio: Studio, name: str) -> None:
+    def __init__(self, workspace: Workspace, name: str) -> None:
         text = {"data": {"name": "synthetic"}, "stages": [{"name": "pretrain"}, {"name": "finetune"}]}
-        self.run = create_run(studio.runs / name, parse_experiment(text), {}, None)
+        self.run = create_run(workspace.runs / name, parse_experiment(text), {}, None)
         write_json(self.run.path / "status.json", {"state": "running", **ME, "share": 0.1})
         self.step = 0
 
@@ -199,7 +199,7 @@ def wait_for_lines(page: Page, place: str, n: int) -> None:
 
 
 def test_lines_appear_in_a_page_that_is_open(ui, page: Page) -> None:
-    writer = Writer(ui.studio, "live")
+    writer = Writer(ui.workspace, "live")
     try:
         page.goto(f"{ui.address}/runs?run=live")
         expect(page.locator("#runs-state")).to_contain_text("live")
@@ -216,10 +216,10 @@ def test_lines_appear_in_a_page_that_is_open(ui, page: Page) -> None:
 
 
 def test_lines_appear_while_the_demo_trains(ui, page: Page, tmp_path: Path) -> None:
-    demo = ui.studio.runs / "demo"
+    demo = ui.workspace.runs / "demo"
     if demo.exists():
         demo.rename(tmp_path / "demo")
-    writer = Writer(ui.studio, "demo")
+    writer = Writer(ui.workspace, "demo")
     try:
         page.goto(ui.address)
         expect(page.locator("#home-state")).to_contain_text("demo")
@@ -248,20 +248,20 @@ def test_a_run_that_is_not_there_shows_no_other(ui, page: Page) -> None:
 
 
 def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
-    memo, path, read = Memo(), tmp_path / "a.txt", []
+    file_cache, path, read = FileCache(), tmp_path / "a.txt", []
 
     def content(file: Path) -> str:
         read.append(file)
         return tail(file, 3)
 
-    assert [memo.read(content, path), memo.read(content, path)] == ["", ""]
+    assert [file_cache.read(content, path), file_cache.read(content, path)] == ["", ""]
     path.write_text("abcd")
-    assert [memo.read(content, path), memo.read(content, path)] == ["bcd", "bcd"]
+    assert [file_cache.read(content, path), file_cache.read(content, path)] == ["bcd", "bcd"]
     assert len(read) == 2
 
 
 def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: str, shot: Callable[..., None]) -> None:
-    ui.studio.jobs.submit(small.replace("epochs = 2", "epochs = 20000"), "long")
+    ui.workspace.jobs.submit(small.replace("epochs = 2", "epochs = 20000"), "long")
     page.goto(f"{ui.address}/runs?run=long")
     state = page.locator("#runs-state")
     expect(state).to_contain_text("long: running ·", timeout=30_000)
@@ -275,7 +275,7 @@ def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: st
     page.locator("#runs-stop").click()
     expect(page.get_by_text("Run long will save and stop in a moment.")).to_be_visible()
     expect(state).to_contain_text("long: stopped")
-    file = ui.studio.runs / "long" / "experiment.toml"
+    file = ui.workspace.runs / "long" / "experiment.toml"
     file.write_text(file.read_text().replace("epochs = 20000", "epochs = 1"))
     page.locator("#runs-resume").click()
     expect(state).to_contain_text("long: done", timeout=30_000)
@@ -299,19 +299,19 @@ def test_clone_opens_the_form(ui, page: Page) -> None:
     expect(page.locator("#train-note")).to_contain_text("nobody is no run folder")
 
 
-def test_fifty_runs_are_quick(studio: Studio) -> None:
+def test_fifty_runs_are_quick(workspace: Workspace) -> None:
     """Within the two seconds that a page has, and much quicker when nothing has changed."""
     step = {"kind": "step", "time": "now", "stage": "a", "epoch": 1, "loss": 1.0, "events_per_second": 1.0}
     lines = "".join(json.dumps({**step, "step": number}) + "\n" for number in range(1_000))
     for number in range(50):
-        path = pretend(studio, f"run-{number}", state="done", share=1.0)
+        path = pretend(workspace, f"run-{number}", state="done", share=1.0)
         with (path / "events.jsonl").open("a") as stream:
             stream.write(lines)
     began = time.process_time()
-    assert len(run_rows(studio)) == 50
-    assert len(loss_frame(studio.memo.read(read_curves, path / "events.jsonl"), [])) == 1_010
+    assert len(run_rows(workspace)) == 50
+    assert len(loss_frame(workspace.file_cache.read(read_curves, path / "events.jsonl"), [])) == 1_010
     first = time.process_time() - began
     began = time.process_time()
-    assert len(run_rows(studio)) == 50
+    assert len(run_rows(workspace)) == 50
     again = time.process_time() - began
     assert again < first < 1.5

@@ -36,9 +36,9 @@ def test_only_what_has_a_name_is_offered(script: Client) -> None:
 
 
 def test_examine(ui, script: Client, shop: str) -> None:
-    (ui.studio.folder / "asked.csv").write_text(shop)
+    (ui.workspace.folder / "asked.csv").write_text(shop)
     found = script.predict("asked.csv", api_name="/examine")
-    plain = diagnose(ui.studio, {"name": "table", "path": "asked.csv"}, None, None)
+    plain = diagnose(ui.workspace, {"name": "table", "path": "asked.csv"}, None, None)
     assert plain.report is not None
     assert found["read"] == as_sent(plain.whole.to_dict())
     assert found["cleaned"] == as_sent(plain.report.to_dict())
@@ -54,9 +54,9 @@ def test_a_run_is_started_and_stopped(ui, script: Client, small: str) -> None:
     with pytest.raises(AppError, match="'scripted'"):
         script.predict(small, "scripted", api_name="/start_run")
     listed = {row["name"]: row for row in script.predict(api_name="/runs")}
-    assert listed.keys() == {row.name for row in run_rows(ui.studio)}
+    assert listed.keys() == {row.name for row in run_rows(ui.workspace)}
     assert listed["scripted"]["state"] in ACTIVE
-    row = find_row(ui.studio, "first")
+    row = find_row(ui.workspace, "first")
     assert row is not None
     assert listed["first"] == as_sent(asdict(row))
     assert script.predict("scripted", api_name="/stop_run") == "scripted"
@@ -68,16 +68,16 @@ def test_a_run_is_started_and_stopped(ui, script: Client, small: str) -> None:
 
 def test_figures(ui, script: Client) -> None:
     found = script.predict("first", api_name="/figures")
-    assert found == ui.studio.run("first").metrics()
+    assert found == ui.workspace.run("first").metrics()
     assert {"model", "popularity"} <= found["test"].keys()
     with pytest.raises(AppError, match="is no run folder"):
         script.predict("nothing", api_name="/figures")
 
 
 def test_recommend(ui, script: Client) -> None:
-    history = Answers(ui.studio).history("first", "1")
+    history = Answers(ui.workspace).history("first", "1")
     found = script.predict(run="first", history=history, k=3, api_name="/recommend")
-    wanted = Recommender.load(ui.studio.run("first")).recommend(history, 3)
+    wanted = Recommender.load(ui.workspace.run("first")).recommend(history, 3)
     assert [one["item"] for one in found] == [one.item for one in wanted]
     assert found[0]["reasons"]
     with pytest.raises(AppError, match="is no run folder"):
@@ -86,8 +86,8 @@ def test_recommend(ui, script: Client) -> None:
 
 def test_an_export_is_begun_and_stopped(ui, script: Client) -> None:
     assert script.predict("first", ["title"], api_name="/export_run") == "first"
-    job = ui.studio.jobs.of("first")
-    assert job.arguments == ["export", str(ui.studio.runs / "first"), "--column", "title"]
+    job = ui.workspace.jobs.of("first")
+    assert job.arguments == ["export", str(ui.workspace.runs / "first"), "--column", "title"]
     assert script.predict("first", api_name="/exported")["state"] in ACTIVE
     script.predict("first", api_name="/stop_run")
     while job.state() in ACTIVE:

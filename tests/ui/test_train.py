@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 @pytest.fixture
 def form(ui, page: Page, small: str) -> Page:
     """The page with a draft and its form."""
-    ui.studio.experiments.mkdir(exist_ok=True)
-    (ui.studio.experiments / "small.toml").write_text(small)
+    ui.workspace.experiments.mkdir(exist_ok=True)
+    (ui.workspace.experiments / "small.toml").write_text(small)
     page.goto(f"{ui.address}/train?draft=small")
     expect(page.locator("#option-model-width")).to_be_visible(timeout=40_000)
     return page

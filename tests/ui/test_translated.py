@@ -33,7 +33,7 @@ from p5ui.i18n.translations import FINDINGS, HELPS, known, told, translated
 from p5ui.i18n.words import LANGUAGES, words
 from p5ui.pages.data.profile_view import diagnose, dropped_rows, look, warning_text
 from p5ui.pages.export.actions import export_options
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
 CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
@@ -47,31 +47,31 @@ SECTIONS = (
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    return Studio(tmp_path_factory.mktemp("translated").resolve(), load_plugins())
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("translated").resolve(), load_plugins())
 
 
 def entries(*pages: str) -> dict[str, dict[str, str]]:
     return {key: dict(texts) for key, texts in words().items() if key.partition(".")[0] in pages}
 
 
-def helps(studio: Studio) -> Iterator[str]:
+def helps(workspace: Workspace) -> Iterator[str]:
     """What P5 says of its own options and parts."""
     for section in SECTIONS:
         yield from (one.help for one in fields_of(section))
     yield from (" ".join((split.__doc__ or "").split()) for split in SPLITS.values())
     yield from (one.about for one in export_options())
     for kind in KINDS:
-        for info in studio.registry.parts(kind).values():
+        for info in workspace.registry.parts(kind).values():
             if info.plugin.distribution == "p5rec":
                 yield info.about
                 yield from (one.help for one in fields_of(info.part.Config))
 
 
-def test_every_help_has_its_words_and_no_words_are_left_over(studio: Studio) -> None:
+def test_every_help_has_its_words_and_no_words_are_left_over(workspace: Workspace) -> None:
     catalogue = [texts["en"] for texts in entries(*HELPS).values()]
-    assert set(helps(studio)) - set(catalogue) == set()
-    assert set(catalogue) - set(helps(studio)) == set()
+    assert set(helps(workspace)) - set(catalogue) == set()
+    assert set(catalogue) - set(helps(workspace)) == set()
     assert len(catalogue) == len(set(catalogue))
 
 
@@ -79,10 +79,10 @@ def is_chinese(text: str) -> bool:
     return re.search("[\u4e00-\u9fff]", text) is not None
 
 
-def test_every_help_is_chinese_for_a_chinese_browser(studio: Studio) -> None:
-    assert [one for one in helps(studio) if not is_chinese(translated(CHINESE, one))] == []
-    assert [one for one in helps(studio) if translated({}, one) != one] == []
-    assert all(isinstance(told(one), I18nData) for one in helps(studio))
+def test_every_help_is_chinese_for_a_chinese_browser(workspace: Workspace) -> None:
+    assert [one for one in helps(workspace) if not is_chinese(translated(CHINESE, one))] == []
+    assert [one for one in helps(workspace) if translated({}, one) != one] == []
+    assert all(isinstance(told(one), I18nData) for one in helps(workspace))
 
 
 def test_what_nobody_knows_stays_as_it_is() -> None:
@@ -136,23 +136,23 @@ SKETCHED = [
 ]
 
 
-def notes(studio: Studio) -> Iterator[str]:
+def notes(workspace: Workspace) -> Iterator[str]:
     """What is guessed of small files."""
     for name, text in FILES.items():
-        (studio.folder / name).write_text(text)
+        (workspace.folder / name).write_text(text)
     for section in SKETCHED:
-        yield from look(studio, section).notes
+        yield from look(workspace, section).notes
 
 
-def test_guesses_are_chinese(studio: Studio) -> None:
-    assert "自动判断：分隔符为逗号，有标题行" in {translated(CHINESE, one) for one in notes(studio)}
-    assert "时间是数字；按自 1970 年起的毫秒数读取" in {translated(CHINESE, one) for one in notes(studio)}
-    assert [one for one in notes(studio) if not is_chinese(translated(CHINESE, one))] == []
+def test_guesses_are_chinese(workspace: Workspace) -> None:
+    assert "自动判断：分隔符为逗号，有标题行" in {translated(CHINESE, one) for one in notes(workspace)}
+    assert "时间是数字；按自 1970 年起的毫秒数读取" in {translated(CHINESE, one) for one in notes(workspace)}
+    assert [one for one in notes(workspace) if not is_chinese(translated(CHINESE, one))] == []
 
 
-def test_no_finding_is_left_over(studio: Studio) -> None:
+def test_no_finding_is_left_over(workspace: Workspace) -> None:
     written = {text for file in SOURCES for text in texts_in(file)}
-    guessed = [found for found in map(known, notes(studio)) if found]
+    guessed = [found for found in map(known, notes(workspace)) if found]
     words_in_guesses = [found for _, held in guessed for found in map(known, held.values()) if found]
     seen = {key for key, _ in [*guessed, *words_in_guesses]}
     findings = {key: texts["en"] for key, texts in entries(FINDINGS).items()}
@@ -170,9 +170,9 @@ def test_every_reason_to_drop_rows_has_its_words() -> None:
 @pytest.mark.parametrize(("metric", "candidates"), [("ndcg", 0), ("ndcg", 100), ("mae", 0)])
 @pytest.mark.parametrize("exclude_seen", [True, False])
 def test_how_it_was_measured_is_said_in_chinese(
-    studio: Studio, metric: str, candidates: int, exclude_seen: bool
+    workspace: Workspace, metric: str, candidates: int, exclude_seen: bool
 ) -> None:
-    measured = studio.registry.choose("metric", PartSpec(name=metric), "evaluate").build()
+    measured = workspace.registry.choose("metric", PartSpec(name=metric), "evaluate").build()
     note = translated(CHINESE, protocol_note([measured], candidates, exclude_seen))
     assert re.search("[a-z]", note) is None
 
@@ -197,12 +197,12 @@ SECTION = {"name": "table", "path": "dirty.csv", "user": "customer", "item": "sk
 
 
 @pytest.fixture
-def dirty(studio: Studio) -> Studio:
-    (studio.folder / "dirty.csv").write_text(DIRTY)
-    return studio
+def dirty(workspace: Workspace) -> Workspace:
+    (workspace.folder / "dirty.csv").write_text(DIRTY)
+    return workspace
 
 
-def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Studio) -> None:
+def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Workspace) -> None:
     cleaning = PrepareConfig(min_rating=2, min_user_events=2, min_item_events=2, keep="first")
     found = diagnose(dirty, SECTION, cleaning, LeaveOneOut())
     assert dropped_rows(CHINESE, found).iloc[:, 1].tolist() == [
@@ -223,15 +223,15 @@ def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Studio) -> None:
     ],
 )
 def test_what_is_impossible_is_said_in_chinese(
-    dirty: Studio, cleaning: PrepareConfig, splitting: LeaveOneOut | TimeWindows, sentence: str
+    dirty: Workspace, cleaning: PrepareConfig, splitting: LeaveOneOut | TimeWindows, sentence: str
 ) -> None:
     assert sentence in warning_text(CHINESE, diagnose(dirty, SECTION, cleaning, splitting))
 
 
 def test_the_form_helps_in_chinese(ui, browser: Browser, small: str) -> None:
-    ui.studio.experiments.mkdir(exist_ok=True)
+    ui.workspace.experiments.mkdir(exist_ok=True)
     two = small.replace("width = 8", 'width = 8\nencoders = [{ name = "id" }, { name = "numbers", columns = ["x"] }]')
-    (ui.studio.experiments / "two.toml").write_text(two.replace('name = "gpt", n_layers = 1', 'name = "tide"'))
+    (ui.workspace.experiments / "two.toml").write_text(two.replace('name = "gpt", n_layers = 1', 'name = "tide"'))
     with browser.new_context(locale="zh-CN") as context:
         tab = context.new_page()
         tab.goto(f"{ui.address}/train?draft=two")

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from p5core.config.experiment import load_experiment
 from p5core.system.files import write_text
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 Shot = Callable[[Page, str], None]
 
@@ -22,7 +22,7 @@ def examine(page: Page) -> None:
     expect(page.locator("#data-merits")).to_contain_text("enough for models that read sequences")
 
 
-def take_data(page: Page, studio: Studio, file: Path, shot: Shot) -> None:
+def take_data(page: Page, workspace: Workspace, file: Path, shot: Shot) -> None:
     page.locator("#data-upload input[type=file]").set_input_files(file)
     expect(page.locator("#data-user input")).to_have_value("customer_id")
     examine(page)
@@ -33,12 +33,12 @@ def take_data(page: Page, studio: Studio, file: Path, shot: Shot) -> None:
     page.locator("#data-name").locator("input, textarea").fill("shop")
     page.locator("#data-save").click()
     expect(page.locator("#data-saved a")).to_have_attribute("href", "train?draft=shop")
-    experiment = load_experiment(studio.experiments / "shop.toml")
+    experiment = load_experiment(workspace.experiments / "shop.toml")
     assert experiment.data.options["path"] == "uploads/shop.csv"
     assert experiment.prepare.min_user_events == 5
 
 
-def train(page: Page, address: str, studio: Studio) -> None:
+def train(page: Page, address: str, workspace: Workspace) -> None:
     page.goto(f"{address}/train?draft=shop")
     text = page.locator("#train-toml .cm-content")
     for option, line in (("model-width", "width = 8"), ("stages-0-epochs", "epochs = 1")):
@@ -48,8 +48,8 @@ def train(page: Page, address: str, studio: Studio) -> None:
     page.locator("#train-name").locator("input, textarea").fill("small-shop")
     page.locator("#train-save").click()
     expect(page.locator("#train-note")).to_contain_text("Saved as draft small-shop")
-    assert load_experiment(studio.experiments / "small-shop.toml").stages[0].epochs == 1
-    page.locator("#train-foresee").click()
+    assert load_experiment(workspace.experiments / "small-shop.toml").stages[0].epochs == 1
+    page.locator("#train-plan_run").click()
     expect(page.locator("#train-expected")).to_contain_text("items fit a full softmax", timeout=60_000)
     expect(page.locator("#train-expected")).to_contain_text("Estimate for this machine")
     page.locator("#train-run").locator("input, textarea").fill("mine")
@@ -67,7 +67,7 @@ def export(page: Page, address: str, folder: Path, shot: Shot) -> None:
     expect(page.locator("#export-parity").get_by_role("gridcell", name="ndcg@10")).to_be_visible()
     expect(page.locator("#export-python")).to_contain_text("InferenceSession")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download the artefact").click()
+        page.get_by_role("button", name="Download the bundle").click()
     path = folder / "mine.zip"
     download.value.save_as(path)
     done = subprocess.run(
@@ -107,8 +107,8 @@ def recommend(page: Page, address: str, shot: Shot) -> None:
 def test_from_a_file_to_recommendations(ui, page: Page, shop: str, shot: Shot, tmp_path: Path) -> None:
     write_text(tmp_path / "shop.csv", shop)
     page.goto(f"{ui.address}/data")
-    take_data(page, ui.studio, tmp_path / "shop.csv", shot)
-    train(page, ui.address, ui.studio)
+    take_data(page, ui.workspace, tmp_path / "shop.csv", shot)
+    train(page, ui.address, ui.workspace)
     export(page, ui.address, tmp_path, shot)
     recommend(page, ui.address, shot)
-    ui.studio.jobs.delete("mine")
+    ui.workspace.jobs.delete("mine")

@@ -20,7 +20,7 @@ from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError, did_you_mean
-from p5export.bundle.bundle import Artefact
+from p5export.bundle.bundle import Bundle
 
 __all__ = ["Columns", "Histories", "History", "open_histories"]
 
@@ -120,19 +120,19 @@ class _Table:
         return found
 
 
-def open_histories(workspace: Workspace, path: Path, columns: Columns, artefact: Artefact) -> Histories:
+def open_histories(workspace: Workspace, path: Path, columns: Columns, bundle: Bundle) -> Histories:
     """The histories that an export is asked about; raises DataError for a file that cannot be used."""
     table = _open_table(workspace, path, columns)
-    if not artefact.uses_history:
-        return _of_users(workspace, table, columns, str(artefact.about["user_kind"]))
+    if not bundle.uses_history:
+        return _of_users(workspace, table, columns, str(bundle.manifest["user_kind"]))
     if columns.item is None and table.types.get(HISTORY, "").endswith("[]"):
-        return _of_lists(workspace, table, columns, artefact.id_kind)
+        return _of_lists(workspace, table, columns, bundle.id_kind)
     if columns.item is None and table.find(ITEM, None) is None and HISTORY in table.types:
         raise DataError(
             f"{path}, column '{HISTORY}' has type {table.types[HISTORY]}; a history is a list of ids. Write it as a "
             "list column of a Parquet file, or give one row an event."
         )
-    return _of_events(workspace, table, columns, artefact.id_kind)
+    return _of_events(workspace, table, columns, bundle.id_kind)
 
 
 def _open_table(workspace: Workspace, path: Path, columns: Columns) -> _Table:

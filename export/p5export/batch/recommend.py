@@ -20,7 +20,7 @@ from p5core.data.columns import ITEM, USER
 from p5core.data.ingest.staging import Workspace
 from p5core.errors import DataError
 from p5export.batch.histories import Columns, History, open_histories
-from p5export.bundle.bundle import Artefact
+from p5export.bundle.bundle import Bundle
 from p5export.runtime import OnnxRecommender, Recommended
 
 __all__ = ["Counts", "score_file"]
@@ -87,11 +87,11 @@ def _refuse_place(events: Path, output: Path) -> None:
 def _score(
     workspace: Workspace, model: OnnxRecommender, events: Path, output: Path, k: int, columns: Columns, report: Report
 ) -> Counts:
-    histories = open_histories(workspace, events, columns, model.artefact)
-    schema = _schema(model.artefact, histories.user_type)
+    histories = open_histories(workspace, events, columns, model.bundle)
+    schema = _schema(model.bundle, histories.user_type)
     n_histories = done = 0
     with _written(output, schema) as writer:
-        for chunk in _chunks(histories.stream, min(k, int(model.artefact.about["n_items"]))):
+        for chunk in _chunks(histories.stream, min(k, int(model.bundle.manifest["n_items"]))):
             writer.write_table(_table(schema, chunk, _answers(model, chunk, k)))
             n_histories += len(chunk)
             done += sum(one.rows for one in chunk)
@@ -116,7 +116,7 @@ def _chunks(histories: Iterator[History], n_answers: int) -> Iterator[list[Histo
 def _answers(model: OnnxRecommender, chunk: Sequence[History], k: int) -> list[list[Recommended]]:
     """Ask about histories of similar length together; the answers stand in the order of the chunk."""
     answers: list[list[Recommended]] = [[]] * len(chunk)
-    rows = max(1, min(BATCH, BATCH_SCORES // max(1, int(model.artefact.about["n_items"]))))
+    rows = max(1, min(BATCH, BATCH_SCORES // max(1, int(model.bundle.manifest["n_items"]))))
     order = iter(sorted(range(len(chunk)), key=lambda place: -chunk[place].length))
     for longest in order:
         fitting = max(1, min(rows, BATCH_IDS // max(1, chunk[longest].length)))
@@ -126,11 +126,11 @@ def _answers(model: OnnxRecommender, chunk: Sequence[History], k: int) -> list[l
     return answers
 
 
-def _schema(artefact: Artefact, user_type: pa.DataType) -> pa.Schema:
-    item = pa.int64() if artefact.id_kind == "int64" else pa.string()
+def _schema(bundle: Bundle, user_type: pa.DataType) -> pa.Schema:
+    item = pa.int64() if bundle.id_kind == "int64" else pa.string()
     fields = [(USER, user_type), ("rank", pa.int32()), (ITEM, item), ("score", pa.float32())]
     taken = {name for name, _ in fields}
-    metadata = [name for name in artefact.about["outputs"] if name not in ("items", "scores")]
+    metadata = [name for name in bundle.manifest["outputs"] if name not in ("items", "scores")]
     return pa.schema([*fields, *((f"item_{one}" if one in taken else one, pa.string()) for one in metadata)])
 
 

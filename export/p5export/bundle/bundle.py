@@ -26,7 +26,7 @@ from p5core.errors import ExportError
 from p5core.system.files import read_json, sha256
 from p5export.bundle.external_data import external_files
 
-__all__ = ["FORMAT", "SEAL", "Artefact", "opened", "seal", "zip_folder"]
+__all__ = ["FORMAT", "SEAL", "Bundle", "opened", "seal", "zip_folder"]
 
 FORMAT = 2
 """Version of the folder's layout; 1, which has no seal and no golden case without a row, is read as well."""
@@ -68,42 +68,42 @@ MAX_RATIO = 200
 
 
 @dataclass(frozen=True)
-class Artefact:
+class Bundle:
     """An exported model in its folder."""
 
     folder: Path
-    about: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     """content of p5.json"""
 
     @classmethod
-    def load(cls, folder: Path | str) -> Artefact:
+    def load(cls, folder: Path | str) -> Bundle:
         """Read p5.json; raises ExportError for what is none, or of another version."""
         folder = Path(folder)
         path = folder / "p5.json"
         if not path.is_file():
             raise ExportError(f"{folder} is no exported model: it has no p5.json. Make one with 'p5 export RUN'.")
         try:
-            about = dict(read_json(path))
-            found = about["format"]
+            manifest = dict(read_json(path))
+            found = manifest["format"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise _damaged(path) from None
         if found not in (1, FORMAT) or isinstance(found, bool):
             raise ExportError(f"{folder} has format {found}; this version of P5 reads format 1 and {FORMAT}.")
-        if not _is_complete(about):
+        if not _is_complete(manifest):
             raise _damaged(path)
-        if found == FORMAT and about.get(SEAL) != seal(about):
+        if found == FORMAT and manifest.get(SEAL) != seal(manifest):
             raise ExportError(f"{path} was changed after the export: its seal differs. Export the run again.")
-        return cls(folder, about)
+        return cls(folder, manifest)
 
     @property
     def is_sealed(self) -> bool:
         """Whether a change of p5.json itself would be noticed; not in exports of P5 0.1.0."""
-        return bool(self.about["format"] == FORMAT)
+        return bool(self.manifest["format"] == FORMAT)
 
     @property
     def id_kind(self) -> str:
         """ "string" or "int64": type of the item ids."""
-        return str(self.about["id_kind"])
+        return str(self.manifest["id_kind"])
 
     @property
     def padding(self) -> str | int:
@@ -113,18 +113,18 @@ class Artefact:
     @property
     def uses_history(self) -> bool:
         """Whether it takes a `history`, and not a `user`."""
-        return "history" in self.about["inputs"]
+        return "history" in self.manifest["inputs"]
 
     def stamps(self) -> Stamps:
         """What changes when a file is replaced, without reading any."""
-        return {name: _stamp(self.folder / name) for name in ("p5.json", *sorted(self.about["files"]))}
+        return {name: _stamp(self.folder / name) for name in ("p5.json", *sorted(self.manifest["files"]))}
 
     def check(self) -> None:
         """Compare every file with its hash; raises ExportError for one that is missing, changed or foreign.
 
         ONNX Runtime would read whatever file a model names as its weights; one that is not listed is refused here.
         """
-        files = self.about["files"]
+        files = self.manifest["files"]
         for name in sorted(files):
             if name not in NAMES:
                 raise ExportError(f"{self.folder}/p5.json names the file '{name}', which is no part of an export.")
@@ -141,21 +141,21 @@ class Artefact:
                     raise ExportError(f"{self.folder / name} reads {other!r}, which is no file of the export.")
 
 
-def seal(about: Mapping[str, Any]) -> str:
+def seal(manifest: Mapping[str, Any]) -> str:
     """Hex SHA-256 of the content of p5.json, the seal itself left out, whatever the order of its keys."""
-    content = {name: value for name, value in about.items() if name != SEAL}
+    content = {name: value for name, value in manifest.items() if name != SEAL}
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def _is_complete(about: Mapping[str, Any]) -> bool:
+def _is_complete(manifest: Mapping[str, Any]) -> bool:
     """Whether everything is there that is read without a further look, in its type."""
-    if not all(isinstance(about.get(name), kind) for name, kind in REQUIRED.items()):
+    if not all(isinstance(manifest.get(name), kind) for name, kind in REQUIRED.items()):
         return False
-    tolerance = [about["tolerance"].get(name) for name in ("relative", "absolute")]
-    texts = [*about["files"], *about["files"].values()]
+    tolerance = [manifest["tolerance"].get(name) for name in ("relative", "absolute")]
+    texts = [*manifest["files"], *manifest["files"].values()]
     return (
-        about["id_kind"] in ("string", "int64")
-        and ("history" in about["inputs"] or about.get("user_kind") in ("string", "int64"))
+        manifest["id_kind"] in ("string", "int64")
+        and ("history" in manifest["inputs"] or manifest.get("user_kind") in ("string", "int64"))
         and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in tolerance)
         and all(isinstance(one, str) for one in texts)
     )

@@ -10,7 +10,7 @@ import numpy as np
 from p5core.plugins.registry import Registry
 from p5core.runs.folder import Run
 from p5core.system.files import read_json, sha256
-from p5core.workflows.experiment_data import Materials
+from p5core.workflows.experiment_data import ExperimentData
 from p5export.bundle.bundle import FORMAT
 from p5export.bundle.onnx_file import IR_VERSION
 from p5export.graph.serving import Serving
@@ -19,12 +19,12 @@ from p5export.quantisation.cost import Cost
 from p5export.validation.parity import Parity, Proof
 from p5export.validation.verify import EXACT, QUANTIZED
 
-__all__ = ["about_export"]
+__all__ = ["build_manifest"]
 
 
-def about_export(
+def build_manifest(
     run: Run,
-    materials: Materials,
+    data: ExperimentData,
     serving: Serving,
     registry: Registry,
     parity: Parity,
@@ -50,8 +50,8 @@ def about_export(
         "intervals": metrics["intervals"]["test"],
         "protocol": metrics["protocol"],
         "n_test_users": metrics["n_test_users"],
-        "model": {**_model(materials, metrics), "memory": _memory(serving)},
-        "data": _data(run, materials),
+        "model": {**_model(data, metrics), "memory": _memory(serving)},
+        "data": _data(run, data),
         "plugins": {one.distribution: one.version for one in registry.plugins if one.fault is None},
     }
 
@@ -105,8 +105,8 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _model(materials: Materials, metrics: dict[str, Any]) -> dict[str, Any]:
-    experiment = materials.experiment
+def _model(data: ExperimentData, metrics: dict[str, Any]) -> dict[str, Any]:
+    experiment = data.experiment
     return {
         "backbone": experiment.model.backbone.name,
         "encoders": [one.name for one in experiment.model.encoders],
@@ -128,11 +128,11 @@ def _memory(serving: Serving) -> dict[str, Any] | None:
     }
 
 
-def _data(run: Run, materials: Materials) -> dict[str, Any]:
+def _data(run: Run, data: ExperimentData) -> dict[str, Any]:
     """What it was trained on, with the hashes of the prepared data."""
-    dataset = materials.target.dataset
+    dataset = data.target.dataset
     return {
-        "loader": materials.experiment.data.name,
+        "loader": data.experiment.data.name,
         "users": len(dataset.users),
         "items": len(dataset.catalogue),
         "events": len(dataset.events.items),

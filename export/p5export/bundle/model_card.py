@@ -9,41 +9,43 @@ from typing import Any
 
 __all__ = ["calls", "licence_notes", "model_card", "node_call"]
 
-About = Mapping[str, Any]
+Manifest = Mapping[str, Any]
 
 
-def model_card(about: About) -> str:
+def model_card(manifest: Manifest) -> str:
     """README.md of an export."""
     return (
         "\n\n".join(
             [
-                f"# {about['run']}",
-                _summary(about),
+                f"# {manifest['run']}",
+                _summary(manifest),
                 "## How good it is",
-                _figures(about),
+                _figures(manifest),
                 "## Inputs and outputs",
-                _signature(about),
+                _signature(manifest),
                 "## How to call it",
-                *calls(about).values(),
+                *calls(manifest).values(),
             ]
         )
         + "\n"
     )
 
 
-def _summary(about: About) -> str:
-    data, model = about["data"], about["model"]
+def _summary(manifest: Manifest) -> str:
+    data, model = manifest["data"], manifest["model"]
     stages = "; ".join(model["stages"])
     return (
-        f"A recommender of {about['n_allowed']:,} items, exported by P5 {about['p5']} as ONNX, opset {about['opset']}. "
-        f"It takes raw {'item' if 'history' in about['inputs'] else 'user'} ids and returns raw item ids.\n\n"
-        f"- Trained {about['trained'][:10]} on {data['events']:,} events of {data['users']:,} users with "
+        f"A recommender of {manifest['n_allowed']:,} items, exported by P5 {manifest['p5']} as ONNX, "
+        f"opset {manifest['opset']}. "
+        f"It takes raw {'item' if 'history' in manifest['inputs'] else 'user'} ids and returns raw item ids.\n\n"
+        f"- Trained {manifest['trained'][:10]} on {data['events']:,} events of {data['users']:,} users with "
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
         f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
         f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
-        f"{_memory(model)}{_updated(about)}{_quantised(about)}"
-        f"- Compared with PyTorch on {about['parity']['cases']} random requests: largest difference of a score "
-        f"{about['parity']['largest_difference']:.1e}. `p5 verify` on this folder repeats the check from `golden.json`."
+        f"{_memory(model)}{_updated(manifest)}{_quantised(manifest)}"
+        f"- Compared with PyTorch on {manifest['parity']['cases']} random requests: largest difference of a score "
+        f"{manifest['parity']['largest_difference']:.1e}. "
+        "`p5 verify` on this folder repeats the check from `golden.json`."
     )
 
 
@@ -58,19 +60,19 @@ def _memory(model: Mapping[str, Any]) -> str:
     )
 
 
-def _updated(about: About) -> str:
+def _updated(manifest: Manifest) -> str:
     """What came after training."""
-    if about["updated_from"] is None:
+    if manifest["updated_from"] is None:
         return ""
     return (
-        f"- Updated without training: new events and items were added to '{about['updated_from']}', whose figures "
+        f"- Updated without training: new events and items were added to '{manifest['updated_from']}', whose figures "
         "stand below.\n"
     )
 
 
-def _quantised(about: About) -> str:
+def _quantised(manifest: Manifest) -> str:
     """What was lost for a smaller file."""
-    cost = about["quantized"]
+    cost = manifest["quantized"]
     if cost is None:
         return ""
     return (
@@ -80,45 +82,47 @@ def _quantised(about: About) -> str:
     )
 
 
-def _figures(about: About) -> str:
-    scorers = list(about["metrics"])
+def _figures(manifest: Manifest) -> str:
+    scorers = list(manifest["metrics"])
     head = f"| metric | {' | '.join(scorers)} |\n| --- |{' ---: |' * len(scorers)}"
     rows = [
-        f"| {label} | {' | '.join(_cell(about, scorer, label) for scorer in scorers)} |"
-        for label in about["metrics"]["model"]
+        f"| {label} | {' | '.join(_cell(manifest, scorer, label) for scorer in scorers)} |"
+        for label in manifest["metrics"]["model"]
     ]
     return (
-        f"Test figures of {about['n_test_users']:,} users beside the baselines; 95 % intervals in brackets. "
-        f"{about['protocol']}\n\n" + "\n".join([head, *rows])
+        f"Test figures of {manifest['n_test_users']:,} users beside the baselines; 95 % intervals in brackets. "
+        f"{manifest['protocol']}\n\n" + "\n".join([head, *rows])
     )
 
 
-def _cell(about: About, scorer: str, label: str) -> str:
-    value = about["metrics"][scorer].get(label)
+def _cell(manifest: Manifest, scorer: str, label: str) -> str:
+    value = manifest["metrics"][scorer].get(label)
     if value is None:
         return "–"
-    interval = about["intervals"][scorer].get(label)
+    interval = manifest["intervals"][scorer].get(label)
     return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
 
 
-def _signature(about: About) -> str:
+def _signature(manifest: Manifest) -> str:
     rows = ["| file | name | type | shape | what it is |", "| --- | --- | --- | --- | --- |"]
     for file, inputs, outputs in (
         ("model.onnx", "inputs", "outputs"),
         ("score.onnx", "score_inputs", "score_outputs"),
     ):
-        for name, (kind, shape) in {**about[inputs], **about[outputs]}.items():
-            rows.append(f"| `{file}` | `{name}` | {kind} | [{', '.join(map(str, shape))}] | {_meaning(about, name)} |")
+        for name, (kind, shape) in {**manifest[inputs], **manifest[outputs]}.items():
+            rows.append(
+                f"| `{file}` | `{name}` | {kind} | [{', '.join(map(str, shape))}] | {_meaning(manifest, name)} |"
+            )
     return "\n".join(rows)
 
 
-def _meaning(about: About, name: str) -> str:
-    padding = f"`{about['padding']}`" if about["padding"] else "the empty text"
-    seen = "items of the history are left out" if about["exclude_seen"] else "items of the history may come again"
-    fallback = "the popular items" if about["popular"] else "nothing"
+def _meaning(manifest: Manifest, name: str) -> str:
+    padding = f"`{manifest['padding']}`" if manifest["padding"] else "the empty text"
+    seen = "items of the history are left out" if manifest["exclude_seen"] else "items of the history may come again"
+    fallback = "the popular items" if manifest["popular"] else "nothing"
     meanings = {
         "history": f"item ids, newest last; {padding} fills unused places anywhere; unknown ids are skipped; the "
-        f"newest {about['max_length']} known ones are read; a history without any gets {fallback}",
+        f"newest {manifest['max_length']} known ones are read; a history without any gets {fallback}",
         "user": f"user ids; an unknown user gets {fallback}",
         "k": "how many items; more than there are gives all",
         "items": f"best first; {seen}; {padding} where fewer are left",
@@ -129,12 +133,12 @@ def _meaning(about: About, name: str) -> str:
     return meanings.get(name, f"column `{name}` of each item")
 
 
-def node_call(about: About, path: str) -> str:
+def node_call(manifest: Manifest, path: str) -> str:
     """Three lines for Node."""
-    kind, ids = _example(about)
+    kind, ids = _example(manifest)
     values = ", ".join(f"{one}n" if kind == "int64" else json.dumps(one, ensure_ascii=False) for one in ids)
     data = f"BigInt64Array.from([{values}])" if kind == "int64" else f"[{values}]"
-    name, shape = _input(about, ids)
+    name, shape = _input(manifest, ids)
     return (
         f"const ort = require('onnxruntime-node'), {name} = new ort.Tensor('{kind}', {data}, [{shape}]);\n"
         "const k = new ort.Tensor('int64', BigInt64Array.from([5n]), [1]);\n"
@@ -143,22 +147,22 @@ def node_call(about: About, path: str) -> str:
     )
 
 
-def _example(about: About) -> tuple[str, list[str]]:
+def _example(manifest: Manifest) -> tuple[str, list[str]]:
     """Kind and examples of the ids that go in."""
-    if "history" in about["inputs"]:
-        return about["id_kind"], about["examples"]
-    return about["user_kind"], about["user_examples"][:1]
+    if "history" in manifest["inputs"]:
+        return manifest["id_kind"], manifest["examples"]
+    return manifest["user_kind"], manifest["user_examples"][:1]
 
 
-def _input(about: About, ids: list[str]) -> tuple[str, str]:
+def _input(manifest: Manifest, ids: list[str]) -> tuple[str, str]:
     """Name and shape of the first input."""
-    return ("history", f"1, {len(ids)}") if "history" in about["inputs"] else ("user", "1")
+    return ("history", f"1, {len(ids)}") if "history" in manifest["inputs"] else ("user", "1")
 
 
-def calls(about: About) -> dict[str, str]:
+def calls(manifest: Manifest) -> dict[str, str]:
     """Language → a paragraph of Markdown that calls `model.onnx` with the names and ids of an export."""
-    kind, ids = _example(about)
-    name, shape = _input(about, ids)
+    kind, ids = _example(manifest)
+    name, shape = _input(manifest, ids)
     is_int = kind == "int64"
     quoted = ids if is_int else [json.dumps(one, ensure_ascii=False) for one in ids]
     words = {
@@ -168,14 +172,14 @@ def calls(about: About) -> dict[str, str]:
         "longs": ", ".join(f"{one}L" for one in ids) if is_int else ", ".join(quoted),
         "dtype": "np.int64" if is_int else "object",
         "java": "long" if is_int else "String",
-        "java_items": "long" if about["id_kind"] == "int64" else "String",
+        "java_items": "long" if manifest["id_kind"] == "int64" else "String",
         "csharp": "long" if is_int else "string",
-        "csharp_items": "long" if about["id_kind"] == "int64" else "string",
+        "csharp_items": "long" if manifest["id_kind"] == "int64" else "string",
         "cpp": "int64_t" if is_int else "std::string",
         "brackets": "[][]" if name == "history" else "[]",
         "begin": "{{" if name == "history" else "{",
         "end": "}}" if name == "history" else "}",
-        "node": node_call(about, "model.onnx"),
+        "node": node_call(manifest, "model.onnx"),
     }
     texts = {"Python": PYTHON, "Node": NODE, "Browser": BROWSER, "Java": JAVA, "C#": CSHARP, "C++": CPP}
     return {language: Template(text).substitute(words) for language, text in texts.items()}
@@ -227,9 +231,9 @@ CPP = """C++, with the onnxruntime library: `$name` is a tensor of `$cpp`, `k` o
 a program that reads an export, in `export/clients/cpp`."""
 
 
-def licence_notes(about: About) -> str:
+def licence_notes(manifest: Manifest) -> str:
     """LICENSE.md of an export: what is known, and who must decide the rest."""
-    return Template(LICENCE).substitute(loader=about["data"]["loader"])
+    return Template(LICENCE).substitute(loader=manifest["data"]["loader"])
 
 
 LICENCE = """# Licence

@@ -72,7 +72,7 @@ def export(
         force=force,
     )
     made = export_run(open_run(run), output or run / "export", registry, options, click.echo)
-    parity = made.about["parity"]
+    parity = made.manifest["parity"]
     if quantize == "none":
         click.echo(
             f"Equal to the network on {parity['cases']} requests (largest difference "
@@ -83,7 +83,7 @@ def export(
         zip_folder(made.folder, made.folder.with_suffix(".zip"))
         click.echo(f"Zip: {made.folder.with_suffix('.zip')}")
     click.echo("From Node, after 'npm install --ignore-scripts onnxruntime-node':")
-    click.echo(node_call(made.about, str(made.folder / "model.onnx")))
+    click.echo(node_call(made.manifest, str(made.folder / "model.onnx")))
 
 
 @click.command()

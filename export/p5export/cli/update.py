@@ -51,9 +51,9 @@ def _options(export: Path) -> ExportOptions:
 
     if not (export / "p5.json").is_file():
         return ExportOptions()
-    about = read_json(export / "p5.json")
-    if about["n_allowed"] < about["n_items"]:
+    manifest = read_json(export / "p5.json")
+    if manifest["n_allowed"] < manifest["n_items"]:
         raise ExportError(f"{export} recommends some items alone. Use --no-export, then 'p5 export --allow'.")
-    columns = [name for name in about["outputs"] if name not in ("items", "scores")]
-    kept = {one.name: about[one.name] for one in fields(ExportOptions) if one.name in about}
+    columns = [name for name in manifest["outputs"] if name not in ("items", "scores")]
+    kept = {one.name: manifest[one.name] for one in fields(ExportOptions) if one.name in manifest}
     return ExportOptions(**kept, metadata=columns)

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from p5core.errors import ExportError
-from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.evaluator import Evaluator
 from p5export.graph.serving import Serving
 from p5export.validation.parity import ExportedScorer, request_of
 
@@ -68,9 +68,9 @@ class Cost:
         return {**kept, "ndcg_loss": self.ndcg_loss}
 
 
-def cost_of(serving: Serving, plain: Path, folder: Path, judge: Judge) -> Cost:
-    """Compare the files of two folders on held-out users; `judge` measures ndcg@10."""
-    holdout = judge.holdout
+def cost_of(serving: Serving, plain: Path, folder: Path, evaluator: Evaluator) -> Cost:
+    """Compare the files of two folders on held-out users; `evaluator` measures ndcg@10."""
+    holdout = evaluator.holdout
     rows = np.linspace(0, len(holdout) - 1, min(N_LISTS, len(holdout))).astype(int)
     requests = [request_of(serving, holdout.users[row : row + 1], holdout.histories[row]) for row in rows]
     plain_lists, plain_ms = _lists(plain, requests)
@@ -83,8 +83,8 @@ def cost_of(serving: Serving, plain: Path, folder: Path, judge: Judge) -> Cost:
         plain_ms=plain_ms,
         ms=ms,
         overlap_at_10=float(np.mean(shared or [1.0])),
-        plain_ndcg_at_10=_ndcg(judge, ExportedScorer(serving, plain / "score.onnx")),
-        ndcg_at_10=_ndcg(judge, ExportedScorer(serving, folder / "score.onnx")),
+        plain_ndcg_at_10=_ndcg(evaluator, ExportedScorer(serving, plain / "score.onnx")),
+        ndcg_at_10=_ndcg(evaluator, ExportedScorer(serving, folder / "score.onnx")),
     )
 
 
@@ -102,8 +102,8 @@ def _lists(folder: Path, requests: list[dict[str, Any]]) -> tuple[list[set[Any]]
     return lists, 1000 * float(np.median(times))
 
 
-def _ndcg(judge: Judge, scorer: ExportedScorer) -> float:
-    return judge.figures(scorer)["ndcg@10"].value
+def _ndcg(evaluator: Evaluator, scorer: ExportedScorer) -> float:
+    return evaluator.figures(scorer)["ndcg@10"].value
 
 
 def _size(folder: Path) -> int:

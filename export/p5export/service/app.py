@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from p5core.errors import ExportError
-from p5export.bundle.bundle import Artefact
+from p5export.bundle.bundle import Bundle
 from p5export.bundle.raw_ids import as_id, as_ids
 from p5export.runtime import Recommended
 from p5export.service.batching import MicroBatcher
@@ -50,7 +50,7 @@ class _Service:
 
     def __init__(self, model: RequestModel, limits: Limits) -> None:
         self.model, self.limits, self.load = model, limits, Load()
-        most = max(1, min(limits.batch, CELLS // max(1, int(model.artefact.about["n_items"]))))
+        most = max(1, min(limits.batch, CELLS // max(1, int(model.bundle.manifest["n_items"]))))
         self.batcher: MicroBatcher[RecommendJob | ScoreJob, Answer] = MicroBatcher(
             model.answer, model.shape, lambda: self.load.reading, most, limits.wait
         )
@@ -76,7 +76,7 @@ class _Service:
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
         """One score a candidate, and one rating where the model predicts them."""
         self._limit("candidates", len(asked.candidates), self.limits.candidates, "items")
-        candidates = as_ids(asked.candidates, self.model.artefact.id_kind)
+        candidates = as_ids(asked.candidates, self.model.bundle.id_kind)
         found = await self._answer(ScoreJob(self._who(asked), candidates))
         assert isinstance(found, Scored)
         scores = [None if score == float("-inf") else score for score in found.scores]
@@ -84,14 +84,14 @@ class _Service:
 
     async def health(self) -> Health:
         """What runs here, and what it has done."""
-        about, counted = self.model.artefact.about, self.batcher.counted
+        manifest, counted = self.model.bundle.manifest, self.batcher.counted
         return Health(
             state="ready",
-            model=str(about["run"]),
-            takes=_takes(self.model.artefact),
-            id_kind=self.model.artefact.id_kind,
-            n_items=about["n_items"],
-            sha256=about["files"]["model.onnx"],
+            model=str(manifest["run"]),
+            takes=_takes(self.model.bundle),
+            id_kind=self.model.bundle.id_kind,
+            n_items=manifest["n_items"],
+            sha256=manifest["files"]["model.onnx"],
             requests=counted.requests,
             calls=counted.calls,
             largest_call=counted.largest_call,
@@ -111,11 +111,11 @@ class _Service:
         if not self.model.uses_history:
             if asked.user is None or asked.history is not None:
                 raise ExportError("This model knows users and reads no history. Give 'user', and no 'history'.")
-            return as_id(asked.user, str(self.model.artefact.about["user_kind"]))
+            return as_id(asked.user, str(self.model.bundle.manifest["user_kind"]))
         if asked.history is None or asked.user is not None:
             raise ExportError("This model reads histories and knows no users. Give 'history', and no 'user'.")
         self._limit("history", len(asked.history), self.limits.history, "items")
-        return as_ids(asked.history, self.model.artefact.id_kind)
+        return as_ids(asked.history, self.model.bundle.id_kind)
 
     def _limit(self, name: str, found: int, most: int, unit: str = "") -> None:
         if found > most:
@@ -127,9 +127,9 @@ def build_app(model: RequestModel, limits: Limits, hosts: Sequence[str]) -> Fast
     service = _Service(model, limits)
     app = FastAPIOffline(
         redoc_url=None,
-        title=f"P5 recommender '{model.artefact.about['run']}'",
-        version=str(model.artefact.about["p5"]),
-        description=_description(model.artefact, limits),
+        title=f"P5 recommender '{model.bundle.manifest['run']}'",
+        version=str(model.bundle.manifest["p5"]),
+        description=_description(model.bundle, limits),
         lifespan=service.running,
         swagger_ui_parameters={"validatorUrl": None},  # the page would ask a validator on the web otherwise
     )
@@ -168,14 +168,14 @@ def _item(one: Recommended) -> Item:
     return Item(item=to_json(one.item), score=one.score, metadata=dict(one.metadata))
 
 
-def _takes(artefact: Artefact) -> str:
-    return "history" if artefact.uses_history else "user"
+def _takes(bundle: Bundle) -> str:
+    return "history" if bundle.uses_history else "user"
 
 
-def _description(artefact: Artefact, limits: Limits) -> str:
-    ids = "texts" if artefact.id_kind == "string" else "64-bit integers"
+def _description(bundle: Bundle, limits: Limits) -> str:
+    ids = "texts" if bundle.id_kind == "string" else "64-bit integers"
     return (
-        f"This model takes a `{_takes(artefact)}`; its item ids are {ids}. A request may give an id as a number or as "
+        f"This model takes a `{_takes(bundle)}`; its item ids are {ids}. A request may give an id as a number or as "
         "a text. Answers give integer ids as numbers, those of 2^53 and more (or -2^53 and less), which JavaScript "
         f"cannot hold exactly, as texts.\n\nA request may ask for {limits.k:,} items, read a history of "
         f"{limits.history:,} items, score {limits.candidates:,} candidates and be {limits.body:,} bytes large. "

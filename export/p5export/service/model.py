@@ -67,10 +67,10 @@ class RequestModel(OnnxRecommender):
     def _scored(self, jobs: Sequence[ScoreJob]) -> list[Scored]:
         if not jobs:
             return []
-        session, padding = self._session("score.onnx"), self.artefact.padding
+        session, padding = self._session("score.onnx"), self.bundle.padding
         width = max(len(job.candidates) for job in jobs)
         padded = [[*job.candidates, *[padding] * (width - len(job.candidates))] for job in jobs]
-        candidates = np.array(padded, dtype=object if self.artefact.id_kind == "string" else np.int64)
+        candidates = np.array(padded, dtype=object if self.bundle.id_kind == "string" else np.int64)
         inputs = {**self._who([job.who for job in jobs]), "candidates": candidates.reshape(len(jobs), width)}
         names = [output.name for output in session.get_outputs()]
         found = dict(zip(names, (one.tolist() for one in session.run(None, inputs)), strict=True))

@@ -65,7 +65,7 @@ def run(
         )  # fmt: skip
         at = listener.getsockname()
         shown = f"[{at[0]}]" if ":" in at[0] else at[0]
-        say(f"Serving '{model.artefact.about['run']}' at http://{shown}:{at[1]} (page: /docs) as {', '.join(hosts)}.")
+        say(f"Serving '{model.bundle.manifest['run']}' at http://{shown}:{at[1]} (page: /docs) as {', '.join(hosts)}.")
         uvicorn.Server(config).run(sockets=[listener])
 
 

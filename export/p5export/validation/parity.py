@@ -16,7 +16,7 @@ from torch import Tensor
 from p5core.data.dataset import Ragged
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError
-from p5core.evaluation.evaluator import Judge
+from p5core.evaluation.evaluator import Evaluator
 from p5core.model.network_scorer import NetworkScorer
 from p5export.graph.serving import Serving
 from p5export.validation.verify import close, difference, to_plain
@@ -47,7 +47,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Proof:
-    """Figures of the run recomputed through ONNX Runtime."""
+    """MetricResults of the run recomputed through ONNX Runtime."""
 
     n_users: int
     network: Mapping[str, float]
@@ -330,16 +330,16 @@ def _places(serving: Serving, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.in
     return found
 
 
-def check_metrics(serving: Serving, path: Path, judge: Judge, tolerance: float = 5e-5) -> Proof:
-    """Figures of `judge` by the network and by `score.onnx`; raises ExportError unless they agree to 4 decimals."""
-    network = _values(judge, NetworkScorer(serving.network, serving.max_length))
-    exported = _values(judge, ExportedScorer(serving, path))
+def check_metrics(serving: Serving, path: Path, evaluator: Evaluator, tolerance: float = 5e-5) -> Proof:
+    """Figures of `evaluator` by the network and by `score.onnx`; raises ExportError unless they agree to 4 decimals."""
+    network = _values(evaluator, NetworkScorer(serving.network, serving.max_length))
+    exported = _values(evaluator, ExportedScorer(serving, path))
     for label, value in network.items():
         other = exported[label]
         if not (np.isnan(value) and np.isnan(other)) and not abs(value - other) <= tolerance:
             raise ExportError(f"Measured through ONNX Runtime {label} is {other:.6f}; the network has {value:.6f}.")
-    return Proof(len(judge.holdout), network, exported)
+    return Proof(len(evaluator.holdout), network, exported)
 
 
-def _values(judge: Judge, scorer: Any) -> dict[str, float]:
-    return {label: figure.value for label, figure in judge.figures(scorer).items()}
+def _values(evaluator: Evaluator, scorer: Any) -> dict[str, float]:
+    return {label: figure.value for label, figure in evaluator.figures(scorer).items()}

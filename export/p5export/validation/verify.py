@@ -14,7 +14,7 @@ import onnxruntime
 
 from p5core.errors import ExportError
 from p5core.system.files import read_json
-from p5export.bundle.bundle import Artefact, opened
+from p5export.bundle.bundle import Bundle, opened
 
 __all__ = [
     "EXACT",
@@ -51,19 +51,19 @@ class Verified:
 
 def verify(folder: Path) -> Verified:
     """Check the hashes, then run every golden case; raises ExportError with the first difference."""
-    artefact = Artefact.load(folder)
-    artefact.check()
+    bundle = Bundle.load(folder)
+    bundle.check()
     worst, n_cases = 0.0, 0
     for name in ("model.onnx", "score.onnx"):
         session = _open(folder / name)
         kinds = {one.name: one.type for one in (*session.get_inputs(), *session.get_outputs())}
         for number, (inputs, wanted) in enumerate(_golden(folder / "golden.json", name, kinds)):
             found = dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
-            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, artefact.about["tolerance"]))
+            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, bundle.manifest["tolerance"]))
             n_cases += 1
     if not n_cases:
         raise ExportError(f"{folder}/golden.json holds no cases.")
-    return Verified(n_cases, worst, artefact.is_sealed)
+    return Verified(n_cases, worst, bundle.is_sealed)
 
 
 def _golden(path: Path, name: str, kinds: Mapping[str, str]) -> list[tuple[Arrays, Arrays]]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, TIMESTAMP, USER
-from p5core.data.preview import PREVIEWED_ROWS, Sketch
+from p5core.data.preview import PREVIEWED_ROWS, Preview
 from p5core.data.raw import RawData
 from p5core.data.tables.columns import LOOKED_AT, ColumnOptions, guess_columns, map_columns, unused_times
 from p5core.data.tables.events import day_order, scan_events
@@ -76,7 +76,7 @@ class Table(Loader):
         users, user_notes = read_metadata(config.users, USER, config.users_id)
         return replace(raw, items=items, users=users, notes=(*raw.notes, *item_notes, *user_notes))
 
-    def sketch(self, n_rows: int = 1_000) -> Sketch:
+    def preview(self, n_rows: int = 1_000) -> Preview:
         """Read the first rows alone; a column that is not found is told, not raised."""
         table = self._open()
         preview = table.frame(f"SELECT * FROM {table.relation} LIMIT {PREVIEWED_ROWS}")
@@ -87,8 +87,8 @@ class Table(Loader):
             if head.day_first is None and TIMESTAMP in columns:  # the first rows may lie within days that do not tell
                 head = replace(head, day_first=day_order(table, columns[TIMESTAMP]))
         except DataError as error:
-            return Sketch(preview, columns, None, table.notes, table.settings, str(error))
-        return Sketch(preview, columns, head, head.notes, table.settings)
+            return Preview(preview, columns, None, table.notes, table.settings, str(error))
+        return Preview(preview, columns, head, head.notes, table.settings)
 
     def _open(self) -> TableFiles:
         config = self.config

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import Outcome
+from p5core.contracts.eval_result import EvalResult
 from p5core.contracts.metric import AtK, Metric
 
 __all__ = ["Coverage", "Diversity", "Gini", "Novelty"]
@@ -19,10 +19,10 @@ LISTS_AT_ONCE = 256
 """How many lists have the users of their items in memory at once."""
 
 
-def _lists(outcome: Outcome, k: int) -> npt.NDArray[np.int32]:
+def _lists(result: EvalResult, k: int) -> npt.NDArray[np.int32]:
     """(M, k) codes, -1 where a list is shorter."""
-    assert outcome.lists is not None
-    return outcome.lists[:, :k]
+    assert result.lists is not None
+    return result.lists[:, :k]
 
 
 class Coverage(Metric):
@@ -37,9 +37,9 @@ class Coverage(Metric):
     needs = "lists"
     whole_set = True
 
-    def values(self, outcome: Outcome) -> Values:
-        lists = _lists(outcome, self.config.k)
-        return np.array([len(np.unique(lists[lists >= 0])) / outcome.n_items])
+    def values(self, result: EvalResult) -> Values:
+        lists = _lists(result, self.config.k)
+        return np.array([len(np.unique(lists[lists >= 0])) / result.n_items])
 
 
 class Gini(Metric):
@@ -56,8 +56,8 @@ class Gini(Metric):
     whole_set = True
     higher_is_better = False
 
-    def values(self, outcome: Outcome) -> Values:
-        lists, n_items = _lists(outcome, self.config.k), outcome.n_items
+    def values(self, result: EvalResult) -> Values:
+        lists, n_items = _lists(result, self.config.k), result.n_items
         counts = np.unique(lists[lists >= 0], return_counts=True)[1]
         if not counts.size:
             return np.array([np.nan])
@@ -79,9 +79,9 @@ class Novelty(Metric):
     needs = "lists"
     bounds = (0.0, np.inf)
 
-    def values(self, outcome: Outcome) -> Values:
-        lists, facts = _lists(outcome, self.config.k), outcome.facts
-        surprise = np.log2(max(1, facts.n_users)) - np.log2(np.maximum(1, facts.users_per_item))
+    def values(self, result: EvalResult) -> Values:
+        lists, statistics = _lists(result, self.config.k), result.statistics
+        surprise = np.log2(max(1, statistics.n_users)) - np.log2(np.maximum(1, statistics.users_per_item))
         listed = lists >= 0
         return _ratio(np.where(listed, surprise[lists], 0.0).sum(axis=1), listed.sum(axis=1))
 
@@ -98,14 +98,14 @@ class Diversity(Metric):
     config: AtK
     needs = "lists"
 
-    def values(self, outcome: Outcome) -> Values:
-        lists = _lists(outcome, self.config.k)
+    def values(self, result: EvalResult) -> Values:
+        lists = _lists(result, self.config.k)
         listed = lists >= 0
         sizes = listed.sum(axis=1)
-        known = listed & (outcome.facts.users_per_item[lists] > 0)
+        known = listed & (result.statistics.users_per_item[lists] > 0)
         # |Σ x|² = Σ |x|² + the similarities of all ordered pairs, and |x| = 1 for every known item.
         lengths = np.concatenate(
-            [np.zeros(0), *(_squared_lengths(one, outcome.facts.vectors) for one in _blocks(lists))]
+            [np.zeros(0), *(_squared_lengths(one, result.statistics.vectors) for one in _blocks(lists))]
         )
         return 1 - _ratio(lengths - known.sum(axis=1), sizes * (sizes - 1))
 

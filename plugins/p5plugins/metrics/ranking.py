@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from p5core.contracts.eval_result import Outcome, Ranks
+from p5core.contracts.eval_result import EvalResult, Ranks
 from p5core.contracts.metric import AtK, Metric
 
 __all__ = ["AUC", "F1", "MAP", "MRR", "NDCG", "HitRate", "Precision", "Recall"]
@@ -18,14 +18,14 @@ __all__ = ["AUC", "F1", "MAP", "MRR", "NDCG", "HitRate", "Precision", "Recall"]
 Values = npt.NDArray[np.float64]
 
 
-def _ranks(outcome: Outcome) -> Ranks:
-    assert outcome.ranks is not None
-    return outcome.ranks
+def _ranks(result: EvalResult) -> Ranks:
+    assert result.ranks is not None
+    return result.ranks
 
 
-def _hits(outcome: Outcome, k: int) -> Values:
+def _hits(result: EvalResult, k: int) -> Values:
     """(M,) how many targets of each user stand among the first k."""
-    ranks = _ranks(outcome)
+    ranks = _ranks(result)
     return ranks.sum_by_user((ranks.in_order <= k).astype(np.float64))
 
 
@@ -40,8 +40,8 @@ class HitRate(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        return (_hits(outcome, self.config.k) > 0).astype(np.float64)
+    def values(self, result: EvalResult) -> Values:
+        return (_hits(result, self.config.k) > 0).astype(np.float64)
 
 
 class Recall(Metric):
@@ -55,8 +55,8 @@ class Recall(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        return _hits(outcome, self.config.k) / _ranks(outcome).n_targets
+    def values(self, result: EvalResult) -> Values:
+        return _hits(result, self.config.k) / _ranks(result).n_targets
 
 
 class Precision(Metric):
@@ -70,8 +70,8 @@ class Precision(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        return _hits(outcome, self.config.k) / self.config.k
+    def values(self, result: EvalResult) -> Values:
+        return _hits(result, self.config.k) / self.config.k
 
 
 class F1(Metric):
@@ -85,8 +85,8 @@ class F1(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        return 2 * _hits(outcome, self.config.k) / (self.config.k + _ranks(outcome).n_targets)
+    def values(self, result: EvalResult) -> Values:
+        return 2 * _hits(result, self.config.k) / (self.config.k + _ranks(result).n_targets)
 
 
 class NDCG(Metric):
@@ -101,8 +101,8 @@ class NDCG(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        ranks, k = _ranks(outcome), self.config.k
+    def values(self, result: EvalResult) -> Values:
+        ranks, k = _ranks(result), self.config.k
         gains = np.where(ranks.in_order <= k, 1 / np.log2(1 + ranks.in_order), 0.0)
         ideal = np.where(ranks.order <= k, 1 / np.log2(1 + ranks.order), 0.0)
         return ranks.sum_by_user(gains) / ranks.sum_by_user(ideal)
@@ -119,8 +119,8 @@ class MAP(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        ranks, k = _ranks(outcome), self.config.k
+    def values(self, result: EvalResult) -> Values:
+        ranks, k = _ranks(result), self.config.k
         precisions = np.where(ranks.in_order <= k, ranks.order / ranks.in_order, 0.0)
         return ranks.sum_by_user(precisions) / np.minimum(k, ranks.n_targets)
 
@@ -136,8 +136,8 @@ class MRR(Metric):
     config: AtK
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        ranks = _ranks(outcome)
+    def values(self, result: EvalResult) -> Values:
+        ranks = _ranks(result)
         best = ranks.in_order[ranks.offsets[:-1]]
         return np.where(best <= self.config.k, 1 / best, 0.0)
 
@@ -153,8 +153,8 @@ class AUC(Metric):
     name = "auc"
     needs = "ranks"
 
-    def values(self, outcome: Outcome) -> Values:
-        ranks = _ranks(outcome)
+    def values(self, result: EvalResult) -> Values:
+        ranks = _ranks(result)
         n_targets, n_others = ranks.n_targets, ranks.n_candidates - ranks.n_targets
         n_candidates, never = np.repeat(ranks.n_candidates, n_targets), np.isinf(ranks.ranks)
         last = n_candidates - (np.repeat(ranks.sum_by_user(never.astype(np.float64)), n_targets) - 1) / 2

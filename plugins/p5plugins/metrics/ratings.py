@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.config.base import Config
-from p5core.contracts.eval_result import Outcome
+from p5core.contracts.eval_result import EvalResult
 from p5core.contracts.metric import Metric
 
 __all__ = ["MAE", "RMSE", "Accuracy", "LikedFrom", "LogLoss", "SquaredError"]
@@ -29,15 +29,15 @@ class _RatingMetric(Metric):
     def score(self, predicted: Values, observed: Values) -> Values:
         """(n_targets,) what each rating adds to the mean."""
 
-    def values(self, outcome: Outcome) -> Values:
-        assert outcome.ratings is not None
-        ratings = outcome.ratings
+    def values(self, result: EvalResult) -> Values:
+        assert result.ratings is not None
+        ratings = result.ratings
         sums = np.add.reduceat(self.score(ratings.predicted, ratings.observed), ratings.offsets[:-1])
         return sums / np.diff(ratings.offsets)
 
-    def weights(self, outcome: Outcome) -> Values:
-        assert outcome.ratings is not None
-        return np.diff(outcome.ratings.offsets).astype(np.float64)
+    def weights(self, result: EvalResult) -> Values:
+        assert result.ratings is not None
+        return np.diff(result.ratings.offsets).astype(np.float64)
 
 
 class SquaredError(_RatingMetric):

@@ -19,7 +19,7 @@ def events(counts: list[int]) -> Events:
     return Events(offsets, np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64))
 
 
-def slices(windows: Windows) -> list[tuple[int, int]]:
+def segments(windows: Windows) -> list[tuple[int, int]]:
     return list(zip(windows.starts.tolist(), windows.stops.tolist(), strict=True))
 
 
@@ -27,7 +27,7 @@ def slices(windows: Windows) -> list[tuple[int, int]]:
 def test_with_overlap_1_each_event_but_the_first_is_a_target_once(counts: list[int], size: int) -> None:
     log = events(counts)
     windows = cut_windows(log, size, overlap=1, min_size=2)
-    targets = sorted(place for start, stop in slices(windows) for place in range(start + 1, stop))
+    targets = sorted(place for start, stop in segments(windows) for place in range(start + 1, stop))
     firsts = {int(start) for start, count in zip(log.offsets[:-1], counts, strict=True) if count}
     assert targets == [place for place in range(len(log)) if place not in firsts]
 
@@ -36,18 +36,18 @@ def test_with_overlap_1_each_event_but_the_first_is_a_target_once(counts: list[i
 def test_without_overlap_each_event_is_in_one_window(counts: list[int], size: int) -> None:
     log = events(counts)
     windows = cut_windows(log, size, overlap=0, min_size=1)
-    assert sorted(place for start, stop in slices(windows) for place in range(start, stop)) == list(range(len(log)))
+    assert sorted(place for start, stop in segments(windows) for place in range(start, stop)) == list(range(len(log)))
 
 
 @given(lengths, st.integers(3, 15), st.integers(0, 2), st.integers(1, 3))
 def test_windows_stay_within_their_user_and_size(counts: list[int], size: int, overlap: int, least: int) -> None:
     log = events(counts)
     windows = cut_windows(log, size, overlap, least)
-    for user, (start, stop) in zip(windows.users.tolist(), slices(windows), strict=True):
+    for user, (start, stop) in zip(windows.users.tolist(), segments(windows), strict=True):
         assert log.offsets[user] <= start < stop <= log.offsets[user + 1]
         assert least <= stop - start <= size
     newest = {user for user, count in enumerate(counts) if count >= least}
-    ends = {(user, stop) for user, (_, stop) in zip(windows.users.tolist(), slices(windows), strict=True)}
+    ends = {(user, stop) for user, (_, stop) in zip(windows.users.tolist(), segments(windows), strict=True)}
     assert {(user, int(log.offsets[user + 1])) for user in newest} <= ends
 
 
@@ -55,7 +55,7 @@ def test_windows_stay_within_their_user_and_size(counts: list[int], size: int, o
 def test_batches_hold_every_window_once_within_the_budget(counts: list[int], budget: int, seed: int) -> None:
     windows = cut_windows(events(counts), 12, overlap=0, min_size=1)
     batches = bucket_by_length(windows, budget, np.random.default_rng(seed))
-    assert sorted(one for batch in batches for one in slices(batch)) == sorted(slices(windows))
+    assert sorted(one for batch in batches for one in segments(batch)) == sorted(segments(windows))
     for batch in batches:
         assert len(batch.users) == 1 or len(batch.users) * int(batch.lengths.max()) <= budget
 
@@ -70,8 +70,8 @@ def test_batches_are_full_and_of_similar_length() -> None:
 def test_batches_depend_on_their_generator_alone() -> None:
     windows = cut_windows(events(list(range(20))), 9, overlap=0, min_size=1)
     first, same, other = (bucket_by_length(windows, 30, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert [slices(batch) for batch in first] == [slices(batch) for batch in same]
-    assert [slices(batch) for batch in first] != [slices(batch) for batch in other]
+    assert [segments(batch) for batch in first] == [segments(batch) for batch in same]
+    assert [segments(batch) for batch in first] != [segments(batch) for batch in other]
 
 
 @given(st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=6), st.integers(-1, 100))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
 from p5core.data.ingest.prepare import PrepareConfig
-from p5core.data.preview import first_rows, sketch_of
+from p5core.data.preview import first_rows, preview_of
 from p5core.data.profile.profile import N_POINTS, curves, examine, read_events
 from p5core.data.raw import RawData, Scan
 from p5core.data.split import TimeWindows
@@ -141,13 +141,13 @@ def test_the_popularity_curve_falls_and_stays_small(counts: list[int]) -> None:
 
 def test_a_look_at_what_is_loaded_already() -> None:
     raw = log(grid(6, 8))
-    sketch = sketch_of(raw, 20)
-    assert sketch.columns == {"user": "user", "item": "item", "timestamp": "timestamp"}
-    assert len(sketch.preview) == 10
-    assert sketch.head is not None
-    frame, notes = read_events(sketch.head, 3)
+    preview = preview_of(raw, 20)
+    assert preview.columns == {"user": "user", "item": "item", "timestamp": "timestamp"}
+    assert len(preview.preview) == 10
+    assert preview.head is not None
+    frame, notes = read_events(preview.head, 3)
     assert frame["timestamp"].tolist() == ["2023-11-14 22:13:20", "2023-11-15 22:13:20", "2023-11-16 22:13:20"]
     assert notes == ()
     scan = RawData(Scan("SELECT i AS user, i AS item FROM range(99) AS r(i)"))
-    assert len(sketch_of(scan, 20).preview) == 10
+    assert len(preview_of(scan, 20).preview) == 10
     assert len(read_events(first_rows(scan, 2))[0]) == 2

@@ -8,7 +8,7 @@ import pytest
 from p5core.contracts.scorer import RatingScorer
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.baselines import Popularity
-from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.item_statistics import item_statistics
 
 
 def events(lists: list[list[int]], ratings: list[float] | None = None) -> Events:
@@ -18,7 +18,7 @@ def events(lists: list[list[int]], ratings: list[float] | None = None) -> Events
 
 
 def test_facts_count_different_users() -> None:
-    found = catalogue_facts(events([[0, 0, 1], [], [1, 2, 0]]), 5)
+    found = item_statistics(events([[0, 0, 1], [], [1, 2, 0]]), 5)
     assert found.users_per_item.tolist() == [2, 2, 1, 0, 0]
     assert found.n_users == 2
     vectors = found.vectors.toarray()

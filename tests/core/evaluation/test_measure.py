@@ -1,4 +1,4 @@
-"""Figures, intervals, paired tests and their way into reports."""
+"""MetricResults, intervals, paired tests and their way into reports."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks
+from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks
 from p5core.contracts.metric import AtK, Metric
 from p5core.contracts.part import NoOptions
 from p5core.errors import ConfigError, RunError, UnknownPartError
 from p5core.evaluation import intervals as bootstrap
 from p5core.evaluation.intervals import interval, resampled_sums
-from p5core.evaluation.metric_results import Figure, choose_metrics, measure
-from p5core.evaluation.report import figures_table, plain_intervals, plain_values, protocol_note
+from p5core.evaluation.metric_results import MetricResult, choose_metrics, measure
+from p5core.evaluation.report import plain_intervals, plain_values, protocol_note, results_table
 from p5core.evaluation.significance import UserValues, compare
 from p5core.plugins.hookspecs import hookimpl
 from p5core.plugins.registry import Registry, load_plugins
@@ -35,9 +35,9 @@ class Place(Metric):
     needs = "ranks"
     higher_is_better = False
 
-    def values(self, outcome: Outcome) -> FloatArray:
-        assert outcome.ranks is not None
-        return outcome.ranks.ranks[outcome.ranks.offsets[:-1]]
+    def values(self, result: EvalResult) -> FloatArray:
+        assert result.ranks is not None
+        return result.ranks.ranks[result.ranks.offsets[:-1]]
 
 
 class RootPlace(Place):
@@ -45,9 +45,9 @@ class RootPlace(Place):
 
     name = "root_place"
 
-    def weights(self, outcome: Outcome) -> FloatArray:
-        assert outcome.ranks is not None
-        return outcome.ranks.n_targets.astype(np.float64)
+    def weights(self, result: EvalResult) -> FloatArray:
+        assert result.ranks is not None
+        return result.ranks.n_targets.astype(np.float64)
 
     def scale(self, mean: FloatArray) -> FloatArray:
         return np.sqrt(mean)
@@ -61,9 +61,9 @@ class Width(Metric):
     needs = "lists"
     whole_set = True
 
-    def values(self, outcome: Outcome) -> FloatArray:
-        assert outcome.lists is not None
-        return np.array([float(outcome.lists[:, : self.config.k].size)])
+    def values(self, result: EvalResult) -> FloatArray:
+        assert result.lists is not None
+        return np.array([float(result.lists[:, : self.config.k].size)])
 
 
 class Toys:
@@ -79,16 +79,16 @@ def registry() -> Registry:
     return load_plugins([("toys", Toys())])
 
 
-def outcome(ranks: Sequence[Sequence[float]], lists: npt.NDArray[np.int32] | None = None) -> Outcome:
+def result(ranks: Sequence[Sequence[float]], lists: npt.NDArray[np.int32] | None = None) -> EvalResult:
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in ranks])]).astype(np.int64)
     flat = np.array([place for one in ranks for place in one], dtype=np.float64)
-    facts = CatalogueFacts(np.ones(9, dtype=np.int64), 1, csr_array((9, 1)))
-    return Outcome(Ranks(flat, offsets, np.full(len(ranks), 9)), lists, None, facts, 9)
+    statistics = ItemStatistics(np.ones(9, dtype=np.int64), 1, csr_array((9, 1)))
+    return EvalResult(Ranks(flat, offsets, np.full(len(ranks), 9)), lists, None, statistics, 9)
 
 
-def random_outcome(n_users: int, seed: int) -> Outcome:
+def random_outcome(n_users: int, seed: int) -> EvalResult:
     rng = np.random.default_rng(seed)
-    return outcome([(rng.integers(1, 10, size=rng.integers(1, 4)) * 1.0).tolist() for _ in range(n_users)])
+    return result([(rng.integers(1, 10, size=rng.integers(1, 4)) * 1.0).tolist() for _ in range(n_users)])
 
 
 def test_labels_become_metrics(registry: Registry) -> None:
@@ -115,7 +115,7 @@ def test_the_mean_leaves_undefined_users_out() -> None:
 
 
 def test_figures_carry_values_and_weights() -> None:
-    found = measure(outcome([[4.0], [1.0, 2.0, 3.0]]), [Place(NoOptions()), RootPlace(NoOptions())], 0, 0)
+    found = measure(result([[4.0], [1.0, 2.0, 3.0]]), [Place(NoOptions()), RootPlace(NoOptions())], 0, 0)
     assert found["place"].value == 2.5
     assert found["root_place"].value == pytest.approx(np.sqrt((4 + 3 * 1) / 4))
     assert cast("FloatArray", found["place"].values).tolist() == [4.0, 1.0]
@@ -126,14 +126,14 @@ def test_figures_carry_values_and_weights() -> None:
 
 def test_whole_set_figures_have_no_interval() -> None:
     lists = np.zeros((2, 5), dtype=np.int32)
-    found = measure(outcome([[1.0], [2.0]], lists), [Width(AtK(k=3)), Place(NoOptions())], 50, 0)
+    found = measure(result([[1.0], [2.0]], lists), [Width(AtK(k=3)), Place(NoOptions())], 50, 0)
     assert found["width@3"].value == 6.0
     assert (found["width@3"].low, found["width@3"].values) == (None, None)
     assert found["place"].low is not None
 
 
 def test_a_missing_part_of_the_outcome_is_undefined() -> None:
-    assert np.isnan(measure(outcome([[1.0]]), [Width(AtK())], 50, 0)["width@10"].value)
+    assert np.isnan(measure(result([[1.0]]), [Width(AtK())], 50, 0)["width@10"].value)
 
 
 def test_intervals_are_those_of_a_plain_bootstrap() -> None:
@@ -178,7 +178,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 
 def test_an_interval_of_nothing_is_undefined() -> None:
     assert np.isnan(interval(np.full(3, np.nan))).all()
-    found = measure(outcome([[float("nan")], [float("nan")]]), [Place(NoOptions())], 20, 0)["place"]
+    found = measure(result([[float("nan")], [float("nan")]]), [Place(NoOptions())], 20, 0)["place"]
     assert np.isnan([found.value, cast("float", found.low), cast("float", found.high)]).all()
 
 
@@ -245,15 +245,15 @@ def test_runs_on_different_users_are_not_compared() -> None:
 
 
 FIGURES = {
-    "model": {"place": Figure(2.5, 2.0, 3.0), "width@10": Figure(7.0)},
-    "popularity": {"place": Figure(4.5, 4.0, 5.0), "width@10": Figure(8.0)},
-    "neighbours": {"place": Figure(float("nan"), float("nan"), float("nan")), "width@10": Figure(1.0)},
+    "model": {"place": MetricResult(2.5, 2.0, 3.0), "width@10": MetricResult(7.0)},
+    "popularity": {"place": MetricResult(4.5, 4.0, 5.0), "width@10": MetricResult(8.0)},
+    "neighbours": {"place": MetricResult(float("nan"), float("nan"), float("nan")), "width@10": MetricResult(1.0)},
 }
 
 
 def test_the_table_marks_the_best_of_each_row() -> None:
     stream = StringIO()
-    table = figures_table(FIGURES, [Place(NoOptions()), Width(AtK())], "test")
+    table = results_table(FIGURES, [Place(NoOptions()), Width(AtK())], "test")
     Console(file=stream, width=120, force_terminal=True, no_color=True).print(table)
     text = stream.getvalue()
     assert "\x1b[1m2.5000 (2.0000 to 3.0000)\x1b[0m" in text

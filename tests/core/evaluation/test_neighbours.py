@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import CatalogueFacts
+from p5core.contracts.eval_result import ItemStatistics
 from p5core.data.dataset import Events, Ragged
 from p5core.data.split import Holdout
 from p5core.evaluation.ranking import rank
@@ -145,8 +145,8 @@ def test_beauty_is_ranked_as_well_as_promised() -> None:
     held = Holdout(
         users(len(lists)), Ragged.of([one[:-1] for one in lists]), Ragged.of([one[-1:] for one in lists]), None
     )
-    nothing = CatalogueFacts(np.zeros(n_items, dtype=np.int64), 0, csr_array((n_items, 1)))
-    outcome = rank(
+    nothing = ItemStatistics(np.zeros(n_items, dtype=np.int64), 0, csr_array((n_items, 1)))
+    result = rank(
         memory,
         held,
         nothing,
@@ -158,8 +158,8 @@ def test_beauty_is_ranked_as_well_as_promised() -> None:
         memory_mb=256,
         seed=0,
     )
-    assert outcome.ranks is not None
-    places = outcome.ranks.ranks
+    assert result.ranks is not None
+    places = result.ranks.ranks
     hits = places <= 10
     assert hits.mean() >= 0.085
     assert np.where(hits, 1 / np.log2(1 + places), 0.0).mean() >= 0.053

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks
+from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks
 from p5core.data.dataset import Ragged
 from p5core.data.split import Holdout
 from p5core.errors import DataError, TrainingError
@@ -45,8 +45,8 @@ class Unrated:
         return torch.zeros(len(users), 4)
 
 
-def facts(n_items: int) -> CatalogueFacts:
-    return CatalogueFacts(np.ones(n_items, dtype=np.int64), 1, csr_array((n_items, 1)))
+def statistics(n_items: int) -> ItemStatistics:
+    return ItemStatistics(np.ones(n_items, dtype=np.int64), 1, csr_array((n_items, 1)))
 
 
 def holdout(histories: list[list[int]], targets: list[list[int]], ratings: list[float] | None = None) -> Holdout:
@@ -67,11 +67,11 @@ def run(
     allowed: list[int] | None = None,
     seed: int = 0,
     memory_mb: int = 64,
-) -> Outcome:
+) -> EvalResult:
     return rank(
         scorer,
         held,
-        facts(n_items),
+        statistics(n_items),
         set(needs),
         k=k,
         exclude_seen=exclude_seen,
@@ -82,14 +82,14 @@ def run(
     )
 
 
-def ranks_of(outcome: Outcome) -> Ranks:
-    assert outcome.ranks is not None
-    return outcome.ranks
+def ranks_of(result: EvalResult) -> Ranks:
+    assert result.ranks is not None
+    return result.ranks
 
 
-def lists_of(outcome: Outcome) -> npt.NDArray[np.int32]:
-    assert outcome.lists is not None
-    return outcome.lists
+def lists_of(result: EvalResult) -> npt.NDArray[np.int32]:
+    assert result.lists is not None
+    return result.lists
 
 
 @st.composite
@@ -137,8 +137,8 @@ def test_lists_hold_the_best_items_that_may_be_recommended(
     problem: tuple[FloatArray, Holdout, list[int] | None], k: int
 ) -> None:
     table, held, allowed = problem
-    outcome = run(Fixed(table), held, table.shape[1], k=k, allowed=allowed)
-    for user, codes in enumerate(lists_of(outcome).tolist()):
+    result = run(Fixed(table), held, table.shape[1], k=k, allowed=allowed)
+    for user, codes in enumerate(lists_of(result).tolist()):
         free = set(range(table.shape[1]) if allowed is None else allowed) - set(held.histories[user].tolist())
         best = sorted((table[user, item] for item in free if np.isfinite(table[user, item])), reverse=True)[:k]
         filled = [code for code in codes if code >= 0]
@@ -248,11 +248,11 @@ def test_sampled_candidates_are_drawn_uniformly() -> None:
 def test_candidate_evaluation_ranks_among_the_sample_alone() -> None:
     table = np.random.default_rng(0).random((30, 40))
     held = holdout([[1, 2]] * 30, [[0]] * 30)
-    outcome = run(Fixed(table), held, 40, candidates=7, seed=3)
-    found = ranks_of(outcome)
+    result = run(Fixed(table), held, 40, candidates=7, seed=3)
+    found = ranks_of(result)
     assert set(found.n_candidates.tolist()) == {8}
     for user in range(30):
         negatives = sample_negatives(7, np.arange(40, dtype=np.int32), np.array([0, 1, 2]), 3, user)
         assert found.ranks[user] == 1 + np.sum(table[user, negatives] > table[user, 0])
         field = [0, *negatives.tolist()]
-        assert lists_of(outcome)[user].tolist() == sorted(field, key=lambda item: -table[user, item])[:3]
+        assert lists_of(result)[user].tolist() == sorted(field, key=lambda item: -table[user, item])[:3]

@@ -17,7 +17,7 @@ from p5core.config.experiment import Experiment, parse_experiment
 from p5core.data.storage import read_dataset
 from p5core.errors import RunError
 from p5core.evaluation.metric_results import choose_metrics
-from p5core.evaluation.segments import Group, Traits, even_groups, slices, traits_of_run, warm_and_cold
+from p5core.evaluation.segments import Group, Traits, even_groups, segments, traits_of_run, warm_and_cold
 from p5core.evaluation.significance import UserValues, compare
 from p5core.plugins.registry import Registry, load_plugins
 from p5core.runs.folder import Run, create_run
@@ -68,7 +68,7 @@ def test_slices_of_all_groups_together_make_the_whole(registry: Registry) -> Non
     metric = choose_metrics(registry, ["ndcg@10"])[0]
     values = np.array([0.0, 1.0, 0.5, np.nan, 0.5])
     first = np.array([True, True, False, True, False])
-    found = slices(metric, UserValues(np.arange(5), values), [Group("a", 0, first), Group("b", 1, ~first)], 100, 0)
+    found = segments(metric, UserValues(np.arange(5), values), [Group("a", 0, first), Group("b", 1, ~first)], 100, 0)
     assert [(one.name, one.n_users, one.value) for one in found] == [("a", 2, 0.5), ("b", 2, 0.5)]
     assert found[0].low == 0
     assert found[0].high == 1
@@ -79,7 +79,7 @@ def test_weights_count_and_a_group_without_values_is_undefined(registry: Registr
     metric = choose_metrics(registry, ["ndcg@10"])[0]
     values, weights = np.array([0.0, 1.0, np.nan]), np.array([1.0, 3.0, 1.0])
     groups = [Group("some", 0, np.array([True, True, False])), Group("none", 1, np.array([False, False, True]))]
-    some, none = slices(metric, UserValues(np.arange(3), values, weights), groups, 10, 0)
+    some, none = segments(metric, UserValues(np.arange(3), values, weights), groups, 10, 0)
     assert some.value == 0.75
     assert none.n_users == 0
     assert np.isnan(none.value)

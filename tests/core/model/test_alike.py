@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
 from p5core.model import content_similarity as module
-from p5core.model.content_similarity import alike, content_columns
+from p5core.model.content_similarity import content_columns, content_similarity
 
 WORDS = ["red", "blue", "lamp", "chair", "Art"]
 
@@ -44,7 +44,7 @@ def test_it_is_the_squared_cosine_of_weighted_values_in_blocks_of_any_size(cells
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PAIRS_AT_ONCE", n)
         for column in ([*map(" ".join, cells)], cells):
-            found = alike(catalogue(what=column), None)
+            found = content_similarity(catalogue(what=column), None)
             dense = np.zeros((len(cells), len(cells))) if found is None else found.toarray()
             assert dense == pytest.approx(brute_force(cells), abs=1e-5)
 
@@ -56,21 +56,21 @@ def test_titles_lists_and_texts_count_and_numbers_do_not() -> None:
         price=[1.0, 2.0, 1.0, 2.0],
     )
     assert content_columns(items, None) == ["title", "tags"]
-    found = alike(items, None)
+    found = content_similarity(items, None)
     assert found is not None
     assert found.toarray()[0].argmax() == 1
     assert found.toarray()[3].tolist() == pytest.approx([0.5, 0.5, 0, 0])
     assert found.toarray()[2].sum() == 0
-    by_price = alike(items, ["price"])
+    by_price = content_similarity(items, ["price"])
     assert by_price is not None
     assert by_price.toarray()[0].argmax() == 2
-    assert alike(items, []) is None
+    assert content_similarity(items, []) is None
 
 
 def test_values_of_too_many_items_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     items = catalogue(tags=[["all", "pair"], ["all", "pair"], ["all", "other"], ["other", "x"]])
     monkeypatch.setattr(module, "PAIRS_AT_MOST", 2 * 2**2 + 1)
-    found = alike(items, None)
+    found = content_similarity(items, None)
     assert found is not None
     assert found.toarray().tolist() == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
 

@@ -14,7 +14,7 @@ from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
 from p5core.model.item_embeddings import ItemTable
 from p5core.model.network import Labels, Network
-from p5core.model.warm_start import start_from
+from p5core.model.warm_start import warm_start
 from p5core.testing.toys import AllMean, FreeVectors, PastMean, UserVector
 from p5plugins.encoders.categories import Categories, CategoriesConfig
 
@@ -49,7 +49,7 @@ def network(
 
 
 def started(new: Network, old: Network) -> Network:
-    start_from(new, {name: value.clone() for name, value in old.state_dict().items()}, old.row_labels())
+    warm_start(new, {name: value.clone() for name, value in old.state_dict().items()}, old.row_labels())
     return new
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from p5core.config.experiment import Experiment, parse_experiment
 from p5core.contracts.task import Task, TrainingData
-from p5core.evaluation.evaluator import Judge
-from p5core.evaluation.item_statistics import catalogue_facts
+from p5core.evaluation.evaluator import Evaluator
+from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import choose_metrics
 from p5core.model.build import build_network
 from p5core.model.network import Network
@@ -22,7 +22,7 @@ from p5core.plugins.registry import Registry, load_plugins
 from p5core.training.checkpoint import Progress
 from p5core.training.loop import Stage, StopRequestedError, train_stage
 from p5core.training.stages import fit, make_fabric, make_tasks
-from p5core.workflows.experiment_data import Materials, gather, rebuild
+from p5core.workflows.experiment_data import ExperimentData, gather, rebuild
 
 SMALL = """
 [data]
@@ -77,7 +77,7 @@ class Trainer:
     """Trains experiments on one log, prepared once."""
 
     registry: Registry
-    materials: Materials
+    materials: ExperimentData
 
     def experiment(self, changes: str = "") -> Experiment:
         """The small experiment, with sections of a TOML text in the place of its own."""
@@ -92,13 +92,13 @@ class Trainer:
         target = self.materials.target
         found = rebuild(experiment, self.registry, [target.dataset] * len(experiment.stages), target.dataset, None)
         metrics = choose_metrics(self.registry, ["hr@10", "ndcg@10"])
-        facts = catalogue_facts(target.split.train, target.dataset.n_items)
-        judge = Judge(
-            target.split.validation, facts, metrics, experiment.evaluate, None, experiment.model.max_length, 0
+        statistics = item_statistics(target.split.train, target.dataset.n_items)
+        evaluator = Evaluator(
+            target.split.validation, statistics, metrics, experiment.evaluate, None, experiment.model.max_length, 0
         )
-        judges = [(judge, metrics[-1])] * len(experiment.stages)
+        evaluators = [(evaluator, metrics[-1])] * len(experiment.stages)
         network = self.network(experiment)
-        fit(network, found.experiment, self.registry, found.stages, judges, folder, follower or Recorder())
+        fit(network, found.experiment, self.registry, found.stages, evaluators, folder, follower or Recorder())
         return network.state_dict()
 
     def fit_until(self, experiment: Experiment, folder: Path, stop_at: int) -> None:
@@ -137,7 +137,7 @@ class Trainer:
         return make_tasks(rebuild_first(experiment, self).experiment.stages[0], self.registry)
 
 
-def rebuild_first(experiment: Experiment, trainer: Trainer) -> Materials:
+def rebuild_first(experiment: Experiment, trainer: Trainer) -> ExperimentData:
     dataset = trainer.materials.target.dataset
     return rebuild(experiment, trainer.registry, [dataset] * len(experiment.stages), dataset, None)
 

@@ -18,7 +18,7 @@ from p5core.errors import ConfigError
 from p5core.model.build import build_network
 from p5core.plugins.registry import load_plugins
 from p5core.training.stages import make_tasks
-from p5core.workflows.train import foresee, run
+from p5core.workflows.train import plan_run, run
 
 
 def experiment(loss: str = "cross_entropy", epochs: int = 3) -> Experiment:
@@ -34,7 +34,7 @@ def experiment(loss: str = "cross_entropy", epochs: int = 3) -> Experiment:
 
 def test_an_estimate_counts_steps_and_weights() -> None:
     registry = load_plugins()
-    materials = foresee(experiment(), registry=registry)
+    materials = plan_run(experiment(), registry=registry)
     stage = materials.experiment.stages[0]
     data = TrainingData(materials.target.split.train, registry.get("backbone", "gpt"), 10, stage.token_budget)
     n_batches = len(make_tasks(stage, registry)[0].plan(data, np.random.default_rng(0)))
@@ -47,7 +47,7 @@ def test_an_estimate_counts_steps_and_weights() -> None:
 def test_memory_is_that_of_the_process_and_of_what_training_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     def held(width: int) -> float:
         model = experiment().model.model_copy(update={"width": width})
-        said = foresee(experiment().model_copy(update={"model": model})).sentences[-1]
+        said = plan_run(experiment().model_copy(update={"model": model})).sentences[-1]
         return float(re.findall(r"([\d.]+) GB of memory", said)[0])
 
     monkeypatch.setattr(psutil.Process, "memory_info", lambda _: SimpleNamespace(rss=2**30))
@@ -59,7 +59,7 @@ def test_an_estimate_leaves_random_draws_as_they_were() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    foresee(experiment())
+    plan_run(experiment())
     assert torch.equal(torch.rand(3), expected)
 
 

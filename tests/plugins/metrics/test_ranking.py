@@ -21,7 +21,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from p5core.contracts.eval_result import CatalogueFacts, Outcome, Ranks
+from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks
 from p5core.contracts.metric import AtK, Metric
 from p5core.contracts.part import NoOptions
 from p5plugins.metrics.ranking import AUC, F1, MAP, MRR, NDCG, HitRate, Precision, Recall
@@ -30,17 +30,17 @@ AT_K: list[type[Metric]] = [HitRate, Recall, Precision, F1, NDCG, MAP, MRR]
 FloatArray = npt.NDArray[np.float64]
 
 
-def outcome(ranks: Sequence[Sequence[float]], n_candidates: Sequence[int]) -> Outcome:
+def result(ranks: Sequence[Sequence[float]], n_candidates: Sequence[int]) -> EvalResult:
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in ranks])]).astype(np.int64)
     flat = np.array([place for one in ranks for place in one], dtype=np.float64)
-    facts = CatalogueFacts(np.zeros(1, dtype=np.int64), 1, csr_array((1, 1)))
-    return Outcome(Ranks(flat, offsets, np.array(n_candidates)), None, None, facts, 1)
+    statistics = ItemStatistics(np.zeros(1, dtype=np.int64), 1, csr_array((1, 1)))
+    return EvalResult(Ranks(flat, offsets, np.array(n_candidates)), None, None, statistics, 1)
 
 
-def of_scores(users: Sequence[tuple[FloatArray, list[int]]]) -> Outcome:
-    """The outcome of scores over candidates and the targets among them."""
+def of_scores(users: Sequence[tuple[FloatArray, list[int]]]) -> EvalResult:
+    """The result of scores over candidates and the targets among them."""
     places = [rankdata(-scores)[targets].tolist() for scores, targets in users]
-    return outcome(places, [len(scores) for scores, _ in users])
+    return result(places, [len(scores) for scores, _ in users])
 
 
 @st.composite
@@ -75,7 +75,7 @@ def test_auc_stays_between_0_and_1(user: tuple[FloatArray, list[int]]) -> None:
 
 @given(st.integers(1, 6), st.integers(0, 6))
 def test_a_perfect_ranking_gives_1(n_targets: int, n_others: int) -> None:
-    perfect = outcome([[float(place) for place in range(1, n_targets + 1)]], [n_targets + n_others])
+    perfect = result([[float(place) for place in range(1, n_targets + 1)]], [n_targets + n_others])
     for metric in (HitRate, Recall, Precision, F1, NDCG, MAP, MRR):
         assert metric(AtK(k=n_targets)).values(perfect) == pytest.approx(1.0)
     for metric in (HitRate, Recall, NDCG, MAP, MRR):
@@ -211,26 +211,26 @@ def test_the_hit_rate_is_the_top_k_accuracy_of_scikit_learn() -> None:
 
 
 def test_targets_that_share_places_fill_no_more_than_k() -> None:
-    tied = outcome([[2.0, 2.0, 2.0]], [9])
+    tied = result([[2.0, 2.0, 2.0]], [9])
     assert Precision(AtK(k=2)).values(tied) == pytest.approx(1.0)
     assert Recall(AtK(k=2)).values(tied) == pytest.approx(2 / 3)
     assert NDCG(AtK(k=2)).values(tied) <= 1
 
 
 def test_auc_without_other_candidates_is_undefined() -> None:
-    assert np.isnan(AUC(NoOptions()).values(outcome([[1.0, 2.0]], [2]))).all()
+    assert np.isnan(AUC(NoOptions()).values(result([[1.0, 2.0]], [2]))).all()
 
 
 @given(st.integers(1, 50), st.sampled_from(AT_K))
 def test_what_cannot_be_recommended_is_a_miss_at_any_k(k: int, metric: type[Metric]) -> None:
-    never = outcome([[math.inf], [math.inf, 1.0]], [5, 5])
+    never = result([[math.inf], [math.inf, 1.0]], [5, 5])
     found = metric(AtK(k=k)).values(never)
     assert found[0] == 0
-    assert found[1] == metric(AtK(k=k)).values(outcome([[1.0, 1e9]], [5]))[0]
+    assert found[1] == metric(AtK(k=k)).values(result([[1.0, 1e9]], [5]))[0]
 
 
 def test_what_cannot_be_recommended_stands_below_every_candidate_in_auc() -> None:
-    assert AUC(NoOptions()).values(outcome([[math.inf], [2.0, math.inf], [math.inf] * 2], [5, 4, 4])).tolist() == [
+    assert AUC(NoOptions()).values(result([[math.inf], [2.0, math.inf], [math.inf] * 2], [5, 4, 4])).tolist() == [
         0.0,
         0.25,
         0.0,

@@ -26,7 +26,7 @@ from p5ui.i18n.translations import told
 from p5ui.i18n.words import t
 from p5ui.pages.events import shown
 from p5ui.workspace.drafts import Ahead, tree_of, written
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["ExperimentForm"]
 
@@ -43,8 +43,8 @@ Change = Callable[[dict[str, Any], Any], dict[str, Any]]
 class ExperimentForm:
     """Draws the form and writes what is put in into the text beside it."""
 
-    def __init__(self, studio: Studio, code: gr.Code, ahead: gr.State, shape: gr.Textbox) -> None:
-        self._studio, self._registry = studio, studio.registry
+    def __init__(self, workspace: Workspace, code: gr.Code, ahead: gr.State, shape: gr.Textbox) -> None:
+        self._workspace, self._registry = workspace, workspace.registry
         self._code, self._ahead, self._shape = code, ahead, shape
 
     def draw(self, text: str) -> None:

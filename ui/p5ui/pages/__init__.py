@@ -1,3 +1,3 @@
-"""One module a page: TITLE, PATH and build(studio), which draws it and connects its events."""
+"""One module a page: TITLE, PATH and build(workspace), which draws it and connects its events."""
 
 __all__: list[str] = []

@@ -13,7 +13,7 @@ from p5ui.pages.recommend import page as recommend
 from p5ui.pages.runs import page as runs
 from p5ui.pages.train import page as train
 from p5ui.server.page_script import page_script
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PAGES", "build_app", "script"]
 
@@ -23,14 +23,14 @@ CACHE_SECONDS = (3_600, 86_400)
 """How often files that were passed to the browser are looked through, and the age at which they are deleted."""
 
 
-def build_app(studio: Studio) -> gr.Blocks:
+def build_app(workspace: Workspace) -> gr.Blocks:
     """Draw the pages for a working folder."""
     app = gr.Blocks(title="P5", analytics_enabled=False, delete_cache=CACHE_SECONDS)
     with app:
-        home.build(studio)
+        home.build(workspace)
     for page in PAGES:
         with app.route(page.TITLE, page.PATH):
-            page.build(studio)
+            page.build(workspace)
     return app
 
 

@@ -46,12 +46,12 @@ def ui(
     os.environ["GRADIO_TEMP_DIR"] = str(folder / ".gradio")
     from p5ui.server.browser import open_browser
     from p5ui.server.launch import Place, launch
-    from p5ui.workspace.workspace import Studio
+    from p5ui.workspace.workspace import Workspace
 
-    studio = Studio(folder, registry, jobs)
+    workspace = Workspace(folder, registry, jobs)
     place = Place(host, port, names, (auth, _password()) if auth else None)
-    page = "runs?run=demo" if demo and _has_demo(studio.runs) else ""
-    launch(studio, place, mcp, click.echo, page, None if no_browser or not is_local(host) else open_browser)
+    page = "runs?run=demo" if demo and _has_demo(workspace.runs) else ""
+    launch(workspace, place, mcp, click.echo, page, None if no_browser or not is_local(host) else open_browser)
 
 
 def _check(folder: Path, host: str, auth: str | None, mcp: bool) -> None:

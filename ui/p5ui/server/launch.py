@@ -16,7 +16,7 @@ from p5ui.i18n.words import I18N
 from p5ui.server.app import build_app, script
 from p5ui.server.guard import app_options
 from p5ui.server.login import Account
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["MAX_UPLOAD", "Place", "launch", "load_parts"]
 
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 def launch(
-    studio: Studio,
+    workspace: Workspace,
     place: Place,
     mcp: bool,
     say: Callable[[str], None],
@@ -56,7 +56,7 @@ def launch(
 
     Raises ConfigError for an address that cannot be had.
     """
-    app = build_app(studio)
+    app = build_app(workspace)
     account = Account(*place.auth) if place.auth else None
     try:
         _, address, _ = app.launch(
@@ -84,14 +84,14 @@ def launch(
         ) from None
     if account:
         account.has_started = True
-    say(f"P5 works in {studio.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
+    say(f"P5 works in {workspace.folder}. Open {address}{page} (Ctrl-C ends it; jobs go on).")
     if open_at:
         open_at(f"{address}{page}")
-    later = threading.Timer(SECONDS_BEFORE_LOADING, load_parts, [studio.registry])
+    later = threading.Timer(SECONDS_BEFORE_LOADING, load_parts, [workspace.registry])
     later.daemon = True
     later.start()
     try:
-        _look_after_jobs(studio, say)
+        _look_after_jobs(workspace, say)
     except KeyboardInterrupt:
         app.close(verbose=False)
 
@@ -103,11 +103,11 @@ def load_parts(registry: Registry) -> None:
     importlib.import_module("p5core.workflows.recommend")
 
 
-def _look_after_jobs(studio: Studio, say: Callable[[str], None]) -> None:
+def _look_after_jobs(workspace: Workspace, say: Callable[[str], None]) -> None:
     """Start what waits when its turn has come, even while nobody looks at a page."""
     while True:
         try:
-            studio.jobs.advance()
+            workspace.jobs.advance()
         except OSError as error:
             say(f"Jobs that wait cannot be started: {error}.")
             time.sleep(60)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-__all__ = ["Shelf"]
+__all__ = ["Cache"]
 
 Kept = TypeVar("Kept")
 
 
-class Shelf(Generic[Kept]):
+class Cache(Generic[Kept]):
     """Holds what belongs to the folders used last. Any number of threads may share one."""
 
     def __init__(self, size: int, load: Callable[[Path], Kept]) -> None:

@@ -24,7 +24,7 @@ from p5core.system.files import write_text
 from p5core.system.processes import kill, start
 from p5core.workflows.presets import Recipe, recipe_text
 from p5ui.workspace.sandbox import hold_to_folder
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = [
     "STARTS",
@@ -33,9 +33,9 @@ __all__ = [
     "begun_with",
     "check",
     "draft_names",
-    "foreseen",
     "free_run_name",
     "in_short",
+    "planned",
     "read_draft",
     "save_draft",
     "tree_of",
@@ -71,23 +71,23 @@ class Ahead:
         return Ahead(text, frozenset(past - {text}))
 
 
-def draft_names(studio: Studio) -> list[str]:
+def draft_names(workspace: Workspace) -> list[str]:
     """Names of all drafts, newest first, then of the examples in the working folder."""
-    drafts = sorted(studio.experiments.glob("*.toml"), key=lambda path: -path.stat().st_mtime)
-    examples = sorted((studio.folder / "examples").glob("*.toml"))
+    drafts = sorted(workspace.experiments.glob("*.toml"), key=lambda path: -path.stat().st_mtime)
+    examples = sorted((workspace.folder / "examples").glob("*.toml"))
     return [path.stem for path in drafts] + [f"examples/{path.stem}" for path in examples]
 
 
-def read_draft(studio: Studio, name: str) -> str:
+def read_draft(workspace: Workspace, name: str) -> str:
     """The text of a draft; raises ConfigError when there is none."""
     place = name if name.startswith("examples/") else f"experiments/{name}"
-    path = studio.inside(f"{place}.toml")
+    path = workspace.inside(f"{place}.toml")
     if not path.is_file():
         raise ConfigError(f"There is no draft '{name}'. Save one on the page Data, or choose another.")
     return path.read_text(encoding="utf-8")
 
 
-def save_draft(studio: Studio, name: str, text: str) -> str:
+def save_draft(workspace: Workspace, name: str, text: str) -> str:
     """Keep an experiment; returns its name. Raises ConfigError for a name that a file cannot have or for faulty text.
 
     Options of parts need not be right yet.
@@ -95,8 +95,8 @@ def save_draft(studio: Studio, name: str, text: str) -> str:
     if not NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a draft. Take letters, digits, '.', '_' and '-', a letter first.")
     parse_experiment(tree_of(text))
-    studio.experiments.mkdir(parents=True, exist_ok=True)
-    write_text(studio.inside(f"experiments/{name}.toml"), text)
+    workspace.experiments.mkdir(parents=True, exist_ok=True)
+    write_text(workspace.inside(f"experiments/{name}.toml"), text)
     return name
 
 
@@ -119,13 +119,13 @@ def _one_line(lines: str) -> str:
     return f"[{joined}]" if len(joined) < 100 else f"[\n{lines}]"
 
 
-def check(text: str, studio: Studio) -> Experiment:
+def check(text: str, workspace: Workspace) -> Experiment:
     """The experiment when all of it is right, parts and their options included; raises P5Error."""
     experiment = parse_experiment(tree_of(text))
-    hold_to_folder(experiment, studio)
+    hold_to_folder(experiment, workspace)
     from p5core.workflows.experiment_data import check_experiment
 
-    check_experiment(experiment, studio.registry)
+    check_experiment(experiment, workspace.registry)
     return experiment
 
 
@@ -144,26 +144,26 @@ def begun_with(name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tree[key] for key in PARTS if key in tree} | found
 
 
-def free_run_name(studio: Studio, name: str) -> str:
+def free_run_name(workspace: Workspace, name: str) -> str:
     """A name like that of a draft which no run has yet."""
     stem = name.rpartition("/")[2] or "run"
-    taken = {*studio.run_names(), *(job.run for job in studio.jobs.all())}
+    taken = {*workspace.run_names(), *(job.run for job in workspace.jobs.all())}
     names = [stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))]
     return next(one for one in names if one not in taken)
 
 
-def foreseen(text: str, studio: Studio) -> str:
+def planned(text: str, workspace: Workspace) -> str:
     """What `p5 run --dry-run` says of an experiment, in a process of its own, so that no page waits for it.
 
     Raises ConfigError with what it complains of, or when it takes too long.
     """
-    check(text, studio)
+    check(text, workspace)
     with tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         write_text(folder / "experiment.toml", text)
         arguments = ["run", str(folder / "experiment.toml"), "--dry-run"]
         command = [sys.executable, "-m", "p5core.cli.job", str(folder), *arguments]
-        start(command, studio.folder, folder / "output.txt")
+        start(command, workspace.folder, folder / "output.txt")
         return _outcome(Job(folder))
 
 

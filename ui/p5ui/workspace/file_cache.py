@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["Memo", "stamp"]
+__all__ = ["FileCache", "stamp"]
 
 Found = TypeVar("Found")
 
@@ -22,7 +22,7 @@ def stamp(path: Path) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-class Memo:
+class FileCache:
     """The latest results of functions that read one file; the oldest go first."""
 
     def __init__(self) -> None:

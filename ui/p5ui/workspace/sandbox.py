@@ -14,7 +14,7 @@ from p5core.config.experiment import Experiment
 from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
 from p5ui.forms.fields import has_paths
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["data_files", "grounded", "hold_to_folder", "usable_loaders"]
 
@@ -25,11 +25,11 @@ SUFFIXES = (
 N_LISTED = 200
 
 
-def data_files(studio: Studio) -> list[str]:
+def data_files(workspace: Workspace) -> list[str]:
     """Names of files that look like data, uploads first."""
-    places = (studio.uploads, studio.folder, studio.folder / "data")
+    places = (workspace.uploads, workspace.folder, workspace.folder / "data")
     found = [path for place in places for path in sorted(place.glob("*")) if path.name.lower().endswith(SUFFIXES)]
-    return [path.relative_to(studio.folder).as_posix() for path in found if path.is_file()][:N_LISTED]
+    return [path.relative_to(workspace.folder).as_posix() for path in found if path.is_file()][:N_LISTED]
 
 
 def usable_loaders(registry: Registry) -> list[str]:
@@ -42,27 +42,27 @@ def usable_loaders(registry: Registry) -> list[str]:
     ]
 
 
-def grounded(spec: PartSpec, studio: Studio) -> PartSpec:
+def grounded(spec: PartSpec, workspace: Workspace) -> PartSpec:
     """A loader with its paths made absolute, to be loaded here; raises ConfigError for one that leads elsewhere."""
-    part = studio.registry.get("loader", spec.name)
+    part = workspace.registry.get("loader", spec.name)
     if not part.reads_only_paths:
         raise ConfigError(
             f"The loader '{spec.name}' cannot be held to the working folder, so it does not work here. Use 'p5 run'."
         )
-    return PartSpec.model_validate({"name": spec.name, **_held(part.Config, spec.options, studio)})
+    return PartSpec.model_validate({"name": spec.name, **_held(part.Config, spec.options, workspace)})
 
 
-def hold_to_folder(experiment: Experiment, studio: Studio) -> None:
+def hold_to_folder(experiment: Experiment, workspace: Workspace) -> None:
     """Raise ConfigError when an experiment would read anything outside of the working folder."""
     for kind, spec in _specs(experiment):
         if kind == "loader":
-            grounded(spec, studio)
+            grounded(spec, workspace)
             continue
-        _held(studio.registry.get(kind, spec.name).Config, spec.options, studio)
+        _held(workspace.registry.get(kind, spec.name).Config, spec.options, workspace)
     source = experiment.stages[0].from_run
     if source:
-        place = studio.runs / source
-        _inside(str(place) if place.exists() else source, studio)
+        place = workspace.runs / source
+        _inside(str(place) if place.exists() else source, workspace)
 
 
 def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:
@@ -79,7 +79,7 @@ def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:
                 yield "loss", task.loss
 
 
-def _held(config: type[BaseModel], options: Mapping[str, Any], studio: Studio) -> dict[str, Any]:
+def _held(config: type[BaseModel], options: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
     """Options of a part, each path in them, alone or in a list, absolute and below the working folder."""
 
     def held(value: Any) -> Any:
@@ -87,17 +87,17 @@ def _held(config: type[BaseModel], options: Mapping[str, Any], studio: Studio) -
             return {key: held(one) for key, one in value.items()}
         if isinstance(value, (list, tuple)):
             return [held(one) for one in value]
-        return str(_inside(str(value), studio)) if isinstance(value, (str, Path)) and str(value) else value
+        return str(_inside(str(value), workspace)) if isinstance(value, (str, Path)) and str(value) else value
 
     paths = {name for name, info in config.model_fields.items() if has_paths(info)}
     return {name: held(value) if name in paths else value for name, value in options.items()}
 
 
-def _inside(name: str, studio: Studio) -> Path:
+def _inside(name: str, workspace: Workspace) -> Path:
     """The path as parts open it, `~` expanded; raises ConfigError unless it lies below, and what a pattern matches."""
     if "${" in name:
         raise ConfigError(f"'{name}' depends on the environment, which pages do not read. Name the path itself.")
-    folder = studio.folder.resolve()
+    folder = workspace.folder.resolve()
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # there is no such person
@@ -105,7 +105,7 @@ def _inside(name: str, studio: Studio) -> Path:
     if path.is_absolute() and path.is_relative_to(folder):
         path = path.relative_to(folder)
     name = path.as_posix()
-    studio.inside(name)
+    workspace.inside(name)
     for match in glob.glob(name, root_dir=folder, recursive=True):
-        studio.inside(match)
+        workspace.inside(match)
     return folder / name

@@ -9,14 +9,14 @@ from itertools import count
 from pathlib import Path
 
 from p5core.errors import DataError
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["MAX_BYTES", "keep_upload", "safe_name"]
 
 MAX_BYTES = 2 * 2**30
 
 
-def keep_upload(studio: Studio, arrived: Path) -> str:
+def keep_upload(workspace: Workspace, arrived: Path) -> str:
     """Take a file into the folder of uploads; returns its name below the working folder.
 
     Nothing is overwritten: another file of that name gets a number, the same file is not kept twice.
@@ -31,11 +31,11 @@ def keep_upload(studio: Studio, arrived: Path) -> str:
             f"{arrived.name} has {size / 2**30:.1f} GB, and {MAX_BYTES / 2**30:.0f} GB may be uploaded. Put it into "
             "the working folder and name it."
         )
-    studio.uploads.mkdir(parents=True, exist_ok=True)
-    target = _place(studio.uploads, safe_name(arrived.name), arrived)
+    workspace.uploads.mkdir(parents=True, exist_ok=True)
+    target = _place(workspace.uploads, safe_name(arrived.name), arrived)
     if not target.exists():
         shutil.copyfile(arrived, target)
-    return target.relative_to(studio.folder).as_posix()
+    return target.relative_to(workspace.folder).as_posix()
 
 
 def safe_name(name: str) -> str:

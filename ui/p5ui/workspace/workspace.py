@@ -9,13 +9,13 @@ from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
 from p5core.runs.folder import Run, list_runs, open_run
 from p5core.runs.jobs import Jobs
-from p5ui.workspace.file_cache import Memo
+from p5ui.workspace.file_cache import FileCache
 
-__all__ = ["Studio"]
+__all__ = ["Workspace"]
 
 
 @dataclass(frozen=True, eq=False)
-class Studio:
+class Workspace:
     """The working folder, the only place that pages read and write, and the installed parts."""
 
     folder: Path
@@ -26,7 +26,7 @@ class Studio:
     jobs_at_once: int = 1
     """jobs that train at the same time; the others wait"""
 
-    memo: Memo = field(default_factory=Memo)
+    file_cache: FileCache = field(default_factory=FileCache)
     """what was read from files, as long as they do not change"""
 
     @property

@@ -4,7 +4,7 @@
 en = "Start"
 zh = "开始"
 
-What the core and its parts say in English has its own files: `option`, `part` and `finding`; see `p5ui.i18n.translations`.
+Texts of the core and its parts have files of their own, `option`, `part` and `finding`: see `p5ui.i18n.translations`.
 """
 
 from __future__ import annotations

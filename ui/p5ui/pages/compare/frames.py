@@ -12,12 +12,12 @@ import pandas as pd
 from p5core.config.experiment import dump_experiment
 from p5core.errors import P5Error
 from p5core.evaluation.metric_results import choose_metrics
-from p5core.evaluation.segments import Traits, even_groups, slices, traits_of_run, warm_and_cold
+from p5core.evaluation.segments import Traits, even_groups, segments, traits_of_run, warm_and_cold
 from p5core.runs.folder import Run
 from p5core.system.files import write_text
 from p5core.workflows.compare import Compared, Side, compare_sides, stored_side
 from p5core.workflows.controls import controls, is_pretrained, without_pretraining
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = [
     "Control",
@@ -71,40 +71,40 @@ class Control:
     """file below the working folder, when there is no run"""
 
 
-def find_control(studio: Studio, names: Sequence[str]) -> Control | None:
+def find_control(workspace: Workspace, names: Sequence[str]) -> Control | None:
     """The control of the first pre-trained run among some; saves its experiment when no such run is finished.
 
     None when nothing among them was pre-trained.
     """
-    tuned = next((run for run in map(studio.run, names) if is_pretrained(run.experiment())), None)
+    tuned = next((run for run in map(workspace.run, names) if is_pretrained(run.experiment())), None)
     if tuned is None:
         return None
-    found = controls(tuned, map(studio.run, finished_runs(studio)))
+    found = controls(tuned, map(workspace.run, finished_runs(workspace)))
     if found:
         same = found[0].experiment().model == tuned.experiment().model
-        return Control(found[0].path.relative_to(studio.runs).as_posix(), same)
-    path = studio.inside(f"experiments/{tuned.name}-from-scratch.toml")
+        return Control(found[0].path.relative_to(workspace.runs).as_posix(), same)
+    path = workspace.inside(f"experiments/{tuned.name}-from-scratch.toml")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, dump_experiment(without_pretraining(tuned.experiment())))
-    return Control(None, experiment=path.relative_to(studio.folder).as_posix())
+    return Control(None, experiment=path.relative_to(workspace.folder).as_posix())
 
 
-def finished_runs(studio: Studio) -> list[str]:
+def finished_runs(workspace: Workspace) -> list[str]:
     """Names of the runs that have figures, newest first."""
-    return [name for name in studio.run_names() if studio.run(name).status().get("state") == "done"]
+    return [name for name in workspace.run_names() if workspace.run(name).status().get("state") == "done"]
 
 
-def sides_of(studio: Studio, names: Sequence[str]) -> dict[str, tuple[Run, str]]:
+def sides_of(workspace: Workspace, names: Sequence[str]) -> dict[str, tuple[Run, str]]:
     """What can be compared: the models of runs, then their baselines, by what they are called."""
-    runs = [(name, studio.run(name)) for name in names]
+    runs = [(name, workspace.run(name)) for name in names]
     models = {name: (run, "model") for name, run in runs}
     scorers = [(name, run, scorer) for name, run in runs for scorer in run.metrics()["test"] if scorer != "model"]
     return models | {f"{name}: {scorer}": (run, scorer) for name, run, scorer in scorers}
 
 
-def protocols(studio: Studio, names: Sequence[str]) -> list[str]:
+def protocols(workspace: Workspace, names: Sequence[str]) -> list[str]:
     """How each run was measured, equal notes once."""
-    return list(dict.fromkeys(str(studio.run(name).metrics()["protocol"]) for name in names))
+    return list(dict.fromkeys(str(workspace.run(name).metrics()["protocol"]) for name in names))
 
 
 def figures_frame(sides: Mapping[str, tuple[Run, str]]) -> pd.DataFrame:
@@ -127,14 +127,14 @@ def _cell(metrics: Mapping[str, Any], scorer: str, label: str) -> str:
     return f"{value:.4f}" + (f" ({interval[0]:.4f} – {interval[1]:.4f})" if interval else "")
 
 
-def paired(studio: Studio, sides: Mapping[str, tuple[Run, str]], reference: str) -> Paired:
+def paired(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], reference: str) -> Paired:
     """Every model less the reference, on the same users."""
     against = _side(sides, reference)
     rows, refusals = [], []
     for name in [name for name, (_, scorer) in sides.items() if scorer == "model" and name != reference]:
         try:
             side = _side(sides, name)
-            rows += [(side, one) for one in compare_sides(studio.registry, side, against, RESAMPLES, 0)]
+            rows += [(side, one) for one in compare_sides(workspace.registry, side, against, RESAMPLES, 0)]
         except P5Error as error:
             refusals.append(f"{name}: {error}")
     return Paired(rows, refusals)
@@ -145,9 +145,9 @@ def _side(sides: Mapping[str, tuple[Run, str]], name: str) -> Side:
     return Side(name, stored_side(run, scorer).values)
 
 
-def curves(studio: Studio, sides: Mapping[str, tuple[Run, str]], label: str) -> Curves:
+def curves(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], label: str) -> Curves:
     """A metric by history length, by popularity of what was to be found, and for warm and cold items."""
-    metric = choose_metrics(studio.registry, [label])[0]
+    metric = choose_metrics(workspace.registry, [label])[0]
     traits: dict[object, Traits] = {}
     found: tuple[list[dict[str, Any]], ...] = ([], [], [])
     for name, (run, scorer) in sides.items():
@@ -160,7 +160,7 @@ def curves(studio: Studio, sides: Mapping[str, tuple[Run, str]], label: str) -> 
             rows += [
                 {"side": name, "group": one.name, "place": one.place, "users": one.n_users}
                 | {"value": one.value, "low": one.low, "high": one.high}
-                for one in slices(metric, side.values[label], groups, RESAMPLES, 0)
+                for one in segments(metric, side.values[label], groups, RESAMPLES, 0)
             ]
     columns = ["side", "group", "place", "users", "value", "low", "high"]
     return Curves(*(pd.DataFrame(rows, columns=columns) for rows in found))

@@ -27,7 +27,7 @@ from p5ui.pages.compare.frames import (
     sides_of,
 )
 from p5ui.pages.events import ASKED, QUICK, shown
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -43,7 +43,7 @@ WRITE = """(names) => {
 SLOW: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
     gr.Markdown(t("compare.heading"))
     gr.Markdown(t("compare.intro"))
@@ -69,10 +69,10 @@ def build(studio: Studio) -> None:
         colors_in_legend=[], elem_id="compare-warmth",
     )  # fmt: skip
     with gr.Accordion(t("compare.table"), open=False):
-        table = gr.Dataframe(label=t("compare.table"), interactive=False, elem_id="compare-slices")
+        table = gr.Dataframe(label=t("compare.table"), interactive=False, elem_id="compare-segments")
 
     drawings = [colours, *lines, bars, table]
-    events = _Events(studio)
+    events = _Events(workspace)
     gr.on(None, events.start, None, [names, note], **QUICK)
     names.change(None, names, None, js=WRITE, **QUICK)
     names.change(events.show, names, [note, figures, reference, metric], **ASKED).then(
@@ -94,14 +94,14 @@ def _lines(name: str) -> gr.LinePlot:
 class _Events:
     """What the components of the page call."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self.show, self.test, self.draw = shown(self._show), shown(self._test), shown(self._draw)
         self.add_control, self.figures = shown(self._add_control), shown(self._endpoint())
 
     def start(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the runs that the address names."""
-        known = finished_runs(self._studio)
+        known = finished_runs(self._workspace)
         asked = [name for name in str(request.query_params.get("run", "")).split(",") if name]
         missing = [name for name in asked if name not in known]
         note = "" if known else said(request.headers, "compare.none")
@@ -110,24 +110,24 @@ class _Events:
         return gr.Dropdown(known, value=[name for name in asked if name in known] if asked else known[:1]), note
 
     def _endpoint(self) -> Callable[[str], dict[str, Any]]:
-        studio = self._studio
+        workspace = self._workspace
 
         def figures(run: str) -> dict[str, Any]:
             """All figures of a finished run and of its baselines, with their intervals."""
-            return studio.run(run).metrics()
+            return workspace.run(run).metrics()
 
         return figures
 
     def _show(self, names: list[str], request: gr.Request) -> tuple[Any, ...]:
         if not names:  # the note may say why
             return gr.skip(), pd.DataFrame(), gr.Dropdown([], value=None), gr.Dropdown([], value=None)
-        sides = sides_of(self._studio, names)
-        notes = protocols(self._studio, names)
+        sides = sides_of(self._workspace, names)
+        notes = protocols(self._workspace, names)
         told = [translated(request.headers, note) for note in notes]
         text = "\n\n".join(said_in_markdown(request.headers, "compare.protocol", note=note) for note in told)
         if len(notes) > 1:
             text += "\n\n" + said(request.headers, "compare.protocols_differ")
-        labels = list(self._studio.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []
+        labels = list(self._workspace.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []
         references = [name for name in sides if name != names[-1]] if len(names) == 1 else list(sides)
         first = next(iter(references), None)
         return (
@@ -138,10 +138,10 @@ class _Events:
         )
 
     def _test(self, names: list[str], reference: str | None, request: gr.Request) -> tuple[pd.DataFrame, str]:
-        sides = sides_of(self._studio, names)
+        sides = sides_of(self._workspace, names)
         if reference not in sides:
             return pd.DataFrame(), ""
-        found = paired(self._studio, sides, reference)
+        found = paired(self._workspace, sides, reference)
         words = [said(request.headers, f"compare.column_{one}") for one in ("run", "metric", "difference", "interval")]
         columns = [*words[:2], words[2], words[3], "p", said(request.headers, "compare.column_verdict")]
         rows = [
@@ -156,10 +156,10 @@ class _Events:
             return ("", None, None, None, pd.DataFrame())
         sides = {
             name: (run, scorer)
-            for name, (run, scorer) in sides_of(self._studio, names).items()
+            for name, (run, scorer) in sides_of(self._workspace, names).items()
             if scorer == "model" or name.startswith(f"{names[0]}: ")
         }
-        found = _in_words(curves(self._studio, sides, label), request.headers)
+        found = _in_words(curves(self._workspace, sides, label), request.headers)
         bars = found.warmth.assign(bar=found.warmth["side"] + " · " + found.warmth["group"])
         colours = palette(list(sides))
         return (
@@ -177,7 +177,7 @@ class _Events:
         )
 
     def _add_control(self, names: list[str], request: gr.Request) -> Any:
-        found = find_control(self._studio, names)
+        found = find_control(self._workspace, names)
         if found is None:
             gr.Info(said(request.headers, "compare.control_plain"))
             return gr.skip()

@@ -31,7 +31,7 @@ from p5ui.pages.data.profile_view import (
 from p5ui.workspace.drafts import beginning, save_draft, written
 from p5ui.workspace.sandbox import data_files, usable_loaders
 from p5ui.workspace.uploads import keep_upload
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["CLEANING", "COLUMNS", "LAYOUT", "DataEvents"]
 
@@ -47,23 +47,23 @@ CLEANING = fields_of(PrepareConfig, leave=("memory_limit",))
 class DataEvents:
     """Answers of the page; each is the new state of the components that it is wired to."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
 
     def start(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Fill what depends on the folder, with the file that the address names."""
-        known = data_files(self._studio)
+        known = data_files(self._workspace)
         wanted = str(request.query_params.get("file", ""))
         file = gr.Dropdown(known, value=wanted) if wanted else gr.Dropdown(known)  # somebody may have been quicker
-        loaders = [one for one in usable_loaders(self._studio.registry) if one != "table"]
+        loaders = [one for one in usable_loaders(self._workspace.registry) if one != "table"]
         return file, gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders)
 
     def take_upload(self, arrived: str | None) -> tuple[Any, Any, None]:
         """Take a file into the folder of uploads, to be chosen in one list and offered in the other."""
         if arrived is None:
             raise ConfigError("Choose a file first.")
-        name = keep_upload(self._studio, Path(arrived))
-        known = data_files(self._studio)
+        name = keep_upload(self._workspace, Path(arrived))
+        known = data_files(self._workspace)
         return gr.Dropdown(known, value=name), gr.Dropdown(["", *known]), None
 
     def reopen(self, name: str | None, request: gr.Request) -> Any:
@@ -103,8 +103,8 @@ class DataEvents:
 
     def _look(self, section: dict[str, Any], request: gr.Request) -> list[Any]:
         """What every way to choose data leads to."""
-        found = look(self._studio, section)
-        known = self._studio.registry.get("loader", section["name"]).Config.model_fields
+        found = look(self._workspace, section)
+        known = self._workspace.registry.get("loader", section["name"]).Config.model_fields
         has_columns, has_layout = set(COLUMNS) <= known.keys(), set(LAYOUT) <= known.keys()
         notes = "\n".join(f"- {plain(translated(request.headers, note))}" for note in found.notes)
         fault = said_in_markdown(request.headers, "data.fault", fault=found.fault) + "\n\n" if found.fault else ""
@@ -118,7 +118,7 @@ class DataEvents:
             gr.Row(visible=has_layout),
             *self._column_choices(found, request),
             *self._layout_choices(section, found, request),
-            found.sketch.preview.astype("str"),
+            found.preview.preview.astype("str"),
             pd.DataFrame() if found.events is None else found.events.astype("str"),
             gr.Accordion(visible="items" in known),
             _name_for(section),
@@ -128,18 +128,18 @@ class DataEvents:
         ]
 
     def _column_choices(self, found: Look, request: gr.Request) -> list[Any]:
-        names = [str(name) for name in found.sketch.preview.columns]
+        names = [str(name) for name in found.preview.preview.columns]
         nothing = (said(request.headers, "data.no_column"), "")
         return [
             gr.Dropdown(
                 [*([nothing] if name in COLUMNS[2:] else []), *((one, one) for one in names)],
-                value=found.sketch.columns.get(name, "" if name in COLUMNS[2:] else None),
+                value=found.preview.columns.get(name, "" if name in COLUMNS[2:] else None),
             )
             for name in COLUMNS
         ]
 
     def _layout_choices(self, section: dict[str, Any], found: Look, request: gr.Request) -> list[Any]:
-        settings = found.sketch.settings
+        settings = found.preview.settings
         yes, no = ((said(request.headers, f"data.{one}"), word) for one, word in (("yes", "true"), ("no", "false")))
         guess = (said(request.headers, "data.guess"), "")
         units = [(said(request.headers, f"data.unit_{one}"), one) for one in ("s", "ms", "us", "ns", "step")]
@@ -161,7 +161,7 @@ class DataEvents:
         headers = request.headers
         chosen = self._chosen(split, cleaning) if recipe else {}
         found = diagnose(
-            self._studio,
+            self._workspace,
             section,
             parse_config(PrepareConfig, chosen["prepare"], "prepare") if recipe else None,
             parse_config(SPLITS[chosen["split"]["name"]], {}, "split") if recipe else None,
@@ -186,11 +186,11 @@ class DataEvents:
 
     def endpoint(self) -> Callable[[str], dict[str, Any]]:
         """What a script may ask."""
-        studio = self._studio
+        workspace = self._workspace
 
         def examine(file: str) -> dict[str, Any]:
             """Examine a file below the working folder: figures as read and as cleaned, and what it is good for."""
-            found = diagnose(studio, {"name": "table", "path": file}, None, None)
+            found = diagnose(workspace, {"name": "table", "path": file}, None, None)
             cleaned = found.report.to_dict() if found.report else None
             merits = [asdict(one) for one in found.merits]
             return {"read": found.whole.to_dict(), "cleaned": cleaned, "merits": merits, "fault": found.fault}
@@ -221,7 +221,7 @@ class DataEvents:
         if recipe is None:
             raise ConfigError("Examine the data first: what is suggested depends on it.")
         tree = beginning(section, recipe, self._chosen(split, cleaning))
-        save_draft(self._studio, name, written(tree))
+        save_draft(self._workspace, name, written(tree))
         return said_in_markdown(request.headers, "data.saved", name=name)
 
 

@@ -12,7 +12,7 @@ from p5ui.forms.widgets import widget
 from p5ui.i18n.words import t
 from p5ui.pages.data.events import CLEANING, COLUMNS, LAYOUT, DataEvents
 from p5ui.pages.events import ASKED, QUICK, shown
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -29,17 +29,17 @@ WRITE = """(name) => {
 SLOW: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "data"}
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
-    _Page(studio).draw()
+    _Page(workspace).draw()
 
 
 class _Page:
     """The components of the page."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self.answers = DataEvents(studio)
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self.answers = DataEvents(workspace)
 
     def draw(self) -> None:
         """All four steps."""
@@ -80,7 +80,7 @@ class _Page:
     def _draw_options(self, name: str | None) -> None:
         if not name:
             return
-        fields = fields_of(self._studio.registry.get("loader", name).Config)
+        fields = fields_of(self._workspace.registry.get("loader", name).Config)
         with gr.Row():
             components = [widget(field, {}, "data") for field in fields]
         take = gr.Button(t("data.look"), elem_id="data-take")

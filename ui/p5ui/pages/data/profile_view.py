@@ -12,14 +12,14 @@ import pandas as pd
 from p5core.config.base import PartSpec
 from p5core.data.ingest.prepare import PrepareConfig
 from p5core.data.ingest.report import PrepareReport
-from p5core.data.preview import Sketch
+from p5core.data.preview import Preview
 from p5core.data.profile.profile import Diagnosis, Merit, examine, read_events
 from p5core.data.split import SplitConfig
 from p5core.errors import DataError
 from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.workspace.sandbox import grounded
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["Look", "diagnose", "dropped_rows", "figures", "look", "merit_text", "popularity", "warning_text"]
 
@@ -32,33 +32,33 @@ SIGNS = {"good": "●", "limited": "◐", "absent": "○"}
 class Look:
     """The beginning of a log, as it stands and as it is read."""
 
-    sketch: Sketch
+    preview: Preview
     events: pd.DataFrame | None
     notes: tuple[str, ...]
     fault: str
 
 
-def look(studio: Studio, section: Mapping[str, Any]) -> Look:
+def look(workspace: Workspace, section: Mapping[str, Any]) -> Look:
     """Read the first rows of a data section; what is wrong with the data is told, not raised.
 
     Raises ConfigError for an option that is wrong or a file that pages may not read.
     """
-    loader = studio.registry.choose("loader", grounded(PartSpec.model_validate(section), studio), "data").build()
-    sketch = Sketch(pd.DataFrame(), {}, None)
+    loader = workspace.registry.choose("loader", grounded(PartSpec.model_validate(section), workspace), "data").build()
+    preview = Preview(pd.DataFrame(), {}, None)
     try:
-        sketch = loader.sketch()
-        events, notes = read_events(sketch.head) if sketch.head else (None, sketch.notes)
+        preview = loader.preview()
+        events, notes = read_events(preview.head) if preview.head else (None, preview.notes)
     except DataError as error:
-        return Look(sketch, None, sketch.notes, str(error))
-    return Look(sketch, events, notes, sketch.fault)
+        return Look(preview, None, preview.notes, str(error))
+    return Look(preview, events, notes, preview.fault)
 
 
 def diagnose(
-    studio: Studio, section: Mapping[str, Any], cleaning: PrepareConfig | None, splitting: SplitConfig | None
+    workspace: Workspace, section: Mapping[str, Any], cleaning: PrepareConfig | None, splitting: SplitConfig | None
 ) -> Diagnosis:
     """Load a data section and examine it; raises P5Error when it cannot be read."""
-    spec = grounded(PartSpec.model_validate(section), studio)
-    return examine(studio.registry.choose("loader", spec, "data").build().load(), cleaning, splitting)
+    spec = grounded(PartSpec.model_validate(section), workspace)
+    return examine(workspace.registry.choose("loader", spec, "data").build().load(), cleaning, splitting)
 
 
 def merit_text(headers: Headers, found: Diagnosis) -> str:

@@ -16,18 +16,18 @@ import pandas as pd
 from p5core.data.columns import DOMAIN, ITEM
 from p5core.runs.folder import Run
 from p5core.runs.job import ACTIVE, Job
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from p5core.data.dataset import Dataset
-    from p5export.bundle.bundle import Artefact
+    from p5export.bundle.bundle import Bundle
     from p5export.runtime import OnnxRecommender
 
 __all__ = [
     "Latency",
     "Option",
-    "artefact_of",
     "ask_export",
+    "bundle_of",
     "columns_of",
     "command_line",
     "export_facts",
@@ -54,7 +54,7 @@ class Option:
 
     name: str
     flag: str
-    about: str
+    manifest: str
     kind: Literal["flag", "choice", "number", "texts", "file"]
     default: Any = None
     choices: tuple[str, ...] = ()
@@ -69,14 +69,14 @@ def export_options() -> list[Option]:
 
 
 def _option(one: click.Option) -> Option:
-    name, flag, about = str(one.name), max(one.opts, key=len), one.help or ""
+    name, flag, manifest = str(one.name), max(one.opts, key=len), one.help or ""
     if one.is_flag:
-        return Option(name, flag, about, "flag", False)
+        return Option(name, flag, manifest, "flag", False)
     if isinstance(one.type, click.Choice):
-        return Option(name, flag, about, "choice", one.default, tuple(map(str, one.type.choices)))
+        return Option(name, flag, manifest, "choice", one.default, tuple(map(str, one.type.choices)))
     if one.multiple:
-        return Option(name, flag, about, "texts", [])
-    return Option(name, flag, about, "file" if isinstance(one.type, click.Path) else "number")
+        return Option(name, flag, manifest, "texts", [])
+    return Option(name, flag, manifest, "file" if isinstance(one.type, click.Path) else "number")
 
 
 def command_line(run: Run, options: Sequence[Option], values: Sequence[Any]) -> list[str]:
@@ -100,57 +100,57 @@ def columns_of(run: Run) -> list[str]:
     return [name for name in names if name not in (ITEM, DOMAIN) and not name.startswith("__")]
 
 
-def latest_export_job(studio: Studio, name: str) -> Job | None:
+def latest_export_job(workspace: Workspace, name: str) -> Job | None:
     """The export of a run that was asked for last."""
-    jobs = [job for job in studio.jobs.all() if job.run == name and job.arguments[0] == "export"]
+    jobs = [job for job in workspace.jobs.all() if job.run == name and job.arguments[0] == "export"]
     return jobs[-1] if jobs else None
 
 
-def artefact_of(run: Run) -> Artefact | None:
+def bundle_of(run: Run) -> Bundle | None:
     """The export of a run, when there is one."""
-    from p5export.bundle.bundle import Artefact
+    from p5export.bundle.bundle import Bundle
 
     folder = run.path / "export"
-    return Artefact.load(folder) if (folder / "p5.json").is_file() else None
+    return Bundle.load(folder) if (folder / "p5.json").is_file() else None
 
 
-def ask_export(studio: Studio, name: str, columns: Sequence[str]) -> str:
+def ask_export(workspace: Workspace, name: str, columns: Sequence[str]) -> str:
     """Queue the export of a run; returns its name. Raises RunError for one that is not finished."""
-    run = studio.run(name)
+    run = workspace.run(name)
     run.metrics()
     line = ["export", str(run.path), *(word for one in columns for word in ("--column", one))]
-    return studio.jobs.submit_command(line, name).run
+    return workspace.jobs.submit_command(line, name).run
 
 
-def export_facts(studio: Studio, name: str) -> dict[str, Any]:
+def export_facts(workspace: Workspace, name: str) -> dict[str, Any]:
     """State of the latest export of a run, with what it said when it failed, and what there is of it.
 
     Nothing is told of files while an export is under way: they may change.
     """
-    job = latest_export_job(studio, name)
+    job = latest_export_job(workspace, name)
     state = job.state() if job else ""
-    found = None if state in ACTIVE else artefact_of(studio.run(name))
+    found = None if state in ACTIVE else bundle_of(workspace.run(name))
     said = job.output().strip() if job and state == "failed" else ""
     facts: dict[str, Any] = {"state": state, "message": said.rpartition("\n")[2].removeprefix("Error: ")}
     if found is None:
         return facts
-    folder = found.folder.relative_to(studio.folder).as_posix()
-    return {**facts, "folder": folder, "files": found.about["files"], "parity": found.about["parity"]}
+    folder = found.folder.relative_to(workspace.folder).as_posix()
+    return {**facts, "folder": folder, "files": found.manifest["files"], "parity": found.manifest["parity"]}
 
 
-def zip_of(artefact: Artefact) -> Path:
+def zip_of(bundle: Bundle) -> Path:
     """The export as one file, packed anew when the export is newer."""
     from p5export.bundle.bundle import zip_folder
 
-    path = artefact.folder.with_suffix(".zip")
-    if not path.exists() or path.stat().st_mtime < (artefact.folder / "p5.json").stat().st_mtime:
-        zip_folder(artefact.folder, path)
+    path = bundle.folder.with_suffix(".zip")
+    if not path.exists() or path.stat().st_mtime < (bundle.folder / "p5.json").stat().st_mtime:
+        zip_folder(bundle.folder, path)
     return path
 
 
-def parity_frame(about: Mapping[str, Any]) -> pd.DataFrame:
+def parity_frame(manifest: Mapping[str, Any]) -> pd.DataFrame:
     """Test metrics through PyTorch and through ONNX Runtime."""
-    parity = about["parity"]
+    parity = manifest["parity"]
     rows = [
         (label, _figure(value), _figure(parity["exported"].get(label))) for label, value in parity["network"].items()
     ]
@@ -161,9 +161,9 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def size_frame(artefact: Artefact) -> pd.DataFrame:
+def size_frame(bundle: Bundle) -> pd.DataFrame:
     """The files of an export and their sizes."""
-    paths = [artefact.folder / name for name in ("p5.json", *artefact.about["files"])]
+    paths = [bundle.folder / name for name in ("p5.json", *bundle.manifest["files"])]
     rows = [(path.name, _size(path.stat().st_size)) for path in sorted(paths) if path.is_file()]
     return pd.DataFrame(rows, columns=["file", "size"])
 
@@ -205,12 +205,12 @@ def measure_latency(model: OnnxRecommender, whos: Sequence[Any], k: int = 10, se
     return Latency(len(taken), float(p50), float(p95))
 
 
-def verified(studio: Studio, path: Path) -> tuple[bool, str]:
+def verified(workspace: Workspace, path: Path) -> tuple[bool, str]:
     """Whether an export, or a zip of one, is whole, and the sentence of `p5 verify` about it.
 
     A process of its own looks at it: a file from elsewhere may bring ONNX Runtime down.
     """
-    job = studio.jobs.submit_command(["verify", str(path)])
+    job = workspace.jobs.submit_command(["verify", str(path)])
     until = time.monotonic() + VERIFY_SECONDS
     while job.state() in ACTIVE and time.monotonic() < until:
         time.sleep(0.1)

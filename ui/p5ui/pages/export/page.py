@@ -25,8 +25,8 @@ from p5ui.pages.compare.frames import finished_runs
 from p5ui.pages.events import ASKED, QUICK, shown
 from p5ui.pages.export.actions import (
     Option,
-    artefact_of,
     ask_export,
+    bundle_of,
     columns_of,
     command_line,
     export_facts,
@@ -40,7 +40,7 @@ from p5ui.pages.export.actions import (
     zip_of,
 )
 from p5ui.server.viewer import Viewer
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -50,10 +50,10 @@ PATH = "export"
 LANGUAGES = ("Python", "Node", "Browser")
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
     options = export_options()
-    events = _Events(studio, options)
+    events = _Events(workspace, options)
     gr.Markdown(t("export.heading"))
     gr.Markdown(t("export.intro"))
     run = gr.Dropdown([], label=t("export.run"), elem_id="export-run")
@@ -65,7 +65,7 @@ def build(studio: Studio) -> None:
     log = gr.Textbox(
         label=t("export.log"), lines=4, max_lines=12, interactive=False, visible=False, elem_id="export-log"
     )
-    gr.Markdown(t("export.artefact"))
+    gr.Markdown(t("export.bundle"))
     note = gr.Markdown(elem_id="export-note")
     with gr.Column(visible=False) as whole:
         download = gr.DownloadButton(str(t("export.download")), elem_id="export-download")
@@ -90,29 +90,29 @@ def build(studio: Studio) -> None:
     column = fields[[one.name for one in options].index("columns")]
     timer = gr.Timer(1.0, active=False)
     progress = [state, log, timer]
-    artefact = [note, whole, download, parity, files, *snippets, latency]
+    bundle = [note, whole, download, parity, files, *snippets, latency]
     follow_in_address(run)
     gr.on(None, events.begin, None, [run, note], **QUICK)
-    run.change(events.look, run, [start, column, *progress], **ASKED).then(events.show, run, artefact, **ASKED)
+    run.change(events.look, run, [start, column, *progress], **ASKED).then(events.show, run, bundle, **ASKED)
     start.click(events.start, [run, *fields], progress, **ASKED)
     timer.tick(events.watch, run, progress, **QUICK)
-    state.change(events.show, run, artefact, **ASKED)
+    state.change(events.show, run, bundle, **ASKED)
     measure.click(events.measure, run, latency, api_visibility="private")
     graph.click(events.graph, run, seen, api_visibility="private")
     upload.upload(events.verify, upload, verdict, api_visibility="private")
-    _endpoints(studio)
+    _endpoints(workspace)
 
 
-def _endpoints(studio: Studio) -> None:
+def _endpoints(workspace: Workspace) -> None:
     """What a script may want."""
 
     def export_run(run: str, columns: list[str]) -> str:
         """Queue the export of a finished run; what it recommends then comes with these columns of the items."""
-        return ask_export(studio, run, columns)
+        return ask_export(workspace, run, columns)
 
     def exported(run: str) -> dict[str, Any]:
         """How the export of a run fares, and when it is there its folder, files and the proof that it is right."""
-        return export_facts(studio, run)
+        return export_facts(workspace, run)
 
     for function in (export_run, exported):
         api(shown(function), api_name=function.__name__, queue=False)
@@ -122,22 +122,22 @@ def _field(option: Option) -> Component:
     """The component of an option; name and help are those of the command line."""
     place = f"export-{option.name}"
     if option.kind == "file":
-        return gr.File(label=f"{option.flag}: {told(option.about)}", elem_id=place, type="filepath", height=150)
-    about: dict[str, Any] = {"label": option.flag, "info": told(option.about), "elem_id": place}
+        return gr.File(label=f"{option.flag}: {told(option.manifest)}", elem_id=place, type="filepath", height=150)
+    manifest: dict[str, Any] = {"label": option.flag, "info": told(option.manifest), "elem_id": place}
     if option.kind == "flag":
-        return gr.Checkbox(option.name == "is_zipped", min_width=280, **about)
+        return gr.Checkbox(option.name == "is_zipped", min_width=280, **manifest)
     if option.kind == "choice":
-        return gr.Dropdown(list(option.choices), value=option.default, min_width=280, **about)
+        return gr.Dropdown(list(option.choices), value=option.default, min_width=280, **manifest)
     if option.kind == "texts":
-        return gr.Dropdown([], multiselect=True, min_width=280, **about)
-    return gr.Number(0, precision=0, minimum=0, min_width=280, **about)
+        return gr.Dropdown([], multiselect=True, min_width=280, **manifest)
+    return gr.Number(0, precision=0, minimum=0, min_width=280, **manifest)
 
 
 class _Events:
     """What the components of the page call."""
 
-    def __init__(self, studio: Studio, options: Sequence[Option]) -> None:
-        self._studio, self._options, self._viewer = studio, options, Viewer()
+    def __init__(self, workspace: Workspace, options: Sequence[Option]) -> None:
+        self._workspace, self._options, self._viewer = workspace, options, Viewer()
         self._packing = threading.Lock()
         self.look, self.start, self.show = shown(self._look), shown(self._start), shown(self._show)
         self.watch, self.measure, self.graph = shown(self._watch), shown(self._measure), shown(self._graph)
@@ -145,7 +145,7 @@ class _Events:
 
     def begin(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the run that the address names."""
-        known = finished_runs(self._studio)
+        known = finished_runs(self._workspace)
         note = "" if known else said(request.headers, "export.none")
         if missing := missing_in_address(request, known):
             note = said_in_markdown(request.headers, "recommend.missing", name=missing)
@@ -155,27 +155,27 @@ class _Events:
         """Columns to choose from, and the export that may be under way; only then another may be asked for."""
         if not name:
             return gr.Button(interactive=False), gr.skip(), "", gr.skip(), gr.Timer(active=False)
-        columns = columns_of(self._studio.run(name))
+        columns = columns_of(self._workspace.run(name))
         chosen = [one for one in columns if one == "title"]
-        job = latest_export_job(self._studio, name)
+        job = latest_export_job(self._workspace, name)
         return gr.Button(interactive=True), gr.Dropdown(columns, value=chosen), *_progress(job, request.headers)
 
     def _start(self, request: gr.Request, name: str | None, *values: Any) -> tuple[Any, ...]:
         if not name:
             gr.Warning(said(request.headers, "export.none"))
             return gr.skip(), gr.skip(), gr.skip()
-        line = command_line(self._studio.run(name), self._options, values)
-        return _progress(self._studio.jobs.submit_command(line, name), request.headers)
+        line = command_line(self._workspace.run(name), self._options, values)
+        return _progress(self._workspace.jobs.submit_command(line, name), request.headers)
 
     def _watch(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
-        self._studio.jobs.advance()
-        return _progress(latest_export_job(self._studio, name) if name else None, request.headers)
+        self._workspace.jobs.advance()
+        return _progress(latest_export_job(self._workspace, name) if name else None, request.headers)
 
     def _show(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
         """What there is of a run's export."""
-        job = latest_export_job(self._studio, name) if name else None
+        job = latest_export_job(self._workspace, name) if name else None
         is_busy = job is not None and job.state() in ACTIVE  # its files may change while they are read
-        found = artefact_of(self._studio.run(name)) if name and not is_busy else None
+        found = bundle_of(self._workspace.run(name)) if name and not is_busy else None
         if found is None:
             note = (
                 said_in_markdown(request.headers, "export.busy" if is_busy else "export.nothing", name=name)
@@ -185,20 +185,20 @@ class _Events:
             return note, gr.Column(visible=False), *[gr.skip()] * (3 + len(LANGUAGES)), ""
         from p5export.bundle.model_card import calls
 
-        about = found.about
+        manifest = found.manifest
         with self._packing:
             path = save_file_to_cache(zip_of(found), get_upload_folder())
-        texts = calls(about)
+        texts = calls(manifest)
         return (
-            _proof(about, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),
-            *(_titled(one, request.headers) for one in (parity_frame(about), size_frame(found))),
+            _proof(manifest, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),
+            *(_titled(one, request.headers) for one in (parity_frame(manifest), size_frame(found))),
             *(texts[one] for one in LANGUAGES), "",
         )  # fmt: skip
 
     def _measure(self, name: str, request: gr.Request) -> str:
         from p5export.runtime import OnnxRecommender
 
-        run = self._studio.run(name)
+        run = self._workspace.run(name)
         model = OnnxRecommender(run.path / "export", threads=1)
         whos = questions(model, read_dataset(run.data / "target"))
         found = measure_latency(model, whos)
@@ -206,13 +206,13 @@ class _Events:
         return said(request.headers, "export.latency", n=found.n, users=len(whos), **times)
 
     def _graph(self, name: str, request: gr.Request) -> str:
-        address = self._viewer.show(self._studio.run(name).path / "export" / "model.onnx")
+        address = self._viewer.show(self._workspace.run(name).path / "export" / "model.onnx")
         return said(request.headers, "export.graph_at", address=address)
 
     def _verify(self, path: str, request: gr.Request) -> str:
         if Path(path).suffix.lower() != ".zip":
             return said_in_markdown(request.headers, "export.no_zip", name=Path(path).name)
-        is_good, text = verified(self._studio, Path(path))
+        is_good, text = verified(self._workspace, Path(path))
         return said_in_markdown(request.headers, "export.good" if is_good else "export.bad", text=text)
 
 
@@ -225,9 +225,9 @@ def _progress(job: Job | None, headers: Mapping[str, str]) -> tuple[Any, ...]:
     return said(headers, f"export.state_{state}"), log, gr.Timer(active=state in ACTIVE)
 
 
-def _proof(about: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+def _proof(manifest: Mapping[str, Any], headers: Mapping[str, str]) -> str:
     """What was compared, in a sentence or two."""
-    parity, cost = about["parity"], about["quantized"]
+    parity, cost = manifest["parity"], manifest["quantized"]
     worst = f"{parity['largest_difference']:.1e}"
     text = said(headers, "export.equal", cases=parity["cases"], worst=worst, users=f"{parity['users_measured']:,}")
     if cost is None:

@@ -13,7 +13,7 @@ from p5ui.pages.home.demo import EXPORT, LOOK, START, TRAIN, export_demo, export
 from p5ui.pages.runs.run_list import ACTIVE, DEMO, RunRow, find_row, run_folder, stage_names
 from p5ui.pages.runs.run_view import loss_frame, state_html
 from p5ui.workspace.file_cache import stamp
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -22,7 +22,7 @@ PATH = ""
 Seen = tuple[int, RunRow | None, tuple[int, int]]
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
     gr.Markdown(t("home.heading"))
     gr.Markdown(t("home.intro"))
@@ -38,7 +38,7 @@ def build(studio: Studio) -> None:
     gr.Markdown(t("home.pages"), elem_id="home-pages")
     seen, timer = gr.State((0, None, (-1, 0))), gr.Timer(2)
 
-    events = _Events(studio)
+    events = _Events(workspace)
     live = [steps, state, loss, again, table, export, exported, download, seen]
     gr.on(None, events.refresh, seen, live, **QUICK)
     timer.tick(events.refresh, seen, live, **QUICK)
@@ -92,30 +92,30 @@ def _export_step() -> tuple[gr.Button, gr.HTML, gr.Button]:
 class _Events:
     """What the components of the page call."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self.refresh, self.start, self.export = shown(self._refresh), shown(self._start), shown(self._export)
 
     def _start(self) -> None:
-        start_demo(self._studio)
+        start_demo(self._workspace)
 
     def _export(self) -> None:
-        export_demo(self._studio)
+        export_demo(self._workspace)
 
     def _refresh(self, seen: Seen, request: gr.Request) -> tuple[Any, ...]:
-        row = find_row(self._studio, DEMO)
-        step, is_done = step_of(self._studio, row), row is not None and row.state == "done"
-        folder = run_folder(self._studio, DEMO)
-        events, stages = folder / "events.jsonl", stage_names(self._studio, folder)
-        exported = export_html(self._studio, row, request.headers)
+        row = find_row(self._workspace, DEMO)
+        step, is_done = step_of(self._workspace, row), row is not None and row.state == "done"
+        folder = run_folder(self._workspace, DEMO)
+        events, stages = folder / "events.jsonl", stage_names(self._workspace, folder)
+        exported = export_html(self._workspace, row, request.headers)
         now: Seen = (step, row, stamp(events))
-        curves = self._studio.memo.read(read_curves, events)
+        curves = self._workspace.file_cache.read(read_curves, events)
         return (
             gr.skip() if step == seen[0] else gr.Walkthrough(selected=step),
             state_html(row, request.headers) if row else "",
             gr.skip() if now[2] == seen[2] else loss_frame(curves, stages),
             gr.Button(interactive=row is not None and row.state not in ACTIVE),
-            gr.skip() if row == seen[1] else figures(self._studio, row, request.headers),
+            gr.skip() if row == seen[1] else figures(self._workspace, row, request.headers),
             gr.Button(interactive=is_done),
             exported,
             gr.Button(interactive=is_done and (events.parent / "export" / "model.onnx").is_file()),

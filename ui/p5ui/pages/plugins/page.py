@@ -7,7 +7,7 @@ import gradio as gr
 from p5ui.i18n.words import t
 from p5ui.pages.events import QUICK
 from p5ui.pages.plugins.inventory import inventory_html
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -27,11 +27,11 @@ STYLE = """<style>
 </style>"""
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
 
     def show(wanted: str, request: gr.Request) -> str:
-        return STYLE + inventory_html(studio.registry, request.headers, wanted)
+        return STYLE + inventory_html(workspace.registry, request.headers, wanted)
 
     gr.Markdown(t("plugins.heading"))
     gr.Markdown(t("plugins.intro"))

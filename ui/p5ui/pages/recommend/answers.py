@@ -14,8 +14,8 @@ import numpy as np
 from p5core.data.storage import read_dataset
 from p5core.workflows.item_search import ItemSearch
 from p5ui.pages.recommend.pictures import picture_column, picture_source
-from p5ui.workspace.cache import Shelf
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.cache import Cache
+from p5ui.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from p5core.workflows.recommend import Recommendation, Recommender
@@ -69,19 +69,19 @@ class Agreement:
 class Answers:
     """Asks the runs of a working folder."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._networks: Shelf[Recommender] = Shelf(KEPT, self._load_network)
-        self._exports: Shelf[OnnxRecommender] = Shelf(KEPT, _load_export)
-        self._searches: Shelf[ItemSearch] = Shelf(KEPT, lambda folder: ItemSearch(read_dataset(folder)))
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._networks: Cache[Recommender] = Cache(KEPT, self._load_network)
+        self._exports: Cache[OnnxRecommender] = Cache(KEPT, _load_export)
+        self._searches: Cache[ItemSearch] = Cache(KEPT, lambda folder: ItemSearch(read_dataset(folder)))
 
     def search(self, name: str) -> ItemSearch:
         """The items of a run."""
-        return self._searches.get(self._studio.run(name).data / "target", "items.parquet")
+        return self._searches.get(self._workspace.run(name).data / "target", "items.parquet")
 
     def has_export(self, name: str) -> bool:
         """Whether a run was exported."""
-        return (self._studio.run(name).path / "export" / "p5.json").is_file()
+        return (self._workspace.run(name).path / "export" / "p5.json").is_file()
 
     def any_user(self, name: str) -> str:
         """A user of a run's data, drawn at random."""
@@ -105,7 +105,7 @@ class Answers:
 
     def recommendations(self, name: str, history: Sequence[str], user: str, k: int) -> list[Recommendation]:
         """The same as the core gives it."""
-        run = self._studio.run(name)
+        run = self._workspace.run(name)
         recommender = self._networks.get(run.path, "manifest.json")
         if user.strip():
             return recommender.recommend_user(user.strip(), k, n_reasons=N_REASONS)
@@ -113,7 +113,7 @@ class Answers:
 
     def exported(self, name: str, history: Sequence[str], user: str, k: int) -> Answer:
         """What the exported model of a run recommends for the same question."""
-        model = self._exports.get(self._studio.run(name).path / "export", "p5.json")
+        model = self._exports.get(self._workspace.run(name).path / "export", "p5.json")
         who: Sequence[str] | str = history
         if user.strip():
             who = self.history(name, user) if model.uses_history else user.strip()
@@ -130,12 +130,12 @@ class Answers:
         if column is None:
             return [None] * len(ids)
         found = catalogue.frame[column].iloc[search.dataset.find_items(list(ids))]
-        return [picture_source(self._studio, one) for one in found]
+        return [picture_source(self._workspace, one) for one in found]
 
     def _load_network(self, folder: Path) -> Recommender:
         from p5core.workflows.recommend import Recommender
 
-        return Recommender.load(folder, self._studio.registry)
+        return Recommender.load(folder, self._workspace.registry)
 
 
 def _load_export(folder: Path) -> OnnxRecommender:

@@ -15,7 +15,7 @@ from p5ui.pages.address import follow_in_address, missing_in_address, run_in_add
 from p5ui.pages.compare.frames import finished_runs
 from p5ui.pages.events import ASKED, QUICK, shown
 from p5ui.pages.recommend.answers import Answers, agreement, as_html
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -39,9 +39,9 @@ STYLE = """<style>
 </style>"""
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
-    events = _Events(studio)
+    events = _Events(workspace)
     gr.Markdown(t("recommend.heading"))
     with gr.Row():
         run = gr.Dropdown([], label=t("recommend.run"), info=t("recommend.run_help"), elem_id="recommend-run")
@@ -95,15 +95,15 @@ def build(studio: Studio) -> None:
 class _Events:
     """What the components of the page call."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio, self._answers = studio, Answers(studio)
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace, self._answers = workspace, Answers(workspace)
         self.find, self.tick, self.choose = shown(self._find), shown(self._tick), shown(self._choose)
         self.draw, self.recommend = shown(self._draw), shown(self._recommend)
         self.endpoint = shown(self._endpoint())
 
     def start(self, request: gr.Request) -> tuple[Any, Any, str]:
         """Choose the run that the address names."""
-        known = finished_runs(self._studio)
+        known = finished_runs(self._workspace)
         nobody = (said(request.headers, "recommend.nobody"), "")
         note = "" if known else said(request.headers, "recommend.none")
         if missing := missing_in_address(request, known):

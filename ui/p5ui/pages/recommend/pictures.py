@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from p5core.errors import ConfigError
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["picture_column", "picture_source", "thumbnail"]
 
@@ -48,7 +48,7 @@ def _is_on_web(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def picture_source(studio: Studio, value: object) -> str | None:
+def picture_source(workspace: Workspace, value: object) -> str | None:
     """What an <img> may load for a text of the items.
 
     An http(s) address stays: the browser fetches it, never this program. A file below the working folder becomes a
@@ -59,10 +59,10 @@ def picture_source(studio: Studio, value: object) -> str | None:
     if _is_on_web(value):
         return value
     try:
-        path = studio.inside(value)
+        path = workspace.inside(value)
     except (ConfigError, ValueError, OSError):  # outside, or no name that a file can have
         return None
-    return studio.memo.read(thumbnail, path)
+    return workspace.file_cache.read(thumbnail, path)
 
 
 def thumbnail(path: Path) -> str | None:

@@ -18,7 +18,7 @@ from p5ui.pages.events import ASKED, QUICK, shown
 from p5ui.pages.runs.run_list import ACTIVE, RunRow, run_folder, run_rows, stage_names, tail
 from p5ui.pages.runs.run_view import figures_frame, loss_frame, missing_html, stage_legend, state_html, table
 from p5ui.workspace.file_cache import stamp
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -39,7 +39,7 @@ class _Seen(NamedTuple):
     texts: tuple[tuple[int, int], ...] = ()
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
     gr.Markdown(t("runs.heading"))
     gr.Markdown(t("runs.intro"))
@@ -62,7 +62,7 @@ def build(studio: Studio) -> None:
     log, output = _texts()
     seen, timer = gr.State(_Seen()), gr.Timer(2)
 
-    events = _Events(studio)
+    events = _Events(workspace)
     follow_in_address(choice)
     details = [state, *buttons.values(), stages, loss, metric, figures, speed, log, output, seen]
     live = [rows, choice, *details]
@@ -81,7 +81,7 @@ def build(studio: Studio) -> None:
     deleted = confirm.click(events.act("delete"), choice, None, **ASKED)
     deleted.success(events.show_first, seen, live, **QUICK)
     deleted.then(lambda: gr.Group(visible=False), None, question, **QUICK)
-    _endpoints(studio)
+    _endpoints(workspace)
 
 
 def _button(action: str) -> gr.Button:
@@ -109,21 +109,21 @@ def _texts() -> tuple[gr.Textbox, gr.Textbox]:
     return log, output
 
 
-def _endpoints(studio: Studio) -> None:
+def _endpoints(workspace: Workspace) -> None:
     """What a script may want."""
 
     def runs() -> list[dict[str, Any]]:
         """List all runs with state, share done, seconds left and best figure."""
-        return [asdict(row) for row in run_rows(studio)]
+        return [asdict(row) for row in run_rows(workspace)]
 
     def stop_run(run: str) -> str:
         """Let a run save and stop, or take it out of the queue."""
-        studio.jobs.stop(run)
+        workspace.jobs.stop(run)
         return run
 
     def resume_run(run: str) -> str:
         """Go on with a run that was stopped, killed or has failed."""
-        studio.jobs.resume(run)
+        workspace.jobs.resume(run)
         return run
 
     for function in (runs, stop_run, resume_run):
@@ -133,20 +133,20 @@ def _endpoints(studio: Studio) -> None:
 class _Events:
     """What the components of the page call."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self.start, self.refresh = shown(self._start), shown(self._refresh)
         self.draw, self.show_first = shown(self._draw), shown(self._show_first)
 
     def _start(self, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         """Show the run that the address names."""
-        names = [row.name for row in run_rows(self._studio)]
+        names = [row.name for row in run_rows(self._workspace)]
         name = missing_in_address(request, names) or run_in_address(request, names)
         return self._refresh(name, None, seen, request)
 
     def _show_first(self, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         """Show the run at the head of the list, when the one that was shown is deleted."""
-        return self._refresh(next((row.name for row in run_rows(self._studio)), None), None, seen, request)
+        return self._refresh(next((row.name for row in run_rows(self._workspace)), None), None, seen, request)
 
     def pick(self, event: gr.SelectData) -> str:
         """Choose the run of a row."""
@@ -156,7 +156,7 @@ class _Events:
         """What a button does to a run."""
 
         def act(run: str, request: gr.Request) -> None:
-            getattr(self._studio.jobs, name)(run)
+            getattr(self._workspace.jobs, name)(run)
             gr.Info(said(request.headers, f"runs.said_{name}", name=escape(run)))
 
         return shown(act)
@@ -166,7 +166,7 @@ class _Events:
         return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=escape(run))
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
-        rows = tuple(run_rows(self._studio))
+        rows = tuple(run_rows(self._workspace))
         row = next((one for one in rows if one.name == name), None)
         names = [one.name for one in rows]
         choice = gr.Dropdown(names, value=name)
@@ -189,32 +189,32 @@ class _Events:
             nothing = Curves.empty()
             loss, figures = loss_frame(nothing, []), figures_frame(nothing, None, [])
             return ("", loss, gr.Dropdown([], value=None), figures, loss, "", ""), _Seen()
-        folder, job = run_folder(self._studio, row.name), self._studio.jobs.of(row.name)
+        folder, job = run_folder(self._workspace, row.name), self._workspace.jobs.of(row.name)
         paths = [folder / "log.txt", *([job.path / "output.txt"] if job else [])]
         now = _Seen((), None, row.name, stamp(folder / "events.jsonl"), seen.metrics, tuple(map(stamp, paths)))
         old = seen if seen.name == row.name else _Seen()
         plots: tuple[Any, ...] = (gr.skip(),) * 5
         if now.events != old.events:
-            curves = self._studio.memo.read(read_curves, folder / "events.jsonl")
+            curves = self._workspace.file_cache.read(read_curves, folder / "events.jsonl")
             metrics = tuple(dict.fromkeys(curves.figures["metric"]))
             label = metric if metric in metrics else row.best[0] if row.best else next(iter(metrics), None)
             chosen = gr.skip() if metrics == old.metrics else gr.Dropdown(list(metrics), value=label)
             now = now._replace(metrics=metrics)
-            stages = stage_names(self._studio, folder)
+            stages = stage_names(self._workspace, folder)
             loss = loss_frame(curves, stages)
             plots = stage_legend(curves, stages), loss, chosen, figures_frame(curves, label, stages), loss
         texts = tuple(map(tail, paths)) if now.texts != old.texts else (gr.skip(),) * 2
         return (*plots, *(*texts, "")[:2]), now
 
     def _draw(self, name: str, metric: str) -> Any:
-        folder = run_folder(self._studio, name)
-        curves = self._studio.memo.read(read_curves, folder / "events.jsonl")
-        return figures_frame(curves, metric, stage_names(self._studio, folder))
+        folder = run_folder(self._workspace, name)
+        curves = self._workspace.file_cache.read(read_curves, folder / "events.jsonl")
+        return figures_frame(curves, metric, stage_names(self._workspace, folder))
 
     def _usable(self, row: RunRow | None) -> list[Any]:
         """The buttons, those pale that make no sense in the state of a run; in the order of ACTIONS."""
         state = row.state if row else ""
-        has_folder = row is not None and self._studio.jobs.find(row.name) is not None
+        has_folder = row is not None and self._workspace.jobs.find(row.name) is not None
         usable = {
             "stop": state in ACTIVE,
             "kill": state in ("starting", "running"),

@@ -13,7 +13,7 @@ from p5core.errors import P5Error
 from p5core.runs.curves import best_figures
 from p5core.runs.folder import Run, list_runs
 from p5core.runs.job import Job
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
 
@@ -49,31 +49,31 @@ class RunRow:
     """since the last sign of life of a running job"""
 
 
-def run_rows(studio: Studio) -> list[RunRow]:
+def run_rows(workspace: Workspace) -> list[RunRow]:
     """All runs and those to come: first what is active, then the newest."""
-    jobs = {job.run: job for job in studio.jobs.all() if job.trains}
-    runs = {run.path.relative_to(studio.runs).as_posix(): run for run in list_runs(studio.runs)}
+    jobs = {job.run: job for job in workspace.jobs.all() if job.trains}
+    runs = {run.path.relative_to(workspace.runs).as_posix(): run for run in list_runs(workspace.runs)}
     names = [name for name in reversed(jobs) if name not in runs] + list(runs)
-    rows = [_row(studio, name, jobs.get(name)) for name in names]
+    rows = [_row(workspace, name, jobs.get(name)) for name in names]
     return sorted(rows, key=lambda row: row.state not in ACTIVE)
 
 
-def find_row(studio: Studio, name: str) -> RunRow | None:
+def find_row(workspace: Workspace, name: str) -> RunRow | None:
     """How one run fares; None when it is not there."""
-    return next((row for row in run_rows(studio) if row.name == name), None)
+    return next((row for row in run_rows(workspace) if row.name == name), None)
 
 
-def run_folder(studio: Studio, name: str, job: Job | None = None) -> Path:
+def run_folder(workspace: Workspace, name: str, job: Job | None = None) -> Path:
     """Where the files of a run are while it trains."""
-    hidden = studio.runs / f".{DEMO}" / DEMO
-    job = job or (studio.jobs.of(name) if name == DEMO else None)
+    hidden = workspace.runs / f".{DEMO}" / DEMO
+    job = job or (workspace.jobs.of(name) if name == DEMO else None)
     is_hidden = name == DEMO and job is not None and job.arguments[0] == "demo" and job.state() != "done"
-    return hidden if is_hidden and hidden.exists() else studio.inside(f"runs/{name}")
+    return hidden if is_hidden and hidden.exists() else workspace.inside(f"runs/{name}")
 
 
-def stage_names(studio: Studio, folder: Path) -> list[str]:
+def stage_names(workspace: Workspace, folder: Path) -> list[str]:
     """The stages of the run in a folder, in their order; none while its experiment is not there."""
-    found: list[str] = studio.memo.read(_stages, folder / "experiment.toml")
+    found: list[str] = workspace.file_cache.read(_stages, folder / "experiment.toml")
     return found
 
 
@@ -82,12 +82,12 @@ def tail(path: Path, n_characters: int = 20_000) -> str:
     return path.read_text(encoding="utf-8", errors="replace")[-n_characters:] if path.is_file() else ""
 
 
-def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
+def _row(workspace: Workspace, name: str, job: Job | None) -> RunRow:
     asked = job.state() if job else ""
-    path = run_folder(studio, name, job)
+    path = run_folder(workspace, name, job)
     if not _is_run(path):
         return RunRow(name, {"running": "starting"}.get(asked, asked), message=_last_line(job) if job else "")
-    status = studio.memo.read(_status, path / "status.json")
+    status = workspace.file_cache.read(_status, path / "status.json")
     state = Run(path).state()
     if asked == "queued":
         state = "queued"
@@ -103,7 +103,7 @@ def _row(studio: Studio, name: str, job: Job | None) -> RunRow:
         status.get("eta_seconds") if is_running else None,
         str(status.get("stage", "")),
         int(status.get("epoch", 0)),
-        _best(studio, path, state),
+        _best(workspace, path, state),
         str(status.get("message", "")),
         _seconds_since(status.get("heartbeat")) if is_running else 0.0,
     )
@@ -120,12 +120,12 @@ def _status(path: Path) -> dict[str, Any]:
     return Run(path.parent).status()
 
 
-def _best(studio: Studio, path: Path, state: str) -> tuple[str, float] | None:
+def _best(workspace: Workspace, path: Path, state: str) -> tuple[str, float] | None:
     """The watched metric of a run: the one that its last stage names, else ndcg@10, else the last one."""
-    tested: Mapping[str, float] = studio.memo.read(_tested, path / "metrics.json") if state == "done" else {}
-    found = tested or studio.memo.read(best_figures, path / "events.jsonl")
+    tested: Mapping[str, float] = workspace.file_cache.read(_tested, path / "metrics.json") if state == "done" else {}
+    found = tested or workspace.file_cache.read(best_figures, path / "events.jsonl")
     figures = {label: value for label, value in found.items() if isinstance(value, float)}
-    wanted = (studio.memo.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
+    wanted = (workspace.file_cache.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
     return next(((label, figures[label]) for label in wanted if label in figures), None)
 
 

@@ -19,15 +19,15 @@ from p5ui.workspace.drafts import (
     begun_with,
     check,
     draft_names,
-    foreseen,
     free_run_name,
     in_short,
+    planned,
     read_draft,
     save_draft,
     tree_of,
     written,
 )
-from p5ui.workspace.workspace import Studio
+from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
 
@@ -46,16 +46,16 @@ LEAVE = """(name) => { window.location.href = "runs?run=" + encodeURIComponent(n
 """Goes to the run that was started."""
 
 
-def build(studio: Studio) -> None:
+def build(workspace: Workspace) -> None:
     """Draw the page."""
-    _Page(studio).draw()
+    _Page(workspace).draw()
 
 
 class _Page:
     """The components of the page and what they call."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
 
     def draw(self) -> None:
         """Draft, form beside text, estimate, start."""
@@ -78,7 +78,7 @@ class _Page:
             with gr.Column(scale=2, min_width=340):
                 self._draw_text()
         with form:
-            drawn = ExperimentForm(self._studio, self.code, self.ahead, self.shape)
+            drawn = ExperimentForm(self._workspace, self.code, self.ahead, self.shape)
             gr.render(inputs=[self.shape], triggers=[self.shape.change], queue=False)(drawn.draw)
         self._draw_start()
         self._wire()
@@ -95,7 +95,7 @@ class _Page:
 
     def _draw_start(self) -> None:
         gr.Markdown(t("train.before"))
-        self.foresee = gr.Button(t("train.foresee"), elem_id="train-foresee")
+        self.plan_run = gr.Button(t("train.plan_run"), elem_id="train-plan_run")
         self.expected = gr.Markdown(elem_id="train-expected")
         with gr.Accordion(t("train.details"), open=False, visible=False) as self.details:
             self.output = gr.Textbox(label=t("train.output"), lines=6, max_lines=20, interactive=False)
@@ -117,12 +117,12 @@ class _Page:
         self.code.blur(lambda text: text, self.code, self.shape, **QUICK)
         self.code.change(self._keep, [self.draft, self.code], self.kept, trigger_mode="always_last", **QUICK)
         self.save.click(shown(self._save), [self.name, self.code], [self.draft, self.note], **ASKED)
-        self.foresee.click(
+        self.plan_run.click(
             shown(self._foresee),
             self.code,
             [self.expected, self.output, self.details],
             concurrency_limit=1,
-            concurrency_id="foresee",
+            concurrency_id="plan_run",
             api_visibility="private",
         )
         api(shown(self._endpoint()), api_name="start_run", queue=False)
@@ -132,7 +132,7 @@ class _Page:
 
     def _choices(self, request: gr.Request) -> list[Any]:
         """Drafts, with the one that the address names, and starts."""
-        known = draft_names(self._studio)
+        known = draft_names(self._workspace)
         wanted = str(request.query_params.get("draft", ""))
         begins = [(said(request.headers, f"train.start_{one}"), one) for one in STARTS]
         return [gr.Dropdown(known, value=wanted if wanted in known else None), gr.Dropdown(begins, value=None)]
@@ -141,7 +141,7 @@ class _Page:
         """The draft, or the experiment of the run that the address names, or what had become of it before a reload."""
         run = "" if name else str(request.query_params.get("run", ""))
         try:
-            text = self._studio.jobs.clone(run) if run else read_draft(self._studio, name) if name else ""
+            text = self._workspace.jobs.clone(run) if run else read_draft(self._workspace, name) if name else ""
         except P5Error as error:
             return ["", Ahead(), "", "", "", plain(str(error))]
         is_same = isinstance(kept, dict) and (kept.get("draft"), kept.get("saved")) == (name, text)
@@ -149,16 +149,16 @@ class _Page:
             text = str(kept["text"])
         note = said(request.headers, "train.loading" if text else "train.no_draft")
         origin = name or run
-        return [text, Ahead(), text, origin.rpartition("/")[2], free_run_name(self._studio, origin), note]
+        return [text, Ahead(), text, origin.rpartition("/")[2], free_run_name(self._workspace, origin), note]
 
     def _keep(self, name: str | None, text: str) -> dict[str, str | None]:
         """For the browser: what is typed, and what it came from."""
-        is_known = name in draft_names(self._studio)
-        return {"draft": name, "text": text, "saved": read_draft(self._studio, name) if name and is_known else ""}
+        is_known = name in draft_names(self._workspace)
+        return {"draft": name, "text": text, "saved": read_draft(self._workspace, name) if name and is_known else ""}
 
     def _read(self, name: str) -> list[Any]:
-        text = read_draft(self._studio, name)
-        return [text, Ahead(), text, name.rpartition("/")[2], free_run_name(self._studio, name)]
+        text = read_draft(self._workspace, name)
+        return [text, Ahead(), text, name.rpartition("/")[2], free_run_name(self._workspace, name)]
 
     def _begin(self, start: str, text: str, ahead: Ahead) -> list[Any]:
         tree = tree_of(ahead.latest(text))
@@ -172,34 +172,34 @@ class _Page:
         if not text.strip():
             return said(request.headers, "train.no_draft")
         try:
-            check(text, self._studio)
+            check(text, self._workspace)
         except P5Error as error:
             return said_in_markdown(request.headers, "train.faulty", fault=str(error))
         return said(request.headers, "train.valid")
 
     def _save(self, name: str, text: str, request: gr.Request) -> list[Any]:
-        save_draft(self._studio, name, text)
+        save_draft(self._workspace, name, text)
         return [
-            gr.Dropdown(draft_names(self._studio), value=name),
+            gr.Dropdown(draft_names(self._workspace), value=name),
             said_in_markdown(request.headers, "train.saved", name=name),
         ]
 
     def _foresee(self, text: str, request: gr.Request) -> list[Any]:
-        output = foreseen(text, self._studio)
+        output = planned(text, self._workspace)
         lines = "\n".join(f"- {plain(line)}" for line in in_short(output))
         return [lines, output, gr.Accordion(visible=True)]
 
     def _endpoint(self) -> Callable[[str, str], str]:
-        studio = self._studio
+        workspace = self._workspace
 
         def start_run(experiment: str, name: str) -> str:
             """Queue a run of an experiment given as TOML, under a name that no run has yet."""
-            check(experiment, studio)
-            return studio.jobs.submit(experiment, name).run
+            check(experiment, workspace)
+            return workspace.jobs.submit(experiment, name).run
 
         return start_run
 
     def _start(self, text: str, name: str, request: gr.Request) -> str:
-        check(text, self._studio)
-        self._studio.jobs.submit(text, name)
+        check(text, self._workspace)
+        self._workspace.jobs.submit(text, name)
         return said_in_markdown(request.headers, "train.started", name=name)
