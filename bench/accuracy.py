@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from p5core.evaluation.intervals import interval, resampled_sums
-from p5core.runs.folder import Run
+from p5core.runs.run import Run
 from p5core.system.files import read_json, write_json, write_text
 
 __all__: list[str] = []
 
 LABELS = ("hr@5", "hr@10", "ndcg@5", "ndcg@10")
-SCORERS = ("model", "neighbours", "popularity")
+SCORERS = ("model", "cooccurrence", "popularity")
 
 PUBLISHED = {
     "amazon-beauty": (
@@ -99,13 +99,13 @@ def cell(seeds: list[Seed], scorer: str, label: str) -> str:
 def section(file: Path, seeds: list[Seed]) -> str:
     """The table of one experiment."""
     metrics = [one.run.metrics() for one in seeds]
-    minutes = [one["train_seconds"] / 60 for one in metrics]
+    minutes = [one.train_seconds / 60 for one in metrics]
     lines = [
         f"## {file.stem}",
         "",
-        f"{metrics[0]['n_test_users']:,} test users, {len(seeds)} seeds, {metrics[0]['n_parameters']:,} weights; "
+        f"{metrics[0].n_test_users:,} test users, {len(seeds)} seeds, {metrics[0].n_parameters:,} weights; "
         f"training with validation {min(minutes):.1f} to {max(minutes):.1f} min, at most "
-        f"{max(one.gigabytes for one in seeds):.1f} GB. {metrics[0]['protocol']}",
+        f"{max(one.gigabytes for one in seeds):.1f} GB. {metrics[0].protocol}",
         "",
         f"| | {' | '.join(LABELS)} |",
         f"| --- |{' --- |' * len(LABELS)}",

@@ -23,17 +23,17 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
-import pandas as pd
 import torch
 from torch import Tensor
 
 from p5core.config.base import parse_config
+from p5core.contracts.encoder import Features
 from p5core.contracts.part import NoOptions
-from p5core.data.catalogue import Catalogue
 from p5core.data.vocabulary import Vocabulary
-from p5core.model.item_embeddings import ItemTable
-from p5core.model.network import Labels, Network
-from p5core.plugins.registry import load_plugins
+from p5core.model.item_embeddings import ItemEmbeddings
+from p5core.model.network import Network
+from p5core.plugins.discovery import load_plugins
+from p5core.workflows.trained_model import TrainedModel
 from p5export.bundle.onnx_file import write_model
 from p5export.graph.operations import Ops
 from p5export.graph.requests import ranking_graph
@@ -50,17 +50,16 @@ def serving_of(n_items: int) -> Serving:
     """An untrained network over `n_items` text ids."""
     registry = load_plugins()
     ids = [f"item-{code:07d}" for code in range(n_items)]
-    catalogue = Catalogue(pd.DataFrame({"item": pd.Series(ids, dtype="str"), "domain": "default"}))
     gpt = registry.get("backbone", "gpt")
     torch.manual_seed(0)
-    encoder = registry.get("encoder", "id")(NoOptions(), catalogue, WIDTH)
+    encoder = registry.get("encoder", "id")(NoOptions(), Features(n_items), WIDTH)
     backbone = gpt(parse_config(gpt.Config, {}, "gpt"), WIDTH, LENGTH)
-    network = Network(ItemTable([encoder], "sum"), backbone, Labels([], catalogue.labels), 0.0).eval()
+    network = Network(ItemEmbeddings([encoder]), backbone, 0.0).eval()
     return Serving(
-        network=network,
+        model=TrainedModel(network, LENGTH, None, []),
         rows=np.arange(n_items),
         items=Vocabulary.of(ids),
-        vectors=network.table.vectors().detach().numpy(),
+        vectors=network.items.vectors().detach().numpy(),
         allowed=np.arange(n_items),
         popularity=np.log(np.random.default_rng(0).dirichlet(np.ones(n_items))).astype(np.float32),
         metadata={},

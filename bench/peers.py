@@ -6,7 +6,7 @@ RecTools 0.19 (SASRec with softmax loss, its defaults, histories of 50) and impl
 --environments. They get the training events and return lists of ten items, which the same evaluator measures as P5's
 scores. P5 runs the experiment as `p5 run` does, but with a validation after each epoch, at the same time as RecTools;
 each has --threads threads. Compared is the training time after which validation NDCG@10 first is what RecTools has at
-its end; of P5 that of the network alone and, since the item memory needs no training, the time of counting it.
+its end; of P5 that of the network alone and, since its co-occurrence scorer needs no training, the time of counting.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from p5core.config.experiment import load_experiment
-from p5core.contracts.scorer import Scorer
+from p5core.config.base import PartSpec
+from p5core.config.document import load_experiment
+from p5core.contracts.scorer import HistoryScorer
+from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.evaluator import Evaluator
-from p5core.model.item_knn import Neighbours
-from p5core.plugins.registry import load_plugins
-from p5core.runs.folder import Run
+from p5core.plugins.discovery import load_plugins
+from p5core.runs.run import Run
 from p5core.system.files import write_text
 from p5core.workflows.evaluate import make_evaluator
 from p5core.workflows.experiment_data import gather
@@ -58,6 +59,9 @@ class Lists:
         places = torch.where(lists < 0, self.n_items, lists)
         found.scatter_(1, places, torch.arange(10, 0, -1.0).expand(len(users), 10))
         return found[:, :-1]
+
+    def predict(self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> None:
+        """Nothing is predicted."""
 
 
 def environment(folder: Path) -> Path:
@@ -88,7 +92,7 @@ def pairs(events: Events) -> npt.NDArray[np.int64]:
     return np.stack([events.users, events.items], axis=1).astype(np.int64)
 
 
-def row(name: str, evaluator: Evaluator, scorer: Scorer, statistics: str) -> str:
+def row(name: str, evaluator: Evaluator, scorer: HistoryScorer, statistics: str) -> str:
     """A line of the table."""
     found = evaluator.values(scorer)
     return f"| {name} | {found['hr@10']:.4f} | {found['ndcg@10']:.4f} | {statistics} |"
@@ -105,12 +109,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     registry = load_plugins()
-    materials = gather(load_experiment(given.experiment), registry)
-    target, split = materials.target, materials.target.split
+    data = gather(load_experiment(given.experiment), registry)
+    target, split = data.target, data.target.split
     n_items, n_users = target.dataset.n_items, split.train.n_users
     labels = ["hr@10", "ndcg@10"]
     evaluators = {
-        part: make_evaluator(materials.experiment, registry, target, labels, getattr(split, part))
+        part: make_evaluator(data.experiment, registry, target, labels, getattr(split, part))
         for part in ("validation", "test")
     }
     held = split.validation
@@ -130,7 +134,15 @@ def main() -> None:
         peak_of(started([python, str(HERE / "peers_implicit.py"), str(events), str(others)], given.threads))
         peer_peak = peak_of(peer)
         text = report(
-            Run(folder / "p5"), p5_peak, np.load(sasrec), peer_peak, np.load(others), evaluators, n_items, split.train
+            Run(folder / "p5"),
+            p5_peak,
+            np.load(sasrec),
+            peer_peak,
+            np.load(others),
+            evaluators,
+            n_items,
+            split.train,
+            target.dataset.catalogue,
         )
     print(text)
     if given.output:
@@ -146,22 +158,24 @@ def report(
     evaluators: dict[str, Evaluator],
     n_items: int,
     train: Events,
+    catalogue: Catalogue,
 ) -> str:
     """The tables."""
     curve = [evaluators["validation"].values(Lists(one, n_items))["ndcg@10"] for one in sasrec["lists"]]
     goal = curve[-1]
     began = time.perf_counter()
-    memory = Neighbours.fit(train, n_items)
+    scorer = load_plugins().choose("scorer", PartSpec(name="cooccurrence")).build()
+    scorer.fit(train, catalogue)
     counted = time.perf_counter() - began
-    alone = evaluators["validation"].values(memory)["ndcg@10"]
+    alone = evaluators["validation"].values(scorer)["ndcg@10"]
     epochs = int(sasrec["epochs"])
     metrics = run.metrics()
     lines = [
         "| test | HR@10 | NDCG@10 | training | peak memory |",
         "| --- | ---: | ---: | ---: | ---: |",
-        f"| P5 | {metrics['test']['model']['hr@10']:.4f} | {metrics['test']['model']['ndcg@10']:.4f} | "
-        f"{metrics['train_seconds']:.0f} s | {p5_peak / 2**30:.1f} GB |",
-        row("P5: item memory alone", evaluators["test"], memory, f"{counted:.1f} s | |")[:-2],
+        f"| P5 | {metrics.test['model']['hr@10']:.4f} | {metrics.test['model']['ndcg@10']:.4f} | "
+        f"{metrics.train_seconds:.0f} s | {p5_peak / 2**30:.1f} GB |",
+        row("P5: co-occurrence scorer alone", evaluators["test"], scorer, f"{counted:.1f} s | |")[:-2],
         row(
             "RecTools: SASRec, softmax",
             evaluators["test"],
@@ -176,7 +190,8 @@ def report(
         "",
         f"Validation NDCG@10 of RecTools after {sasrec['seconds'][-1]:.0f} s of training: {goal:.4f} "
         f"({sasrec['seconds'][-1] / epochs:.1f} s an epoch, {np.mean(sasrec['answering']):.1f} s to recommend).",
-        f"P5's item memory has {alone:.4f} after {counted:.1f} s, {sasrec['seconds'][-1] / counted:.0f} times less.",
+        f"P5's co-occurrence scorer has {alone:.4f} after {counted:.1f} s, "
+        f"{sasrec['seconds'][-1] / counted:.0f} times less.",
         "",
         "| RecTools, seconds of training | validation NDCG@10 | P5's network is there after |",
         "| ---: | ---: | --- |",
@@ -193,9 +208,9 @@ def reached(run: Run, goal: float) -> str:
     events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
     first = np.datetime64(events[0]["time"][:-6])
     for event in events:
-        if event["kind"] == "validation" and event["ndcg@10"] >= goal:
+        if event["kind"] == "validation" and event["metrics"]["ndcg@10"] >= goal:
             seconds = (np.datetime64(event["time"][:-6]) - first) / np.timedelta64(1, "s")
-            return f"{seconds:.0f} s, {event['epoch']} epochs (validation NDCG@10 {event['ndcg@10']:.4f})"
+            return f"{seconds:.0f} s, {event['epoch']} epochs (validation NDCG@10 {event['metrics']['ndcg@10']:.4f})"
     return "no validation of this run"
 
 

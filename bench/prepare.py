@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 from p5core.config.base import PartSpec
-from p5core.data.ingest.prepare import PrepareConfig, prepare
-from p5core.plugins.registry import load_plugins
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
+from p5core.plugins.discovery import load_plugins
 
 __all__: list[str] = []
 

@@ -20,19 +20,22 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from p5core.config.base import PartSpec
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.contracts.tracker import RunEvent
 from p5core.data.ingest.prepare import prepare
-from p5core.data.split import split
 from p5core.model.build import build_network
-from p5core.plugins.registry import load_plugins
+from p5core.model.features import compute_features
+from p5core.model.network_scorer import NetworkScorer
+from p5core.plugins.discovery import load_plugins
 from p5core.training.defaults import watched_metric
-from p5core.training.stages import StageData, fit
+from p5core.training.engine import Engine
+from p5core.training.stages import StageData, StageEvaluator, fit
 from p5core.workflows.evaluate import make_evaluator
+from p5core.workflows.splitting import split_dataset
 
 __all__: list[str] = []
 
@@ -61,7 +64,7 @@ LARGEST = Size(10_000_000, 1_000_000, 50)
 class Nobody:
     """Follows training and never stops it."""
 
-    def event(self, kind: str, **figures: Any) -> None:
+    def event(self, event: RunEvent) -> None:
         """Nothing is kept."""
 
     def stop_requested(self) -> bool:
@@ -91,18 +94,19 @@ def measure(size: Size) -> dict[str, float]:
     raw = registry.choose("loader", PartSpec.model_validate(data)).build().load()
     began = time.perf_counter()
     dataset, _ = prepare(raw, experiment.prepare)
-    material = StageData(dataset, split(dataset, experiment.split, 0, None))
+    material = StageData(dataset, split_dataset(registry, experiment.split, dataset, 0))
     prepared = time.perf_counter()
-    network = build_network(experiment.model, registry, dataset, None, 0)
+    features = compute_features(experiment, registry, dataset)
+    network = build_network(experiment, registry, dataset, material.split.train, features)
     watch = watched_metric(experiment.stages[0], registry)
     users = material.split.validation.sample(EVALUATED_USERS, np.random.default_rng(0))
     nobody, evaluator = users.take(np.arange(1)), make_evaluator(experiment, registry, material, [watch.label], users)
     with tempfile.TemporaryDirectory() as folder:
-        trained = fit(
-            network, experiment, registry, [material], [(evaluator.of(nobody), watch)], Path(folder), Nobody()
-        )
+        silent = StageEvaluator(evaluator.of(nobody), watch, [])
+        engine = Engine(experiment.device, experiment.precision)
+        trained = fit(network, experiment, registry, [material], [silent], Path(folder), Nobody(), engine)
     ranked = time.perf_counter()
-    evaluator.validate(network)
+    evaluator.values(NetworkScorer(network, experiment.model.max_length))
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "prepare": prepared - began,

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5core.runs.jobs import Jobs
 
 __all__: list[str] = []

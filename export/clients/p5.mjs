@@ -174,7 +174,7 @@ function compare(where, found, wanted, tolerance) {
     if (`${dims}` !== `${shapeOf(rows)}`) throw new Error(`${where}: ${name} has shape ${dims}, had ${shapeOf(rows)}.`);
     valuesOf(rows).forEach((value, place) => {
       const given = data[place];
-      if (name === "scores" || name === "ratings") {
+      if (typeof valuesOf(rows)[0] === "number" || name === "scores") {
         const other = value ?? -Infinity;
         if (!isClose(given, other, tolerance)) throw new Error(`${where}: ${name}[${place}] is ${given}, was ${other}.`);
         if (Number.isFinite(other)) worst = Math.max(worst, Math.abs(given - other));

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from p5core.config.base import PartRef
 from p5core.errors import ExportError
 from p5core.evaluation.evaluator import Evaluator
 from p5core.plugins.registry import Registry
-from p5core.runs.folder import Run
+from p5core.runs.run import Run
 from p5core.system.files import sha256, write_json, write_text
-from p5core.training.defaults import metric_labels
+from p5core.training.defaults import metric_refs
 from p5core.workflows.evaluate import make_evaluator
 from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.train import load_network, load_run_data
+from p5core.workflows.trained_model import load_model, load_run_data
 from p5export.bundle.bundle import SEAL, seal
 from p5export.bundle.manifest import build_manifest
 from p5export.bundle.model_card import licence_notes, model_card
 from p5export.bundle.onnx_file import write_model
 from p5export.graph.requests import ranking_graph, scoring_graph
 from p5export.graph.serving import ExportOptions, Serving, serving_of
-from p5export.graph.states import export_states
+from p5export.graph.states import export_prediction, export_states
 from p5export.quantisation.cost import cost_of
 from p5export.validation.parity import Proof, check_metrics, check_parity
 
@@ -58,8 +59,7 @@ def export_run(
     _may_replace(folder)
     run.verify()
     data = load_run_data(run, registry)
-    network = load_network(run, data, registry)
-    serving = serving_of(network, data.target.dataset, data.experiment.model.max_length, options)
+    serving = serving_of(load_model(run, data, registry), data.target.dataset, options)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as name:
         made = Path(name) / "export"
@@ -80,8 +80,8 @@ def _fill(
     folder: Path, run: Run, data: ExperimentData, serving: Serving, registry: Registry, say: Say
 ) -> Mapping[str, Any]:
     say("Tracing the network …")
-    states = export_states(serving)
-    files = _write(folder, states, serving)
+    graphs = _Graphs.of(serving)
+    files = _write(folder, graphs, serving)
     say("Comparing with the network …")
     parity = check_parity(serving, folder, data.experiment.seed)
     if serving.options.quantize == "none":
@@ -90,7 +90,7 @@ def _fill(
         exact = replace(serving, options=replace(serving.options, quantize="none", subvectors=None))
         plain = folder.with_name("plain")
         plain.mkdir()
-        _write(plain, states, exact)
+        _write(plain, graphs, exact)
         check_parity(exact, plain, data.experiment.seed)
         proof = _prove_metrics(plain, run, data, exact, registry)
         cost = cost_of(serving, plain, folder, _evaluator(data, serving, registry, ["ndcg@10"]))
@@ -107,30 +107,45 @@ def _fill(
     return manifest
 
 
-def _write(folder: Path, states: ir.Model, serving: Serving) -> list[Path]:
+@dataclass(frozen=True)
+class _Graphs:
+    """Traced parts of the model."""
+
+    states: ir.Model
+    heads: Mapping[str, ir.Model]
+    """name of an output → its prediction"""
+
+    @classmethod
+    def of(cls, serving: Serving) -> _Graphs:
+        heads = {name: export_prediction(serving, one) for name, one in serving.predictions.items()}
+        return cls(export_states(serving), heads)
+
+
+def _write(folder: Path, graphs: _Graphs, serving: Serving) -> list[Path]:
     return [
-        *write_model(ranking_graph(states, serving), folder / "model.onnx"),
-        *write_model(scoring_graph(states, serving), folder / "score.onnx"),
+        *write_model(ranking_graph(graphs.states, serving), folder / "model.onnx"),
+        *write_model(scoring_graph(graphs.states, serving, graphs.heads), folder / "score.onnx"),
     ]
 
 
 def _prove_metrics(folder: Path, run: Run, data: ExperimentData, serving: Serving, registry: Registry) -> Proof:
     """Recompute the run's test metrics; those of all users must be the stored ones."""
-    labels = metric_labels(data.experiment, registry, data.experiment.stages[-1:])
+    labels = metric_refs(data.experiment, registry, data.experiment.stages[-1:])
     proof = check_metrics(serving, folder / "score.onnx", _evaluator(data, serving, registry, labels))
-    stored = run.metrics()["test"]["model"]
+    stored = run.metrics().test["model"]
     is_same_question = (
         run.updated_from() is None
         and proof.n_users == len(data.target.split.test)
         and serving.options.max_length is None
     )
     for label, value in proof.exported.items() if is_same_question else ():
-        if stored.get(label) is not None and abs(stored[label] - value) > 5e-5:
-            raise ExportError(f"The run's {label} is {stored[label]:.6f}; through ONNX Runtime it is {value:.6f}.")
+        own = stored.get(label)
+        if own is not None and abs(own - value) > 5e-5:
+            raise ExportError(f"The run's {label} is {own:.6f}; through ONNX Runtime it is {value:.6f}.")
     return proof
 
 
-def _evaluator(data: ExperimentData, serving: Serving, registry: Registry, labels: list[str]) -> Evaluator:
+def _evaluator(data: ExperimentData, serving: Serving, registry: Registry, labels: Sequence[PartRef]) -> Evaluator:
     """Who measures `labels` on test users, without intervals."""
     experiment, target = data.experiment, data.target
     n_users = max(20, SCORES_AT_MOST // len(serving.items))

@@ -108,11 +108,18 @@ class OnnxRecommender:
 
     def ratings(self, who: Sequence[RawId] | RawId, candidates: Sequence[RawId]) -> npt.NDArray[np.float32]:
         """(n,) predicted ratings of candidate items; raises ExportError for a model that predicts none."""
+        return self.predict("ratings", who, candidates)
+
+    def predict(
+        self, output: str, who: Sequence[RawId] | RawId, candidates: Sequence[RawId]
+    ) -> npt.NDArray[np.float32]:
+        """(n,) the prediction `output` of candidate items; raises ExportError when the model has no such output."""
         found = self._score([who], candidates)
-        if "ratings" not in found:
-            raise ExportError("This model predicts no ratings: it was not trained with the task 'rating'.")
-        ratings: npt.NDArray[np.float32] = found["ratings"][0]
-        return ratings
+        if output not in found:
+            known = ", ".join(name for name in found if name != "scores") or "none: it was trained to rank alone"
+            raise ExportError(f"This model predicts no {output}. Its predictions: {known}.")
+        predicted: npt.NDArray[np.float32] = found[output][0]
+        return predicted
 
     def _score(self, many: Sequence[Sequence[RawId] | RawId], candidates: Sequence[RawId]) -> dict[str, Any]:
         session = self._session("score.onnx")

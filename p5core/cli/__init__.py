@@ -11,19 +11,19 @@ from typing import Any
 import click
 
 from p5core.cli.data import data, init
-from p5core.cli.demo import demo
 from p5core.cli.plugins import plugins
 from p5core.cli.recommend import recommend
 from p5core.cli.run import evaluate, run
 from p5core.cli.runs import compare, runs
 from p5core.cli.tune import tune
 from p5core.errors import P5Error
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 from p5core.system.signals import handled
 
 __all__ = ["build", "main"]
 
-COMMANDS: tuple[click.Command, ...] = (compare, data, demo, evaluate, init, plugins, recommend, run, runs, tune)
+COMMANDS: tuple[click.Command, ...] = (compare, data, evaluate, init, plugins, recommend, run, runs, tune)
 
 
 REMEDIES = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from p5core.contracts.tracker import EarlyStopEvent, RunEvent, StageEvent, StepEvent, ValidationEvent
+from p5core.system.text import clock
 
 __all__ = ["Terminal"]
 
@@ -21,20 +22,20 @@ class Terminal:
             TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[figures]}"), console=console
         )
 
-    def show(self, kind: str, figures: dict[str, Any]) -> None:
+    def show(self, event: RunEvent) -> None:
         """Show one event of a run."""
-        if kind == "step":
-            self._show_step(figures)
-        elif kind == "validation":
-            self._show_validation(figures)
-        elif kind in ("stage", "early_stop"):
+        if isinstance(event, StepEvent):
+            self._show_step(event)
+        elif isinstance(event, ValidationEvent):
+            self._show_validation(event)
+        elif isinstance(event, (StageEvent, EarlyStopEvent)):
             self._finish()
 
     def say(self, text: str) -> None:
         """Print a sentence above the bar."""
         self._console.print(text, highlight=False, markup=False)
 
-    def _show_step(self, figures: dict[str, Any]) -> None:
+    def _show_step(self, event: StepEvent) -> None:
         if not self._console.is_terminal:
             return
         if self._task is None:
@@ -42,21 +43,20 @@ class Terminal:
             self._task = self._bar.add_task("", total=1.0, figures="")
         self._bar.update(
             self._task,
-            completed=figures["share"],
-            description=f"{figures['stage']} epoch {figures['epoch']}",
+            completed=event.share,
+            description=f"{event.stage} epoch {event.epoch}",
             figures=(
-                f"{figures['share']:4.0%}  loss {figures['loss']:.4f}  {self._metric}"
-                f"{figures['events_per_second']:,.0f} events/s  {_duration(figures['eta_seconds'])} left"
+                f"{event.share:4.0%}  loss {event.loss:.4f}  {self._metric}"
+                f"{event.events_per_second:,.0f} events/s  {clock(event.eta_seconds)} left"
             ),
         )
 
-    def _show_validation(self, figures: dict[str, Any]) -> None:
-        known = ("stage", "epoch", "step", "loss", "best", "share")
-        metrics = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if name not in known)
+    def _show_validation(self, event: ValidationEvent) -> None:
+        metrics = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
         self._metric = f"{metrics}  "
         if not self._console.is_terminal:
-            mark = " *" if figures["best"] else ""
-            self.say(f"{figures['stage']} epoch {figures['epoch']}  loss {figures['loss']:.4f}  {metrics}{mark}")
+            mark = " *" if event.is_best else ""
+            self.say(f"{event.stage} epoch {event.epoch}  loss {event.loss:.4f}  {metrics}{mark}")
 
     def _finish(self) -> None:
         if self._task is not None:
@@ -64,8 +64,3 @@ class Terminal:
             self._bar.stop()
             self._bar.remove_task(self._task)
         self._task, self._metric = None, ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from p5core.cli import build
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5core.system.files import write_json
 from p5core.system.processes import born
 

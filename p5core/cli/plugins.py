@@ -10,7 +10,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from p5core.plugins.registry import PartInfo, PluginStatus, Registry
+    from p5core.plugins.registry import Registry
+    from p5core.plugins.status import PartInfo, PluginStatus
 
 __all__ = ["markdown_table", "plugins"]
 
@@ -23,11 +24,15 @@ def plugins() -> None:
 @plugins.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", is_flag=True, help="Print a Markdown table of the parts.")
+@click.option("--times", is_flag=True, help="Print the time that importing each plugin took.")
 @click.pass_obj
-def list_command(registry: Registry, as_json: bool, markdown: bool) -> None:
-    """List every part, who brings it, and what failed."""
+def list_command(registry: Registry, as_json: bool, markdown: bool, times: bool) -> None:
+    """List every part with the distribution that provides it, and every plugin that failed."""
     statuses = registry.plugins  # collects every kind, so that all faults are known
-    if markdown:
+    if times:
+        for one in sorted(statuses, key=lambda status: -status.seconds):
+            click.echo(f"{one.seconds:8.3f} s  {one.name} ({one.distribution})")
+    elif markdown:
         click.echo(markdown_table(_parts(registry)))
     elif as_json:
         click.echo(json.dumps({"parts": _part_rows(registry), "plugins": _plugin_rows(statuses)}, indent=1))
@@ -36,9 +41,9 @@ def list_command(registry: Registry, as_json: bool, markdown: bool) -> None:
 
 
 def _parts(registry: Registry) -> list[PartInfo]:
-    from p5core.plugins.registry import KINDS
+    from p5core.plugins.kinds import KINDS
 
-    return [info for kind in KINDS for info in registry.parts(kind).values()]
+    return [info for kind in KINDS for info in sorted(registry.all_parts(kind), key=lambda one: one.part.name)]
 
 
 def _part_rows(registry: Registry) -> list[dict[str, str]]:
@@ -93,9 +98,9 @@ def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
 
 
 def markdown_table(parts: Iterable[PartInfo]) -> str:
-    """Parts as a Markdown table: kind, name and what each is."""
+    """Parts as a Markdown table: kind, name and description."""
     rows = [f"| {info.kind} | `{info.part.name}` | {_cell(info)} |" for info in parts]
-    return "\n".join(["| kind | name | what it is |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| kind | name | description |", "| --- | --- | --- |", *rows])
 
 
 def _cell(info: PartInfo) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from p5core.config.experiment import Experiment
     from p5core.plugins.registry import Registry
-    from p5core.runs.folder import Run
+    from p5core.runs.run import Run
 
 __all__ = ["evaluate", "print_figures", "run"]
 
@@ -28,6 +28,7 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
 @click.option("--dry-run", is_flag=True, help="Load, prepare and estimate time and memory; train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan of --dry-run as one line of JSON.")
 @click.option("--device", help='Where to train: "auto" takes CUDA when there is one; else cpu, cuda, cuda:1, mps.')
 @click.option("--precision", help="Arithmetic of training: auto, 32-true or bf16-mixed.")
 @click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
@@ -41,6 +42,7 @@ def run(
     is_resumed: bool,
     folds: int | None,
     dry_run: bool,
+    as_json: bool,
     device: str | None,
     precision: str | None,
     source: str | None,
@@ -48,8 +50,8 @@ def run(
     """Train and evaluate the experiment FILE."""
     from rich.console import Console
 
-    from p5core.config.experiment import load_experiment
-    from p5core.runs.folder import check_run_name, free_name, to_run_name
+    from p5core.config.document import load_experiment
+    from p5core.runs.names import check_run_name, free_name, to_run_name
 
     if name is not None:
         check_run_name(name)
@@ -59,7 +61,7 @@ def run(
     assignments = (*assignments, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None))
     experiment = load_experiment(file, assignments)
     if dry_run:
-        _foresee(experiment, registry, runs, console)
+        _plan(experiment, registry, runs, console, as_json)
     elif is_resumed:
         _resume(experiment, registry, runs / (name or stem), console)
     elif folds is not None:
@@ -68,10 +70,15 @@ def run(
         _run_once(experiment, registry, runs, name or free_name(runs, stem), None, console)
 
 
-def _foresee(experiment: Experiment, registry: Registry, runs: Path, console: Console) -> None:
+def _plan(experiment: Experiment, registry: Registry, runs: Path, console: Console, as_json: bool) -> None:
     from p5core.workflows.train import plan_run
 
-    for sentence in plan_run(experiment, runs, registry).sentences:
+    plan = plan_run(experiment, runs, registry)
+    if as_json:
+        choices, sentences = plan.data.report["choices"], list(plan.data.sentences)
+        click.echo(json.dumps({"sentences": sentences, "choices": choices, "estimate": plan.expected.to_dict()}))
+        return
+    for sentence in plan.data.sentences:
         console.print(sentence, highlight=False)
 
 
@@ -79,32 +86,26 @@ def _run_once(
     experiment: Experiment, registry: Registry, runs: Path, name: str, fold: tuple[int, int] | None, console: Console
 ) -> Run:
     from p5core.cli.display import Terminal
-    from p5core.workflows import train as pipeline
+    from p5core.workflows import train
 
-    finished = pipeline.run(experiment, runs, name, registry, fold, Terminal(console))
+    finished = train.run(experiment, runs, name, registry, fold, Terminal(console))
     print_figures(finished, console)
     return finished
 
 
 def _resume(experiment: Experiment, registry: Registry, path: Path, console: Console) -> None:
     from p5core.cli.display import Terminal
-    from p5core.data.storage import read_dataset
     from p5core.errors import ConfigError
-    from p5core.runs.folder import open_run
-    from p5core.training.defaults import resolve_losses
-    from p5core.workflows import train as pipeline
+    from p5core.runs.create import open_run
+    from p5core.workflows import train
 
     folder = open_run(path)
-    started = folder.experiment()
-    if experiment.precision == "auto":  # as on the machine that it was started on
-        experiment = experiment.model_copy(update={"precision": started.precision})
-    wanted, _ = resolve_losses(experiment, registry, read_dataset(folder.data / "target"))
-    if wanted != started:
+    if not train.is_experiment_of(experiment, folder, registry):
         raise ConfigError(
             f"The experiment differs from the one that run {path} was started with ({path}/experiment.toml). "
             "Resume with the same file and --set values, or start a new run with another --name."
         )
-    pipeline.resume(folder, registry, Terminal(console))
+    train.resume(folder, registry, Terminal(console))
     print_figures(folder, console)
 
 
@@ -119,14 +120,14 @@ def _cross_validate(
     for fold in range(n_folds):
         console.print(f"Fold {fold + 1} of {n_folds}", style="bold")
         finished.append(_run_once(experiment, registry, runs / name, f"fold-{fold + 1}", (fold, n_folds), console))
-    figures = [one.metrics()["test"] for one in finished]
+    figures = [one.metrics().test for one in finished]
     summary: dict[str, Any] = {}
     for scorer, by_label in figures[0].items():
         values = {label: [one[scorer][label] for one in figures] for label in by_label}
         summary[scorer] = {
             label: {"mean": statistics.fmean(found), "deviation": statistics.stdev(found), "folds": found}
-            for label, found in values.items()
-            if None not in found
+            for label, every in values.items()
+            if len(found := [one for one in every if one is not None]) == n_folds
         }
     write_json(runs / name / "folds.json", {"test": summary, "n_folds": n_folds})
     _print_summary(summary, n_folds, console)
@@ -151,10 +152,10 @@ def print_figures(run: Run, console: Console) -> None:
     from p5core.cli.tables import stored_table
 
     metrics = run.metrics()
-    console.print(stored_table(metrics, "test", f"Test, {metrics['n_test_users']:,} users"))
-    console.print(metrics["protocol"], highlight=False)
+    console.print(stored_table(metrics, "test", f"Test, {metrics.n_test_users:,} users"))
+    console.print(metrics.protocol, highlight=False)
     console.print(
-        f"{metrics['n_parameters']:,} parameters, trained in {metrics['train_seconds']:.0f} s. Run: {run.path}",
+        f"{metrics.n_parameters:,} parameters, trained in {metrics.train_seconds:.0f} s. Run: {run.path}",
         highlight=False,
     )
 
@@ -173,13 +174,15 @@ def evaluate(
     from rich.console import Console
 
     from p5core.evaluation.report import results_table
-    from p5core.runs.folder import open_run
-    from p5core.workflows.train import evaluate_run
+    from p5core.runs.create import open_run
+    from p5core.workflows.evaluate import evaluate_run
 
     changes: dict[str, Any] = {"exclude_seen": False} if keep_seen else {}
     if candidates is not None:
         changes["candidates"] = candidates
-    evaluation = evaluate_run(open_run(run), registry, changes, list(metrics))
+    evaluation, sentences = evaluate_run(open_run(run), registry, changes, list(metrics))
     console = Console()
-    console.print(results_table(evaluation.figures[part], evaluation.metrics, f"{part} of {run.name}"))
+    for sentence in sentences:
+        console.print(sentence, highlight=False)
+    console.print(results_table(evaluation.results[part], evaluation.metrics, f"{part} of {run.name}"))
     console.print(evaluation.note, highlight=False)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p5core.errors import RunError
+from p5core.runs.documents import RunState
 
 if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
-    from p5core.runs.folder import Run
+    from p5core.runs.run import Run
 
 __all__ = ["compare", "runs"]
 
@@ -35,7 +36,7 @@ def list_command(folder: Path, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from p5core.runs.folder import list_runs
+    from p5core.runs.create import list_runs
 
     rows = [_summary(run, folder) for run in list_runs(folder)]
     if as_json:
@@ -53,12 +54,12 @@ def list_command(folder: Path, as_json: bool) -> None:
 def _summary(run: Run, folder: Path) -> dict[str, Any]:
     state = run.state()
     test: dict[str, Any] = {}
-    if state == "done":
+    if state == RunState.DONE:
         try:
-            test = run.metrics()["test"]["model"]
+            test = dict(run.metrics().test["model"])
         except RunError:  # one damaged run hides no other; `p5 runs show` says what is wrong
-            state = "damaged"
-    share = 1.0 if run.is_sealed() else run.status().get("share", 0.0)
+            state = RunState.DAMAGED
+    share = 1.0 if run.is_sealed() else run.status().share
     return {"run": str(run.path.relative_to(folder)), "state": state, "share": share, "test": test}
 
 
@@ -69,16 +70,16 @@ def show(run: Path) -> None:
     from rich.console import Console
 
     from p5core.cli.tables import stored_table
-    from p5core.runs.folder import open_run
+    from p5core.runs.create import open_run
 
     folder, console = open_run(run), Console()
     console.print((folder.path / "experiment.toml").read_text(encoding="utf-8"), markup=False, highlight=False)
-    console.print(f"State: {folder.state()} {folder.status().get('message', '')}", markup=False)
-    if folder.state() == "done":
+    console.print(f"State: {folder.state()} {folder.status().message}", markup=False)
+    if folder.state() == RunState.DONE:
         metrics = folder.metrics()
         for part in ("validation", "test"):
             console.print(stored_table(metrics, part, part))
-        console.print(metrics["protocol"], highlight=False)
+        console.print(metrics.protocol, highlight=False)
 
 
 @click.command()
@@ -92,7 +93,7 @@ def compare(registry: Registry, first: Path, second: Path, resamples: int, seed:
     from rich.console import Console
     from rich.table import Table
 
-    from p5core.runs.folder import open_run
+    from p5core.runs.create import open_run
     from p5core.workflows.compare import compare_sides, stored_side
 
     one, other = (stored_side(open_run(path)) for path in (first, second))

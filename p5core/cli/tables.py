@@ -1,33 +1,29 @@
-"""MetricResults of stored runs as tables."""
+"""Figures of stored runs as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from p5core.runs.documents import Metrics
+from p5core.system.text import cell
+
 __all__ = ["stored_table", "wide_console"]
 
 
-def stored_table(metrics: Mapping[str, Any], part: str, title: str) -> Table:
-    """One row a metric and one column a scorer, from a run's `metrics.json`; intervals in brackets."""
+def stored_table(metrics: Metrics, part: Literal["validation", "test"], title: str) -> Table:
+    """One row a metric and one column a scorer, of a finished run; intervals in brackets."""
+    figures, intervals = getattr(metrics, part), metrics.intervals.get(part, {})
     table = Table(title=title)
     table.add_column("metric")
-    for scorer in metrics[part]:
+    for scorer in figures:
         table.add_column(scorer, justify="right")
-    for label in metrics[part]["model"]:
-        table.add_row(label, *(_cell(metrics, part, scorer, label) for scorer in metrics[part]))
+    for label in figures["model"]:
+        cells = [cell(figures[scorer].get(label), intervals.get(scorer, {}).get(label)) for scorer in figures]
+        table.add_row(label, *cells)
     return table
-
-
-def _cell(metrics: Mapping[str, Any], part: str, scorer: str, label: str) -> str:
-    value = metrics[part][scorer].get(label)
-    if value is None:
-        return "–"
-    interval = metrics["intervals"][part][scorer].get(label)
-    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
 
 
 def wide_console() -> Console:

@@ -39,8 +39,8 @@ def tune(
     """Search for better options of the experiment FILE; the same command goes on where it was stopped."""
     _check()
     from p5core.cli.tables import wide_console
-    from p5core.config.experiment import load_experiment
-    from p5core.runs.folder import check_run_name, to_run_name
+    from p5core.config.document import load_experiment
+    from p5core.runs.names import check_run_name, to_run_name
     from p5core.tuning.report import trials_table
     from p5core.tuning.tune import tune as search
     from p5core.tuning.worker import Plan

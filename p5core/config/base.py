@@ -13,7 +13,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from p5core.errors import ConfigError, did_you_mean
 
-__all__ = ["Choices", "Config", "ExpandedPath", "PartSpec", "Tunable", "expand_variables", "parse_config"]
+__all__ = [
+    "AUTO",
+    "LABEL",
+    "Choices",
+    "Config",
+    "ExpandedPath",
+    "PartRef",
+    "PartSpec",
+    "Slot",
+    "Tunable",
+    "expand_variables",
+    "parse_config",
+]
 
 
 class Config(BaseModel):
@@ -47,12 +59,37 @@ class PartSpec(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     name: str
-    """Which of the installed parts."""
+    """Name of the part."""
 
     @property
     def options(self) -> dict[str, Any]:
         """The options without the name."""
         return dict(self.model_extra or {})
+
+    @classmethod
+    def of(cls, ref: PartRef) -> PartSpec:
+        """A reference as a specification; what follows the name in a label stays in the option LABEL."""
+        if isinstance(ref, PartSpec):
+            return ref
+        name, at, rest = (piece.strip() for piece in ref.partition("@"))
+        return cls.model_validate({"name": name, **({LABEL: rest} if at else {})})
+
+
+PartRef = str | PartSpec
+"""A part as an experiment names it: a table, or a label such as "popularity", "ndcg@10" or "tail@5,head=0.1"."""
+
+LABEL = "@"
+"""Key of the part of a label behind its name: the value of the first option, then `option=value`."""
+
+AUTO = PartSpec(name="auto")
+"""The default part of its kind."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks an option that names parts of a kind: `backbone: Annotated[PartSpec, Slot("backbone")]`."""
+
+    kind: str
 
 
 def expand_variables(text: str) -> str:
@@ -102,6 +139,8 @@ def _explain(model: type[BaseModel], fault: Any, options: Mapping[str, Any], whe
     if fault["type"] == "union_tag_invalid":
         word, tags = fault["ctx"]["tag"], [tag.strip("' ") for tag in fault["ctx"]["expected_tags"].split(",")]
         return f"{place}: unknown name '{word}'.{did_you_mean(word, tags)} Known names: {', '.join(tags)}."
+    if fault["type"] == "string_type" and len(fault["loc"]) > 1 and isinstance(fault["loc"][-1], str):
+        return f'{".".join(outer)}: expected a label such as "ndcg@10" or a table with a name (got {fault["input"]!r}).'
     message = "expected a table such as { name = ... }" if fault["type"] == "model_type" else fault["msg"]
     return f"{place}: {message} (got {fault['input']!r})."
 

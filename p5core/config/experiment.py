@@ -1,266 +1,174 @@
-"""The experiment: one TOML file that says everything about a run."""
+"""The schema of an experiment: everything about a run."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
-from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import tomli_w
 from pydantic import Field
 
-from p5core.config.base import Choices, Config, PartSpec, Tunable, parse_config
-from p5core.data.ingest.prepare import PrepareConfig
-from p5core.data.split import LeaveOneOut, SplitConfig
-from p5core.errors import ConfigError
-from p5core.model.options import NeighboursConfig
+from p5core.config.base import AUTO, Choices, Config, PartRef, PartSpec, Slot, Tunable
+from p5core.config.prepare import PrepareConfig
 
-__all__ = [
-    "EvaluateConfig",
-    "Experiment",
-    "ModelConfig",
-    "OptimiserConfig",
-    "StageConfig",
-    "TaskSpec",
-    "dump_experiment",
-    "load_experiment",
-    "override",
-    "parse_experiment",
-]
-
-
-STORABLE = (str, int, float, date, datetime, time, PurePath, Mapping, list, tuple)
-"""What has a place in a TOML file."""
+__all__ = ["EvaluateConfig", "Experiment", "ModelConfig", "OptimiserConfig", "StageConfig", "TaskSpec"]
 
 
 class ModelConfig(Config):
     """The network: how items become vectors and what reads them."""
 
     width: Annotated[int, Choices((32, 64, 128, 256))] = Field(64, ge=1)
-    """Length of all vectors, D."""
+    """Dimension of item, user and state vectors, D."""
 
     max_length: int = Field(50, ge=1)
-    """How many of the newest history items are read."""
+    """Number of most recent history items that the model reads."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
-    """Share of the input vectors' entries that is dropped while training."""
+    """Dropout probability of the input vectors."""
 
     combine: Literal["sum", "gated"] = "sum"
-    """How the vectors of several encoders become one."""
+    """How the outputs of several encoders are combined: summed, or by a learned gate."""
 
     unit_items: bool = False
-    """Scale item vectors to length 1: then a score says what an item is, and not how often it came."""
+    """Normalise item vectors to unit length, so that popularity does not raise scores."""
 
-    encoders: list[PartSpec] = [PartSpec(name="id")]
-    """What item vectors are made of."""
+    encoders: Annotated[list[PartSpec], Slot("encoder")] = Field([AUTO], min_length=1)
+    """Item encoders; their outputs are combined into item vectors."""
 
-    backbone: PartSpec = PartSpec(name="gpt")
-    """What reads the history."""
+    user_encoders: Annotated[list[PartSpec], Slot("encoder")] = Field([AUTO], min_length=1)
+    """User encoders, for backbones that read no history."""
 
-    memory: NeighboursConfig | None = None
-    """An item memory beside the network, such as { n_neighbours = 100 }; how both are mixed is chosen on validation
-    events. None leaves it out."""
+    backbone: Annotated[PartSpec, Slot("backbone")] = AUTO
+    """Network that turns a history into a state vector."""
+
+    blend: Annotated[list[PartSpec], Slot("scorer")] = []
+    """Scorers blended with the network; their weights are chosen on validation events."""
 
 
 class OptimiserConfig(Config):
     """AdamW (arXiv 1711.05101) with linear warm-up and cosine decay."""
 
     learning_rate: Annotated[float, Tunable(2e-4, 1e-2, log=True)] = Field(1e-3, gt=0)
-    """Highest step size."""
+    """Peak learning rate."""
 
     weight_decay: Annotated[float, Tunable(1e-4, 0.3, log=True)] = Field(0.01, ge=0)
-    """Decay of weight matrices; biases, norms and embeddings have none."""
+    """Weight decay of matrices; biases, norms and embeddings have none."""
 
     warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of all steps in which the step size rises."""
+    """Fraction of all steps in which the learning rate rises."""
 
     final_share: float = Field(0.1, ge=0, le=1)
-    """Step size at the end, as a share of the highest."""
+    """Final learning rate, as a fraction of the peak."""
 
     clip_norm: float = Field(5.0, gt=0)
-    """Gradients longer than this are shortened to it."""
+    """Maximum gradient norm; longer gradients are scaled down to it."""
 
     accumulate: int = Field(1, ge=1)
-    """Batches whose gradients are added up before each step."""
+    """Number of batches whose gradients are accumulated before each step."""
 
 
 class TaskSpec(PartSpec):
     """A task of a stage with its weight and loss; other keys are the task's own options."""
 
     weight: float = Field(1.0, gt=0)
-    """Factor of this task's loss."""
+    """Weight of this task's loss."""
 
-    loss: PartSpec = PartSpec(name="auto")
-    """The loss; "auto" follows the size of the catalogue."""
+    loss: Annotated[PartSpec, Slot("loss")] = AUTO
+    """Loss function; "auto" chooses by task and catalogue size."""
 
 
 class StageConfig(Config):
     """One stretch of training; a later stage starts from the weights of the one before."""
 
     name: str = "train"
-    """What reports call it."""
+    """Name of the stage in reports."""
 
-    tasks: list[TaskSpec] = Field([TaskSpec(name="next_item")], min_length=1)
-    """What is learnt."""
+    tasks: Annotated[list[TaskSpec], Slot("task")] = Field([TaskSpec(name="auto")], min_length=1)
+    """Training tasks; their weighted losses are summed."""
 
     epochs: int = Field(20, ge=1)
-    """Passes over the training events at most."""
+    """Maximum number of passes over the training events."""
 
-    token_budget: int = Field(2048, ge=1)
-    """Positions of one batch, padding included."""
+    token_budget: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(default="auto")
+    """Positions per batch, padding included; "auto" chooses by device."""
 
     patience: int = Field(0, ge=0)
-    """Validations without improvement after which the stage stops; 0 never stops early."""
+    """Stop after this many validations without improvement; 0 disables early stopping."""
 
     validate_every: int = Field(1, ge=1)
-    """Epochs between two validations."""
+    """Number of epochs between validations."""
 
     watch: str = ""
-    """Metric that picks the best epoch, such as "ndcg@10"; empty takes the last metric of the first task."""
+    """Metric that selects the best epoch; empty: the last metric of the first task."""
 
     optimiser: OptimiserConfig = OptimiserConfig()
-    """How weights are changed."""
+    """Optimiser and learning-rate schedule."""
 
-    data: PartSpec | None = None
-    """Other data than the experiment's, for this stage alone."""
+    data: Annotated[PartSpec | None, Slot("loader")] = None
+    """Data of this stage, if it differs from the experiment's."""
 
     prepare: PrepareConfig | None = None
-    """Other preparation, for this stage's own data."""
+    """Preparation of this stage's own data; empty: as the experiment's."""
 
     from_run: str = Field("", alias="from")
-    """A run whose weights this stage starts from; known raw ids keep their vectors."""
+    """Run to initialise weights from; known items keep their vectors."""
 
 
 class EvaluateConfig(Config):
     """What is measured on held-out events."""
 
-    metrics: list[str] = []
-    """Metrics such as "ndcg@10"; empty takes those of the tasks."""
+    metrics: Annotated[list[PartRef], Slot("metric")] = []
+    """Metrics such as "ndcg@10"; empty: those of the tasks."""
 
-    baselines: list[Literal["popularity", "neighbours"]] = ["popularity", "neighbours"]
-    """What runs beside the model."""
+    baselines: Annotated[list[PartRef], Slot("scorer")] = ["auto"]
+    """Scorers evaluated beside the model; "auto": the default ones."""
 
     exclude_seen: bool = True
-    """Leave items of the history out of the ranking."""
+    """Exclude items of the history from the ranking."""
 
     candidates: int = Field(0, ge=0)
-    """Rank the target among so many sampled items instead of the whole catalogue; 0 ranks all."""
+    """Number of sampled items to rank the target against; 0 ranks the whole catalogue."""
 
     memory: int = Field(256, ge=1)
-    """Megabytes of scores held at once."""
+    """Memory for scores, in megabytes."""
 
     validation_users: int = Field(0, ge=0)
-    """Users drawn for each validation while training; 0 takes all."""
+    """Number of users sampled for each validation during training; 0: all."""
 
     resamples: int = Field(1000, ge=0)
-    """Bootstrap resamples of the 95 % intervals; 0 leaves them out."""
+    """Bootstrap resamples for 95 % intervals; 0: no intervals."""
 
 
 class Experiment(Config):
     """Everything about a run: data, preparation, split, model, stages, evaluation."""
 
     seed: int = Field(0, ge=0)
-    """Start of all random draws."""
+    """Seed of all random draws."""
 
     device: str = "auto"
-    """"auto" takes CUDA when there is one; else "cpu", "cuda", "cuda:1", "mps"."""
+    """"auto" uses CUDA when available; or "cpu", "cuda", "cuda:1"."""
 
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """Arithmetic of training; "auto" multiplies in bfloat16 where the processor or GPU does so by itself."""
+    """Numeric precision of training; "auto" uses bfloat16 where the hardware supports it."""
 
-    data: PartSpec
-    """The loader and its options."""
+    data: Annotated[PartSpec, Slot("loader")]
+    """Loader and its options."""
 
     prepare: PrepareConfig = PrepareConfig()
-    """Cleaning and encoding."""
+    """Cleaning of the events."""
 
-    split: Annotated[SplitConfig, Field(discriminator="name")] = LeaveOneOut()
-    """Which events are held out."""
+    split: Annotated[PartSpec, Slot("split")] = AUTO
+    """Split into training, validation and test events."""
 
     model: ModelConfig = ModelConfig()
-    """The network."""
+    """Model architecture."""
 
     stages: list[StageConfig] = Field([StageConfig()], min_length=1)
-    """Training, in order."""
+    """Training stages, in order."""
 
     evaluate: EvaluateConfig = EvaluateConfig()
-    """Measurement."""
+    """Evaluation on held-out events."""
 
-    export: dict[str, Any] = {}
-    """Options of the export, checked by it."""
+    trackers: Annotated[list[PartSpec], Slot("tracker")] = []
+    """Trackers that receive the events of the run."""
 
-    trackers: list[PartSpec] = []
-    """Who follows the run."""
-
-
-def load_experiment(path: Path, assignments: Sequence[str] = ()) -> Experiment:
-    """Read a TOML file and apply `key=value` overrides; raises ConfigError with the place of a fault."""
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no experiment file {path}. Write one with 'p5 init DATA'.") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
-    for assignment in assignments:
-        tree = override(tree, assignment)
-    return parse_experiment(tree, path.name)
-
-
-def parse_experiment(tree: Mapping[str, Any], where: str = "experiment") -> Experiment:
-    """Check a tree of plain values; raises ConfigError."""
-    return parse_config(Experiment, tree, where)
-
-
-def override(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
-    """Apply one `a.b.0.c=value`; the value is read as TOML, or as text when it is none. A list may grow by one."""
-    key, equals, text = assignment.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {assignment}: expected key=value, such as model.width=128.")
-    assigned: dict[str, Any] = _assigned(tree, key.strip().split("."), _value(text.strip()), assignment)
-    return assigned
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _assigned(node: Any, steps: list[str], value: Any, assignment: str) -> Any:
-    head, rest = steps[0], steps[1:]
-    if isinstance(node, list):
-        if not head.isdecimal() or int(head) > len(node):
-            raise ConfigError(f"--set {assignment}: '{head}' is no place in a list of {len(node)}.")
-        place = int(head)
-        old = node[place] if place < len(node) else _missing(rest)
-        return [*node[:place], _assigned(old, rest, value, assignment) if rest else value, *node[place + 1 :]]
-    if not isinstance(node, Mapping):
-        raise ConfigError(f"--set {assignment}: '{head}' lies below a plain value.")
-    inner = value if not rest else _assigned(node.get(head, _missing(rest)), rest, value, assignment)
-    return {**node, head: inner}
-
-
-def _missing(rest: list[str]) -> Any:
-    """What stands where the file says nothing: a list when its first element is set, a table otherwise."""
-    return [] if rest and rest[0].isdecimal() else {}
-
-
-def dump_experiment(experiment: Experiment) -> str:
-    """The TOML text of an experiment, every option spelt out; reading it back gives an equal experiment.
-
-    Options that no file can hold, such as a DataFrame, are left out.
-    """
-    return tomli_w.dumps(_storable(experiment.model_dump(exclude_none=True, by_alias=True)))
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _storable(inner) for key, inner in value.items() if isinstance(inner, STORABLE)}
-    if isinstance(value, (list, tuple)):
-        return [_storable(inner) for inner in value if isinstance(inner, STORABLE)]
-    return str(value) if isinstance(value, PurePath) else value
+    notes: tuple[str, ...] = Field((), exclude=True)
+    """Sentences about former spellings that were rewritten."""

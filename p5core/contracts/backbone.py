@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from p5core.contracts.part import Part
 
-__all__ = ["Backbone", "pick"]
+__all__ = ["Backbone", "select_states"]
 
 
 class Backbone(Part, nn.Module, ABC):
     """Maps the vectors of a history to states: (B, T, D) → (B, T, D), and nothing else.
 
-    The core owns the item table, the output head, padding and the seen filter; so every backbone works with every
-    task that suits what it sees.
+    The core owns item vectors, the output head, padding and the filter of seen items; so every backbone works with
+    every task that suits the positions that it sees.
     """
 
     causal: ClassVar[bool]
@@ -26,11 +26,15 @@ class Backbone(Part, nn.Module, ABC):
     """False when the input is the vector of the user, repeated at each position, instead of the items."""
 
     def __init__(self, config: Any, width: int, max_length: int) -> None:
-        """Build for vectors of `width` D and at most `max_length` positions."""
+        """Build for vectors of `width` D and at most `max_length` positions; `setup` makes the layers."""
         nn.Module.__init__(self)
         Part.__init__(self, config)
         self.width = width
         self.max_length = max_length
+        self.setup()
+
+    def setup(self) -> None:
+        """Make the layers; `config`, `width` and `max_length` are known."""
 
     @abstractmethod
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
@@ -44,9 +48,9 @@ class Backbone(Part, nn.Module, ABC):
 
         Serving asks for these. Override it where one state costs less than all of them.
         """
-        return pick(self(vectors, real), places)
+        return select_states(self(vectors, real), places)
 
 
-def pick(states: Tensor, places: Tensor) -> Tensor:
+def select_states(states: Tensor, places: Tensor) -> Tensor:
     """(B, D) the states (B, T, D) at `places` (B,)."""
     return states.gather(1, places[:, None, None].expand(-1, 1, states.shape[-1])).squeeze(1)

@@ -1,4 +1,4 @@
-"""What all parts have in common."""
+"""The base of all parts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ class NoOptions(Config):
 
 
 class Part:
-    """A named, configurable piece that a plugin brings.
+    """A named, configurable piece that a plugin provides.
 
-    A part is built as `cls(config, ...)`, with an instance of its `Config` first; what follows depends on the kind.
+    A part is built as `cls(config, ...)`, with an instance of its `Config` first; the other arguments depend on the
+    kind.
     """
 
     name: ClassVar[str]
-    """What an experiment calls it; lower case, unique among the parts of its kind."""
+    """Its name in experiments: lower-case letters, digits and `_`, unique among the parts of its kind."""
 
     Config: ClassVar[type[Config]] = NoOptions
-    """Its options. The docstring under each option is the text of the command line help, the docs and the form."""
+    """Its options. The docstring under each option is the help text in command line, docs and form."""
+
+    is_default: ClassVar[bool] = False
+    """Whether the built-in part is taken when an experiment names none of its kind; of no effect in other plugins."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -1,22 +1,27 @@
-"""What can be evaluated."""
+"""The contract of scorers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from p5core.data.dataset import Ragged
+from p5core.contracts.part import Part
+from p5core.data.catalogue import Catalogue
+from p5core.data.dataset import Events, Ragged
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["RatingScorer", "Scorer"]
+__all__ = ["HistoryScorer", "ItemNeighbours", "Scorer"]
 
 
-class Scorer(Protocol):
-    """Scores the whole catalogue for users: a network, a baseline, anything."""
+class HistoryScorer(Protocol):
+    """Anything that scores the catalogue and can be evaluated: a network, a fitted scorer, an exported model."""
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, V) float32, higher is better, for `users` (B,) with their `histories`, oldest first.
@@ -24,10 +29,83 @@ class Scorer(Protocol):
         The tensor belongs to the caller, who may overwrite it.
         """
 
+    def predict(
+        self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
+    ) -> npt.NDArray[np.floating] | None:
+        """(n_targets,) the predicted field of the `targets` of each of the `users` (B,); None when it predicts none."""
 
-@runtime_checkable
-class RatingScorer(Protocol):
-    """Predicts ratings."""
 
-    def ratings(self, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> npt.NDArray[np.floating]:
-        """(n_targets,) predicted ratings, in rating units, of the `targets` of each of the `users` (B,)."""
+@dataclass(frozen=True, eq=False)
+class ItemNeighbours:
+    """An item-item model as it is exported: score(j) = Σ_i age_weights[age(i)] · weights(i → j).
+
+    i are the newest items of a history; the age of the newest is 0.
+    """
+
+    neighbours: npt.NDArray[np.int32]
+    """(V, M) item codes; where an item has fewer, any code with weight 0"""
+
+    weights: npt.NDArray[np.float32]
+    """(V, M)"""
+
+    age_weights: npt.NDArray[np.float32]
+    """(L,) weight of a history item by its age; older items are not read"""
+
+
+class Scorer(Part, ABC):
+    """Scores items from training events without gradients: a baseline, or a companion blended with the network."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+
+    @abstractmethod
+    def fit(self, events: Events, catalogue: Catalogue) -> None:
+        """Learn from training events; the items of `catalogue` are in code order."""
+
+    @abstractmethod
+    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        """(B, V) float32, higher is better, for `users` (B,) with their `histories`, oldest first."""
+
+    def predict(
+        self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
+    ) -> npt.NDArray[np.floating] | None:
+        """(n_targets,) the predicted field of the `targets` of each user; None when it predicts no such field."""
+        return None
+
+    @classmethod
+    def check(cls, config: Any, catalogue: Catalogue) -> None:
+        """Raise ConfigError when the options do not suit the catalogue."""
+
+    @classmethod
+    def fit_variants(cls, config: Any, events: Events, catalogue: Catalogue) -> Iterator[Scorer]:
+        """Fitted scorers with other options, `config` first; the best alone on validation events is kept."""
+        scorer = cls(config)
+        scorer.fit(events, catalogue)
+        yield scorer
+
+    @classmethod
+    def fit_for_blend(cls, config: Any, events: Events, catalogue: Catalogue) -> Iterator[Scorer]:
+        """Fitted scorers for a blend; the one whose best blend is the best on validation events is kept.
+
+        `config` is that of the variant that was kept.
+        """
+        scorer = cls(config)
+        scorer.fit(events, catalogue)
+        yield scorer
+
+    @classmethod
+    def baseline_config(cls, config: Any) -> Any:
+        """Options as a baseline beside a model that blends this scorer with the options `config`."""
+        return config
+
+    def state(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        """Arrays that a run stores and `restore` reads; required of a scorer that is blended."""
+        raise NotImplementedError(f"The scorer '{self.name}' cannot be stored, so it cannot be blended.")
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Become what `state` was taken of."""
+        raise NotImplementedError(f"The scorer '{self.name}' cannot be stored, so it cannot be blended.")
+
+    def export(self) -> ItemNeighbours | None:
+        """The fitted scorer as an item-item model; None when it is none, and then it is not exported."""
+        return None

@@ -1,27 +1,121 @@
-"""The contract of trackers."""
+"""The contract of trackers, and the events of a run that they receive."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from p5core.contracts.part import Part
 
-__all__ = ["Tracker"]
+__all__ = [
+    "EarlyStopEvent",
+    "ResumeEvent",
+    "RunEvent",
+    "StageEvent",
+    "StepEvent",
+    "TestEvent",
+    "Tracker",
+    "ValidationEvent",
+]
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """One event of a run."""
+
+    kind: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, `kind` first; metrics stay in a dictionary of their own."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class StepEvent(RunEvent):
+    """Training since the last such event."""
+
+    kind = "step"
+    stage: str
+    epoch: int
+    step: int
+    loss: float
+    learning_rate: float
+    events_per_second: float
+    share: float
+    """of the stage that is done, 0 to 1"""
+    eta_seconds: float
+    """time left"""
+
+    def with_time_left(self, seconds: float) -> StepEvent:
+        """The same event with another time left."""
+        return replace(self, eta_seconds=seconds)
+
+
+@dataclass(frozen=True)
+class ValidationEvent(RunEvent):
+    """Metrics on validation events after an epoch."""
+
+    kind = "validation"
+    stage: str
+    epoch: int
+    step: int
+    loss: float
+    """mean training loss since the last validation"""
+    is_best: bool
+    share: float
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class EarlyStopEvent(RunEvent):
+    """A stage ended before its last epoch."""
+
+    kind = "early_stop"
+    stage: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class StageEvent(RunEvent):
+    """A stage is finished."""
+
+    kind = "stage"
+    stage: str
+    finished: int
+    """stages that are finished"""
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class ResumeEvent(RunEvent):
+    """Training goes on from a checkpoint."""
+
+    kind = "resume"
+    finished: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TestEvent(RunEvent):
+    """Metrics of the finished model on test events."""
+
+    kind = "test"
+    metrics: Mapping[str, float | None]
 
 
 class Tracker(Part, ABC):
-    """Follows a run while it is written: a spreadsheet, a dashboard, a chat message."""
+    """Receives the events of a run while it goes on: a spreadsheet, a dashboard, a chat message."""
 
     def __init__(self, config: Any, folder: Path) -> None:
         super().__init__(config)
         self.folder = folder
 
     @abstractmethod
-    def log(self, event: Mapping[str, Any]) -> None:
-        """Take one event of the run: `{"kind": "step" | "validation" | "stage" | "test", "step": int, ...numbers}`."""
+    def log(self, event: RunEvent) -> None:
+        """Take one event."""
 
     def close(self) -> None:
         """Release what the tracker holds; called once, also after a failure."""

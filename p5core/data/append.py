@@ -26,9 +26,9 @@ def append(known: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]
     if known.has_clock != fresh.has_clock:
         have, lack = ("known", "new") if known.has_clock else ("new", "known")
         raise DataError(f"The {have} events have times and the {lack} ones have none. Bring both to one form.")
-    if (known.events.ratings is None) != (fresh.events.ratings is None):
-        have, lack = ("known", "new") if fresh.events.ratings is None else ("new", "known")
-        raise DataError(f"The {have} events have ratings and the {lack} ones have none. Bring both to one form.")
+    for name in sorted(set(known.events.fields) ^ set(fresh.events.fields)):
+        have, lack = ("known", "new") if name in known.events.fields else ("new", "known")
+        raise DataError(f"The {have} events have a {name} and the {lack} ones have none. Bring both to one form.")
     catalogue = grow_catalogue(known.catalogue, _in_domain(fresh.catalogue, known.catalogue))
     users = grow_users(known.user_frame, fresh.user_frame)
     fresh = replace(fresh, catalogue=_in_domain(fresh.catalogue, known.catalogue))
@@ -53,10 +53,8 @@ def _joined(
     order = np.lexsort((np.arange(len(users)), times, users))
     order = order[_kept(users[order].astype(np.int64) * n_items + items[order], keep)]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(users[order], minlength=known.n_users))]).astype(np.int64)
-    ratings = None
-    if known.ratings is not None and fresh.ratings is not None:
-        ratings = np.concatenate([known.ratings, fresh.ratings])[order]
-    return Events(offsets, items[order], times[order], ratings)
+    fields = {name: np.concatenate([values, fresh.fields[name]])[order] for name, values in known.fields.items()}
+    return Events(offsets, items[order], times[order], fields)
 
 
 def _kept(pairs: npt.NDArray[np.int64], keep: Literal["first", "last", "all"]) -> npt.NDArray[np.int64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +39,7 @@ Rows = Windows
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B histories of at most T items, right-padded."""
+    """B histories of at most T items, right-padded, and what a task needs beside them."""
 
     users: Tensor
     """(B,) int64 user codes"""
@@ -48,24 +50,40 @@ class Batch:
     lengths: Tensor
     """(B,) int64 real positions, masked ones included"""
 
-    targets: Tensor
+    targets: Tensor | None = None
     """(B, T) int64 item code that the state at this position should find, or NO_TARGET"""
 
     masked: Tensor | None = None
     """(B, T) bool, True where the item is hidden from the backbone"""
 
-    ratings: Tensor | None = None
-    """(B, T) float32 rating of the target"""
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    """name → tensor of the task's own, of any shape"""
+
+    weight: int | None = None
+    """weight of the batch among those whose gradients are added up; None counts the targets, or the histories"""
+
+    @property
+    def n_targets(self) -> int:
+        """Weight of the batch; 1 at least."""
+        if self.weight is not None:
+            return max(1, self.weight)
+        return max(1, len(self.users) if self.targets is None else int((self.targets != NO_TARGET).sum()))
 
     @property
     def real(self) -> Tensor:
         """(B, T) bool, False at padding."""
         return torch.arange(self.items.shape[1], device=self.items.device) < self.lengths[:, None]
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        moved = {key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **moved)
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """The same batch with a function applied to every tensor."""
+        changed: dict[str, Any] = {
+            key: function(value) for key, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **changed, extra={name: function(value) for name, value in self.extra.items()})
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on a device; copies from pinned memory do not block."""
+        return self.map(lambda one: one.to(device, non_blocking=True))
 
 
 def cut_windows(events: Events, size: int, overlap: int, min_size: int) -> Windows:

@@ -5,17 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from p5core.data.columns import DOMAIN, ITEM, TITLE
+from p5core.data.columns import DOMAIN, ITEM, TITLE, USER
 from p5core.data.vocabulary import IdKind, Vocabulary
 from p5core.errors import DataError
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "Entities", "Users"]
+
+
+class Entities(Protocol):
+    """Items or users in code order, with their features."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row an entity: ids and feature columns."""
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the feature columns."""
+
+    @property
+    def index(self) -> pd.Index[Any]:
+        """One unique label an entity, for data sets that share some of them."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Users:
+    """U users in code order."""
+
+    frame: pd.DataFrame
+    """U rows: `user` and feature columns as they were loaded."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the feature columns."""
+        return [column for column in self.frame.columns if column != USER]
+
+    @property
+    def index(self) -> pd.Index[Any]:
+        """(U,) raw ids."""
+        index: pd.Index[Any] = pd.Index(self.frame[USER])
+        return index
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +88,10 @@ class Catalogue:
         """Names of the feature columns."""
         return [column for column in self.frame.columns if column not in (ITEM, DOMAIN, TITLE)]
 
-    @cached_property
-    def labels(self) -> list[str]:
-        """(V,) one text that names each item among all domains: domain, a separator, raw id."""
-        return [f"{domain}\x1f{item}" for domain, item in zip(self.frame[DOMAIN], self.frame[ITEM], strict=True)]
+    @property
+    def index(self) -> pd.MultiIndex:
+        """(V,) domain and raw id, which name an item among all domains."""
+        return pd.MultiIndex.from_frame(self.frame[[DOMAIN, ITEM]])
 
     def members(self, domain: str | None = None) -> npt.NDArray[np.int32]:
         """Codes of the items of one domain; None takes the only one."""

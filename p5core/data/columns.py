@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["DOMAIN", "ITEM", "RATING", "TIMESTAMP", "TITLE", "USER"]
+__all__ = ["DOMAIN", "EVENT", "ITEM", "RATING", "TIMESTAMP", "TITLE", "USER"]
 
 USER = "user"
-"""Who. Strings or 64-bit integers. Required among interactions; the key of the users table."""
+"""User id. Strings or 64-bit integers. Required among interactions; the key of the users table."""
 
 ITEM = "item"
-"""What. Strings or 64-bit integers. Required among interactions; the key of the items table."""
+"""Item id. Strings or 64-bit integers. Required among interactions; the key of the items table."""
 
 TIMESTAMP = "timestamp"
-"""When: a number, a date or a text that can be read as one. Optional; without it the order of rows is the order."""
+"""Time: a number, a date or a text that can be read as one. Optional; without it the order of rows is the order."""
 
 RATING = "rating"
-"""How much: a finite number. Optional."""
+"""Rating: a finite number. Optional; a field of the events."""
+
+EVENT = "event"
+"""Kind of interaction, such as "view" or "purchase". Optional; a field of the events."""
 
 DOMAIN = "domain"
-"""Which catalogue the item belongs to. Optional; one domain named "default" without it."""
+"""Catalogue that the item belongs to. Optional; one domain named "default" without it."""
 
 TITLE = "title"
-"""What people call the item; a column of the items table. Optional."""
+"""Title of the item; a column of the items table. Optional."""

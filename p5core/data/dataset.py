@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ import pandas as pd
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.vocabulary import Vocabulary
-from p5core.errors import DataError
 
-__all__ = ["Dataset", "Events", "Ragged"]
+__all__ = ["Dataset", "Events", "Ragged", "take_fields"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +66,8 @@ class Events:
     times: npt.NDArray[np.int64]
     """(N,) microseconds since 1970, or a bare order where the data set has no clock"""
 
-    ratings: npt.NDArray[np.float32] | None = None
-    """(N,) in the units of the data"""
+    fields: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    """name → (N,) one value an event: float32 numbers such as ratings, or int32 codes of values, -1 where missing"""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -93,8 +91,14 @@ class Events:
         """The events where `keep` (N,) is True; user codes stay as they are."""
         counts = np.bincount(self.users[keep], minlength=self.n_users)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        ratings = None if self.ratings is None else self.ratings[keep]
-        return Events(offsets, self.items[keep], self.times[keep], ratings)
+        return Events(offsets, self.items[keep], self.times[keep], take_fields(self.fields, keep))
+
+
+def take_fields(
+    fields: Mapping[str, npt.NDArray[np.generic]], rows: npt.NDArray[np.generic]
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The values of some events, by a mask or by their places."""
+    return {name: values[rows] for name, values in fields.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +114,9 @@ class Dataset:
     has_clock: bool
     """True when `events.times` are real times, False when they are a bare order."""
 
+    field_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """name of a field of codes → the value that each code stands for"""
+
     @property
     def n_items(self) -> int:
         """V."""
@@ -119,37 +126,3 @@ class Dataset:
     def event_domains(self) -> npt.NDArray[np.int16]:
         """(N,) domain code of each event: the domain of its item."""
         return self.catalogue.domain_codes[self.events.items]
-
-    @cached_property
-    def own_domains(self) -> tuple[str, ...]:
-        """The domains that it has events of: their items may be recommended, and raw ids name items of them."""
-        if len(self.catalogue.domains) == 1:
-            return self.catalogue.domains
-        return tuple(self.catalogue.domains[code] for code in np.unique(self.event_domains))
-
-    def encode_items(self, raw: Sequence[Any], domain: str | None = None) -> npt.NDArray[np.int32]:
-        """Codes of raw ids in one domain, or in whichever of its own domains has them; -1 for unknown ones.
-
-        Raises DataError for an id that names items of several of its own domains, and for an unknown domain.
-        """
-        if domain is not None:
-            return self.catalogue.encode(raw, domain)
-        codes = self._encode_by_domain(raw)
-        shared = (codes >= 0).sum(axis=0) > 1
-        if shared.any():
-            place = int(np.argmax(shared))
-            owners = " and ".join(
-                f"'{name}'" for name, code in zip(self.own_domains, codes[:, place], strict=True) if code >= 0
-            )
-            raise DataError(f"The id {raw[place]!r} names an item of each of the domains {owners}. Name the domain.")
-        found: npt.NDArray[np.int32] = codes.max(axis=0)
-        return found
-
-    def find_items(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
-        """Codes of raw ids, -1 for unknown ones; of several items with one id the one of the last domain."""
-        found: npt.NDArray[np.int32] = self._encode_by_domain(raw).max(axis=0)
-        return found
-
-    def _encode_by_domain(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
-        """(n_domains, n) codes in each of its own domains."""
-        return np.stack([self.catalogue.encode(raw, domain) for domain in self.own_domains])

@@ -1,4 +1,4 @@
-"""What a loader returns."""
+"""The raw data that a loader returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RawData:
     """An interaction log as it was found, with the column names of `p5core.data.columns`."""
 
     interactions: pd.DataFrame | Scan
-    """One row an event: user, item and, if known, timestamp, rating, domain."""
+    """One row an event: user, item and, if known, timestamp, rating, event, domain, and any further columns."""
 
     items: pd.DataFrame | None = None
     """One row an item: `item`, optionally `domain` and `title`, and any feature columns."""

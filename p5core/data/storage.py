@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from p5core.data.catalogue import Catalogue
-from p5core.data.columns import USER
+from p5core.data.columns import RATING, USER
 from p5core.data.dataset import Dataset, Events
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import RunError
 from p5core.system.files import write_bytes
 
 __all__ = ["read_dataset", "write_dataset"]
+
+FIELD = "field."
+"""Beginning of the names of arrays that hold fields of events."""
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
@@ -27,9 +31,9 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
     write_bytes(folder / "users.parquet", dataset.user_frame.to_parquet(index=False))
     events = dataset.events
     arrays: dict[str, npt.NDArray[Any]] = {"offsets": events.offsets, "items": events.items, "times": events.times}
-    if events.ratings is not None:
-        arrays["ratings"] = events.ratings
-    write_bytes(folder / "events.safetensors", save(arrays, {"has_clock": str(dataset.has_clock)}))
+    arrays |= {FIELD + name: values for name, values in events.fields.items()}
+    metadata = {"has_clock": str(dataset.has_clock), "field_values": json.dumps(dict(dataset.field_values))}
+    write_bytes(folder / "events.safetensors", save(arrays, metadata))
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -43,8 +47,13 @@ def read_dataset(folder: Path) -> Dataset:
 def _read(folder: Path) -> Dataset:
     arrays = load_file(folder / "events.safetensors")
     with safe_open(folder / "events.safetensors", framework="numpy") as stored:
-        has_clock = stored.metadata()["has_clock"] == "True"
+        metadata = stored.metadata()
+    values = {name: tuple(labels) for name, labels in json.loads(metadata.get("field_values", "{}")).items()}
     users = pd.read_parquet(folder / "users.parquet")
-    events = Events(arrays["offsets"], arrays["items"], arrays["times"], arrays.get("ratings"))
+    fields = {name.removeprefix(FIELD): one for name, one in arrays.items() if name.startswith(FIELD)}
+    if "ratings" in arrays:  # as P5 0.1 wrote them
+        fields[RATING] = arrays["ratings"]
+    events = Events(arrays["offsets"], arrays["items"], arrays["times"], fields)
     catalogue = Catalogue(pd.read_parquet(folder / "items.parquet"))
-    return Dataset(events, Vocabulary.of(pd.Index(users[USER])), catalogue, users, has_clock)
+    has_clock = metadata["has_clock"] == "True"
+    return Dataset(events, Vocabulary.of(pd.Index(users[USER])), catalogue, users, has_clock, values)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.columns import DOMAIN, ITEM, USER
-from p5core.data.dataset import Dataset, Events
+from p5core.data.dataset import Dataset, Events, take_fields
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError
 
@@ -54,8 +54,7 @@ def recode(dataset: Dataset, catalogue: Catalogue, user_frame: pd.DataFrame) -> 
     lengths = np.where(owner >= 0, np.diff(old.offsets)[owner], 0)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     index = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, lengths)
-    ratings = None if old.ratings is None else old.ratings[index]
-    events = Events(offsets, items[index], old.times[index], ratings)
+    events = Events(offsets, items[index], old.times[index], take_fields(old.fields, index))
     return replace(dataset, events=events, users=users, catalogue=catalogue, user_frame=user_frame)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.data.dataset import Ragged
-from p5core.data.split import Holdout
+from p5core.data.holdout import Holdout
 
 __all__ = ["CandidateMask", "sample_negatives"]
 

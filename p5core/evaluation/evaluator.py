@@ -1,25 +1,21 @@
-"""One way of measuring, for the model and for what stands beside it."""
+"""The evaluator: one protocol for the model and its baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from p5core.config.experiment import EvaluateConfig
-from p5core.contracts.eval_result import EvalResult, ItemStatistics
-from p5core.contracts.metric import Metric
-from p5core.contracts.scorer import Scorer
-from p5core.data.dataset import Dataset
-from p5core.data.split import Holdout
+from p5core.contracts.metric import EvalResult, ItemStatistics, Metric
+from p5core.contracts.scorer import HistoryScorer
+from p5core.data.holdout import Holdout
 from p5core.evaluation.metric_results import MetricResult, measure
 from p5core.evaluation.ranking import rank
-from p5core.model.network import Network
-from p5core.model.network_scorer import NetworkScorer
 
-__all__ = ["Evaluator", "domain_items"]
+__all__ = ["Evaluator"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +30,9 @@ class Evaluator:
     """items that may be recommended; None for the whole catalogue"""
 
     max_length: int
+    fields: Mapping[str, str]
+    """"values" and "probabilities" → the field of the events that is predicted"""
+
     seed: int
     check: Callable[[], None] = lambda: None
     """called now and then; what it raises ends the evaluation"""
@@ -42,15 +41,15 @@ class Evaluator:
         """The same for other users."""
         return replace(self, holdout=holdout)
 
-    def result(self, scorer: Scorer) -> EvalResult:
+    def result(self, scorer: HistoryScorer) -> EvalResult:
         """Rank everything that the metrics need."""
-        cut_offs = [getattr(metric.config, "k", 1) for metric in self.metrics]
         return rank(
             scorer,
             self.holdout,
             self.statistics,
             {metric.needs for metric in self.metrics},
-            k=max(cut_offs),
+            depth=max(metric.depth for metric in self.metrics),
+            fields=self.fields,
             exclude_seen=self.config.exclude_seen,
             candidates=self.config.candidates,
             candidate_items=self.candidate_items,
@@ -59,25 +58,11 @@ class Evaluator:
             check=self.check,
         )
 
-    def figures(self, scorer: Scorer) -> dict[str, MetricResult]:
+    def results(self, scorer: HistoryScorer) -> dict[str, MetricResult]:
         """Metric label → figure with its interval."""
         return measure(self.result(scorer), self.metrics, self.config.resamples, self.seed)
 
-    def values(self, scorer: Scorer) -> dict[str, float]:
+    def values(self, scorer: HistoryScorer) -> dict[str, float]:
         """Metric label → value, without intervals."""
         found = measure(self.result(scorer), self.metrics, 0, self.seed)
         return {label: figure.value for label, figure in found.items()}
-
-    def validate(self, network: Network) -> dict[str, float]:
-        """Metric label → value of a network as it stands, without intervals."""
-        training = network.training
-        found = self.values(NetworkScorer(network, self.max_length))
-        network.train(training)
-        return found
-
-
-def domain_items(dataset: Dataset) -> npt.NDArray[np.int32] | None:
-    """Codes of the items of the domains that this data set has events of; None when that is the whole catalogue."""
-    if len(dataset.catalogue.domains) == 1:
-        return None
-    return np.sort(np.concatenate([dataset.catalogue.members(domain) for domain in dataset.own_domains]))

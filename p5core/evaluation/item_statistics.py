@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import ItemStatistics
+from p5core.contracts.metric import ItemStatistics
 from p5core.data.dataset import Events
 
 __all__ = ["item_statistics"]

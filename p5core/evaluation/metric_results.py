@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from p5core.config.base import parse_config
-from p5core.contracts.eval_result import EvalResult
-from p5core.contracts.metric import Metric
-from p5core.errors import ConfigError
+from p5core.config.base import PartRef
+from p5core.contracts.metric import EvalResult, Metric
 from p5core.evaluation.intervals import interval, resampled_sums
 from p5core.plugins.registry import Registry
 
@@ -20,7 +18,7 @@ __all__ = ["MetricResult", "choose_metrics", "measure"]
 
 @dataclass(frozen=True, eq=False)
 class MetricResult:
-    """What one metric found."""
+    """The result of one metric."""
 
     value: float
     """NaN where it is undefined"""
@@ -39,7 +37,7 @@ class MetricResult:
 def measure(result: EvalResult, metrics: Sequence[Metric], resamples: int, seed: int) -> dict[str, MetricResult]:
     """Metric label → figure; with `resamples` > 0 per-user metrics get an interval. Equal seeds give equal intervals.
 
-    A metric whose part of the result is missing, such as ratings of a scorer that predicts none, is NaN.
+    A metric whose part of the result is missing, such as values of a scorer that predicts none, is NaN.
     """
     figures = {metric.label: _figure(result, metric) for metric in metrics}
     sums_of = {label: _weighed(one.values, one.weights) for label, one in figures.items() if one.values is not None}
@@ -63,7 +61,7 @@ def _weighed(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] |
 
 
 def _figure(result: EvalResult, metric: Metric) -> MetricResult:
-    if getattr(result, metric.needs) is None:
+    if not result.holds(metric.needs):
         return MetricResult(float("nan"))
     values = metric.values(result)
     if metric.whole_set:
@@ -72,21 +70,14 @@ def _figure(result: EvalResult, metric: Metric) -> MetricResult:
     return MetricResult(metric.reduce(values, weights), values=values, weights=weights)
 
 
-def choose_metrics(registry: Registry, labels: Sequence[str]) -> list[Metric]:
-    """Build metrics from labels such as "ndcg@10", "accuracy@3.5" or "auc", each once.
+def choose_metrics(registry: Registry, refs: Sequence[PartRef]) -> list[Metric]:
+    """Build metrics from labels such as "ndcg@10", "accuracy@3.5" or "auc", or from tables; each once.
 
-    Raises UnknownPartError for an unknown name and ConfigError for a value behind the @ that is wrong or has no use.
+    Raises UnknownPartError for an unknown name and ConfigError for an option that is wrong.
     """
-    metrics = [_metric(registry, label) for label in labels]
+    metrics: list[Metric] = [registry.choose("metric", ref, f"metric {_shown(ref)}").build() for ref in refs]
     return list({metric.label: metric for metric in metrics}.values())
 
 
-def _metric(registry: Registry, label: str) -> Metric:
-    name, at, value = (one.strip() for one in label.partition("@"))
-    part: type[Metric] = registry.get("metric", name)
-    if not at:
-        return part(part.Config())
-    if not part.Config.model_fields:
-        raise ConfigError(f"Metric '{label}': {name} has no options. Write '{name}'.")
-    option = next(iter(part.Config.model_fields))
-    return part(parse_config(part.Config, {option: value}, f"metric {label}"))
+def _shown(ref: PartRef) -> str:
+    return ref if isinstance(ref, str) else ref.name

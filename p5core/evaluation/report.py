@@ -47,8 +47,8 @@ def _text(figure: MetricResult) -> str:
 
 def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool) -> str:
     """One sentence that says what the figures compare."""
-    if all(metric.needs == "ratings" for metric in metrics):
-        return "Predicted ratings against those of the held-out events."
+    if not any(metric.needs in ("ranks", "lists") for metric in metrics):
+        return "Predicted values against those of the held-out events."
     if candidates:
         return (
             f"NOT full ranking: each user's targets compete with {candidates} sampled items alone. Such figures are "

@@ -9,17 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.contracts.metric import Metric
-from p5core.data.split import split
-from p5core.data.storage import read_dataset
 from p5core.evaluation.intervals import interval, resampled_sums
 from p5core.evaluation.significance import UserValues
 
 if TYPE_CHECKING:
     from p5core.data.dataset import Dataset
-    from p5core.data.split import Split
-    from p5core.runs.folder import Run
+    from p5core.data.holdout import Split
 
-__all__ = ["Group", "Segment", "Traits", "even_groups", "segments", "traits_of_run", "user_traits", "warm_and_cold"]
+__all__ = ["Group", "Segment", "Traits", "even_groups", "segments", "user_traits", "warm_and_cold"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +58,6 @@ class Segment:
     low: float
     high: float
     """95 % bootstrap interval over the users of the group"""
-
-
-def traits_of_run(run: Run) -> Traits:
-    """Traits of the test users of a run, in the order of `per_user.safetensors`."""
-    experiment, dataset = run.experiment(), read_dataset(run.data / "target")
-    return user_traits(split(dataset, experiment.split, experiment.seed, run.fold()), dataset)
 
 
 def user_traits(parts: Split, dataset: Dataset) -> Traits:

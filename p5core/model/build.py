@@ -1,51 +1,91 @@
-"""From a model section and a data set to a network."""
+"""From an experiment and a data set to a network."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
-from p5core.config.experiment import ModelConfig
+from p5core.config.experiment import Experiment
+from p5core.contracts.encoder import Encoder, Features
+from p5core.contracts.task import Task, TaskInfo
 from p5core.data.dataset import Dataset, Events
-from p5core.model.content_similarity import content_columns
-from p5core.model.cooccurrence import Memory
-from p5core.model.item_embeddings import ItemTable
-from p5core.model.network import Labels, Network
+from p5core.errors import UnknownPartError
+from p5core.model.item_embeddings import EntityEmbeddings, ItemEmbeddings
+from p5core.model.network import Network
 from p5core.plugins.registry import Registry
 
-__all__ = ["build_network", "count_items"]
+__all__ = ["build_network", "count_items", "serving_tasks"]
 
 SPARSE_FROM = 50_000
 """Rows of an embedding from which on its gradients hold the rows of the batch alone."""
 
 
 def build_network(
-    config: ModelConfig, registry: Registry, dataset: Dataset, rating_mean: float | None, seed: int
+    experiment: Experiment, registry: Registry, dataset: Dataset, train: Events, features: Mapping[str, Features]
 ) -> Network:
-    """Build an untrained network for the catalogue of `dataset`; equal seeds give equal weights."""
+    """Build an untrained network; equal experiments and data give equal weights."""
+    config = experiment.model
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        encoders = [
-            registry.choose("encoder", spec, f"model.encoders {spec.name}").build(dataset.catalogue, config.width)
-            for spec in config.encoders
-        ]
+        torch.manual_seed(experiment.seed)
+        items = ItemEmbeddings(
+            _encoders("model.encoders", experiment, registry, features),
+            config.combine,
+            config.unit_items,
+            _domains(dataset),
+        )
         chosen = registry.choose("backbone", config.backbone, "model.backbone")
         # A bidirectional backbone reads one more position: the mask at the end that asks for the next item.
-        length = config.max_length + (0 if chosen.part.causal else 1)
-        labels = Labels([str(one) for one in dataset.users.ids], dataset.catalogue.labels)
-        table = ItemTable(encoders, config.combine, config.unit_items)
-        if config.memory is not None:
-            content_columns(dataset.catalogue, config.memory.content)  # refuses what is not there
-        memory = None if config.memory is None else Memory(len(dataset.catalogue), config.memory)
-        network = Network(table, chosen.build(config.width, length), labels, config.dropout, rating_mean, memory)
-    for module in network.modules():
-        if isinstance(module, nn.Embedding):
-            module.sparse = module.num_embeddings >= SPARSE_FROM
+        backbone = chosen.build(config.width, config.max_length + (0 if chosen.part.causal else 1))
+        users = None
+        if not chosen.part.uses_history:
+            users = EntityEmbeddings(_encoders("model.user_encoders", experiment, registry, features))
+        network = Network(items, backbone, config.dropout, users)
+        info = TaskInfo(config.width, dataset.n_items, len(dataset.users), chosen.part, train)
+        for task in serving_tasks(experiment, registry):
+            layers = task.layers(info)
+            if layers is not None and task.name not in network.task_layers:
+                network.add_task(task.name, layers, task.row_labels())
+    _make_sparse(network)
     return network
 
 
+def _encoders(
+    place: str, experiment: Experiment, registry: Registry, features: Mapping[str, Features]
+) -> list[Encoder]:
+    specs = experiment.model.encoders if place == "model.encoders" else experiment.model.user_encoders
+    return [
+        registry.choose("encoder", spec, f"{place}.{nth}").build(features[f"{place}.{nth}"], experiment.model.width)
+        for nth, spec in enumerate(specs)
+    ]
+
+
+def _domains(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int16]] | None:
+    return dataset.catalogue.domain_codes if len(dataset.catalogue.domains) > 1 else None
+
+
+def serving_tasks(experiment: Experiment, registry: Registry) -> list[Task]:
+    """The tasks of all stages without their losses, those left out whose plugin is not installed any more."""
+    tasks = []
+    for stage in experiment.stages:
+        for spec in stage.tasks:
+            try:
+                tasks.append(registry.choose("task", spec, f"task {spec.name}").build(None))
+            except UnknownPartError:
+                continue
+    return tasks
+
+
+def _make_sparse(network: Network) -> None:
+    """Let the gradients of large embeddings of ours hold the rows of the batch alone."""
+    for module in network.modules():
+        if isinstance(module, nn.Embedding):
+            module.sparse = module.num_embeddings >= SPARSE_FROM
+
+
 def count_items(network: Network, events: Events) -> None:
-    """Tell the item table how often each item occurs among the training events."""
-    counts = np.bincount(events.items, minlength=network.table.n_items)
-    network.table.counts.copy_(torch.from_numpy(counts))
+    """Set the counts of training events of each item."""
+    counts = np.bincount(events.items, minlength=network.items.n_items)
+    network.items.counts.copy_(torch.from_numpy(counts))

@@ -7,7 +7,9 @@ A plugin is a module (or object) named by an entry point of the group `p5`:
 
 with functions such as
 
-    from p5core.plugins.hookspecs import hookimpl
+    from p5core import hookimpl
+
+    P5_API_VERSION = 2
 
     @hookimpl
     def p5_backbones():
@@ -31,10 +33,15 @@ if TYPE_CHECKING:
     from p5core.contracts.loader import Loader
     from p5core.contracts.loss import Loss
     from p5core.contracts.metric import Metric
+    from p5core.contracts.preset import Preset
+    from p5core.contracts.scorer import Scorer
+    from p5core.contracts.split import Split
     from p5core.contracts.task import Task
     from p5core.contracts.tracker import Tracker
 
 __all__ = [
+    "API_VERSION",
+    "API_VERSION_NAME",
     "hookimpl",
     "p5_backbones",
     "p5_commands",
@@ -42,9 +49,18 @@ __all__ = [
     "p5_loaders",
     "p5_losses",
     "p5_metrics",
+    "p5_presets",
+    "p5_scorers",
+    "p5_splits",
     "p5_tasks",
     "p5_trackers",
 ]
+
+API_VERSION = 2
+"""Version of the contracts and hooks; a change that breaks plugins raises it."""
+
+API_VERSION_NAME = "P5_API_VERSION"
+"""Name by which a plugin's module says the version that it was written for."""
 
 hookspec = pluggy.HookspecMarker("p5")
 hookimpl = pluggy.HookimplMarker("p5")
@@ -57,8 +73,14 @@ def p5_loaders() -> list[type[Loader]]:
 
 
 @hookspec
+def p5_splits() -> list[type[Split]]:
+    """Splits."""
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
 def p5_encoders() -> list[type[Encoder]]:
-    """Item encoders."""
+    """Encoders of items and users."""
     raise AssertionError("a specification is never called")
 
 
@@ -81,6 +103,12 @@ def p5_losses() -> list[type[Loss]]:
 
 
 @hookspec
+def p5_scorers() -> list[type[Scorer]]:
+    """Scorers."""
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
 def p5_metrics() -> list[type[Metric]]:
     """Metrics."""
     raise AssertionError("a specification is never called")
@@ -89,6 +117,12 @@ def p5_metrics() -> list[type[Metric]]:
 @hookspec
 def p5_trackers() -> list[type[Tracker]]:
     """Trackers."""
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def p5_presets() -> list[type[Preset]]:
+    """Presets."""
     raise AssertionError("a specification is never called")
 
 

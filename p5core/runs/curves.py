@@ -1,4 +1,4 @@
-"""What a run logged while it trained, as tables to draw."""
+"""Learning curves: the logged figures of a run as tables to draw."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["NOT_METRICS", "Curves", "best_figures", "read_curves", "thinned"]
+__all__ = ["LearningCurves", "best_figures", "read_curves", "thinned"]
 
 NOT_METRICS = ("kind", "time", "stage", "epoch", "step", "loss", "best", "share")
-"""What a validation tells besides its metrics."""
+"""Keys of a validation of P5 0.1 besides its metrics, which stood among them."""
 
 LOSSES = {"step": "int64", "stage": "str", "epoch": "int64", "loss": "float64", "events_per_second": "float64"}
 FIGURES = {"step": "int64", "stage": "str", "epoch": "int64", "metric": "str", "value": "float64"}
 
-NEEDED = {"step": {*LOSSES}, "validation": {"step", "epoch", "best"}}
+NEEDED = {"step": {*LOSSES}, "validation": {"step", "epoch", "is_best", "metrics"}}
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
+class LearningCurves:
     """Figures by step, counted through all stages."""
 
     losses: pd.DataFrame
@@ -32,12 +32,12 @@ class Curves:
     """step, stage, epoch, metric, value: those on validation events"""
 
     @classmethod
-    def empty(cls) -> Curves:
+    def empty(cls) -> LearningCurves:
         """Those of a run that has logged nothing."""
         return cls(_typed([], LOSSES), _typed([], FIGURES))
 
 
-def read_curves(events: Path) -> Curves:
+def read_curves(events: Path) -> LearningCurves:
     """The curves of an `events.jsonl`; empty ones when there is none yet.
 
     What a run did again after it was resumed counts once, as it was the last time.
@@ -48,16 +48,15 @@ def read_curves(events: Path) -> Curves:
         {**one, "metric": label, "value": value}
         for one in kept
         if one["kind"] == "validation"
-        for label, value in one.items()
-        if label not in NOT_METRICS
+        for label, value in one["metrics"].items()
     ]
-    return Curves(_typed(losses, LOSSES), _typed(figures, FIGURES))
+    return LearningCurves(_typed(losses, LOSSES), _typed(figures, FIGURES))
 
 
 def best_figures(events: Path) -> Mapping[str, float]:
     """Metric label → value at the best validation of the latest stage that has one."""
-    best = [one for one in _records(events, ('"validation"',)) if one["best"]]
-    return {label: value for label, value in best[-1].items() if label not in NOT_METRICS} if best else {}
+    best = [one for one in _records(events, ('"validation"',)) if one["is_best"]]
+    return dict(best[-1]["metrics"]) if best else {}
 
 
 def thinned(frame: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -90,10 +89,14 @@ def _parsed(line: str) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads(line)
     except ValueError:
         return None
-    figures = [value for label, value in record.items() if label not in ("kind", "time", "stage")]
-    is_sound = isinstance(record.get("stage"), str) and all(
-        one is None or isinstance(one, int | float) for one in figures
-    )
+    if record.get("kind") == "validation" and "metrics" not in record:
+        metrics = {label: value for label, value in record.items() if label not in NOT_METRICS}
+        record = {**{key: record[key] for key in NOT_METRICS if key in record}, "metrics": metrics}
+        record["is_best"] = record.pop("best", None)
+    figures = [value for label, value in record.items() if label not in ("kind", "time", "stage", "metrics")]
+    metrics = record.get("metrics", {})
+    is_sound = isinstance(record.get("stage"), str) and isinstance(metrics, dict)
+    is_sound = is_sound and all(one is None or isinstance(one, int | float) for one in (*figures, *metrics.values()))
     return record if is_sound and NEEDED[record["kind"]] <= record.keys() else None
 
 

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from p5core.config.experiment import load_experiment, parse_experiment
+from p5core.config.document import load_experiment, parse_experiment
 from p5core.errors import ConfigError, RunError
-from p5core.runs.folder import Run, check_run_name, open_run
+from p5core.runs.create import open_run
+from p5core.runs.documents import RunState
 from p5core.runs.job import ACTIVE, Job
+from p5core.runs.names import check_run_name
+from p5core.runs.run import Run
 from p5core.system.files import write_json, write_text
 from p5core.system.processes import born, kill, start
 
@@ -112,10 +115,10 @@ class Jobs:
         """
         with self._locked():
             job, run = self.of(name), self.find(name)
-            status = run.status() if run and run.state() == "running" else {}
+            status = run.status() if run and run.state() == RunState.RUNNING else None
             if job and job.state() == "running" and self._signal(job, signal.SIGKILL):
                 return
-            if not (status and kill(int(status["pid"]), status.get("born"), signal.SIGKILL)):
+            if not (status and status.pid is not None and kill(status.pid, status.born, signal.SIGKILL)):
                 raise RunError(f"No process is known to be that of run '{name}'; there is nothing to kill.")
 
     def clone(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is told how a run goes: the files in its folder, trackers, and the terminal."""
+"""Reporting a run while it goes on: to the files in its folder, to trackers, and to the terminal."""
 
 from __future__ import annotations
 
@@ -12,33 +12,40 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Protocol
 
-from p5core.contracts.tracker import Tracker
-from p5core.runs.folder import Run
+from p5core.contracts.tracker import (
+    ResumeEvent,
+    RunEvent,
+    StageEvent,
+    StepEvent,
+    Tracker,
+    ValidationEvent,
+)
+from p5core.runs.documents import RunState, Status
 from p5core.runs.progress import Phases
-from p5core.system.files import write_json
+from p5core.runs.run import Run
 from p5core.system.processes import born
 from p5core.system.signals import handled
 
-__all__ = ["Display", "Log", "RunLogger", "catch_signals"]
+__all__ = ["Display", "Logger", "RunLogger", "catch_signals"]
 
 SECONDS_BETWEEN_STATUS = 1.0
 
 
 class Display(Protocol):
-    """Shows people how a run goes."""
+    """Shows people the progress of a run."""
 
-    def show(self, kind: str, figures: dict[str, Any]) -> None:
+    def show(self, event: RunEvent) -> None:
         """Show one event."""
 
     def say(self, text: str) -> None:
         """Show a sentence or a table."""
 
 
-class Log(Protocol):
-    """Who is told how training goes, in figures and in sentences, and who may ask it to stop."""
+class Logger(Protocol):
+    """Receives the events and sentences of a run, and may ask it to stop."""
 
-    def event(self, kind: str, **figures: Any) -> None:
-        """Take figures."""
+    def event(self, event: RunEvent) -> None:
+        """Take one event."""
 
     def say(self, text: str) -> None:
         """Take a sentence."""
@@ -47,7 +54,7 @@ class Log(Protocol):
         """Take note that blending or evaluation goes on."""
 
     def stop_requested(self) -> bool:
-        """True when training should save and stop."""
+        """True when the run should save and stop."""
 
 
 class RunLogger:
@@ -60,40 +67,46 @@ class RunLogger:
         self._phases = phases
         self._evaluated_since: float | None = None
         self._stop = False
-        self._status: dict[str, Any] = {"state": "starting", "pid": os.getpid(), "born": born(os.getpid())}
-        self._status["expected_seconds"] = phases.expected
+        self._status = Status(
+            state=RunState.STARTING, pid=os.getpid(), born=born(os.getpid()), expected_seconds=phases.expected
+        )
         self._wrote_status = 0.0
 
-    def event(self, kind: str, **figures: Any) -> None:
+    def event(self, event: RunEvent) -> None:
         """Append to `events.jsonl`, refresh `status.json`, tell trackers and the display.
 
-        `eta_seconds` comes in for the stage and goes out for the run.
+        The time left of a step comes in for the stage and goes out for the run.
         """
-        if "eta_seconds" in figures:
-            figures["eta_seconds"] = self._phases.seconds_left(figures["share"], figures["eta_seconds"])
-        record = {"kind": kind, "time": _now(), **figures}
+        if isinstance(event, StepEvent):
+            event = event.with_time_left(self._phases.seconds_left(event.share, event.eta_seconds))
+        record = {"kind": event.kind, "time": _now(), **event.to_dict()}
         with (self.run.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record, allow_nan=True) + "\n")
-        if "share" in figures:
-            self._status["share"] = self._phases.share(figures["share"])
-            self._status |= {key: figures[key] for key in ("stage", "epoch", "eta_seconds") if key in figures}
-        if kind in ("stage", "resume"):
-            self._phases.finish(figures["finished"])
-        self._write_status(kind != "step")
+        self._follow(event)
         for tracker in self._trackers:
-            tracker.log(record)
+            tracker.log(event)
         if self._display is not None:
-            self._display.show(kind, figures)
+            self._display.show(event)
+
+    def _follow(self, event: RunEvent) -> None:
+        """Bring the status up to date."""
+        changes: dict[str, Any] = {}
+        if isinstance(event, (StepEvent, ValidationEvent)):
+            changes = {"share": self._phases.share(event.share), "stage": event.stage, "epoch": event.epoch}
+        if isinstance(event, StepEvent):
+            changes["eta_seconds"] = event.eta_seconds
+        if isinstance(event, (StageEvent, ResumeEvent)):
+            self._phases.finish(event.finished)
+        self._write_status(not isinstance(event, StepEvent), **changes)
 
     def evaluating(self) -> None:
-        """Keep the status alive while nothing trains: how far blending and evaluation are, by their expected time."""
+        """Keep the status alive while nothing trains: progress of blending and evaluation by their expected time."""
         now = time.monotonic()
         self._evaluated_since = self._evaluated_since or now
         expected = self._phases.current
         left = max(0.0, expected - (now - self._evaluated_since))
         share = self._phases.share(1 - left / expected if expected else 0.0)
-        self._status |= {"share": share, "eta_seconds": left}
-        self._write_status(now=False)
+        self._write_status(False, share=share, eta_seconds=left)
 
     def say(self, text: str) -> None:
         """Append a sentence to `log.txt` and show it."""
@@ -102,12 +115,10 @@ class RunLogger:
         if self._display is not None:
             self._display.say(text)
 
-    def state(self, state: str, message: str = "") -> None:
-        """Set the state: "running", "done", "stopped" or "failed"."""
-        self._status |= {"state": state, "message": message}
-        if state == "done":
-            self._status |= {"share": 1.0, "eta_seconds": 0.0}
-        self._write_status(now=True)
+    def state(self, state: RunState, message: str = "") -> None:
+        """Set the state."""
+        done: dict[str, Any] = {"share": 1.0, "eta_seconds": 0.0} if state == RunState.DONE else {}
+        self._write_status(True, state=state, message=message, **done)
 
     def request_stop(self) -> None:
         """Ask training to save and stop."""
@@ -123,21 +134,22 @@ class RunLogger:
         for tracker in self._trackers:
             tracker.close()
 
-    def _write_status(self, now: bool) -> None:
+    def _write_status(self, now: bool, **changes: Any) -> None:
+        self._status = self._status.model_copy(update=changes)
         if now or time.monotonic() - self._wrote_status > SECONDS_BETWEEN_STATUS:
-            write_json(self.run.path / "status.json", {**self._status, "heartbeat": _now()})
+            self.run.write_status(self._status.model_copy(update={"heartbeat": datetime.now(UTC)}))
             self._wrote_status = time.monotonic()
 
 
 @contextmanager
-def catch_signals(log: RunLogger) -> Iterator[None]:
+def catch_signals(logger: RunLogger) -> Iterator[None]:
     """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to save and stop; a second Ctrl-C stops at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         name = signal.Signals(number).name
-        log.say(f"{name}: stopping after this step; what was trained is saved. Ctrl-C again stops at once.")
-        log.request_stop()
+        logger.say(f"{name}: stopping after this step; what was trained is saved. Ctrl-C again stops at once.")
+        logger.request_stop()
 
     with handled(stop):  # in another thread the file `stop` does the same
         yield

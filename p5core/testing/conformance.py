@@ -1,55 +1,21 @@
-"""Which checks there are for a part, and how they are run."""
+"""The checks of each kind of part, and their runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from p5core.config.base import Config, parse_config
-from p5core.plugins.registry import KINDS, Registry
+from p5core.plugins.kinds import KINDS
+from p5core.plugins.registry import Registry
 from p5core.testing.options import OPTION_CHECKS
+from p5core.testing.subject import Check, Subject
 
 if TYPE_CHECKING:
     from p5core.testing.world import World
 
-__all__ = ["Case", "Check", "Subject", "cases", "check_part", "checks"]
-
-MODULES = {
-    "loader": "loaders",
-    "encoder": "encoders",
-    "backbone": "backbones",
-    "task": "tasks",
-    "loss": "losses",
-    "metric": "metrics",
-    "tracker": "trackers",
-}
-"""Kind → module of its checks, imported when it is first used."""
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A part under test and what it is tested with."""
-
-    registry: Registry
-    part: type[Any]
-    options: Mapping[str, Any]
-    world: World
-
-    @property
-    def config(self) -> Config:
-        """The checked options; raises ConfigError when a required one was not given."""
-        model: type[Config] = self.part.Config
-        return parse_config(model, self.options, f"options of '{self.part.name}' for the kit")
-
-    def build(self, *arguments: Any) -> Any:
-        """Make the part with its options."""
-        return self.part(self.config, *arguments)
-
-
-Check = Callable[[Subject], None]
-"""Raises AssertionError when the part breaks a promise."""
+__all__ = ["Case", "cases", "check_part", "checks"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +36,7 @@ class Case:
         from p5core.testing.world import toy_world
 
         part = registry.get(self.kind, self.name)
-        checks(self.kind)[self.check](Subject(registry, part, options or {}, world or toy_world()))
+        checks(self.kind)[self.check](Subject(self.kind, registry, part, options or {}, world or toy_world()))
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.name}-{self.check}"
@@ -78,7 +44,7 @@ class Case:
 
 def checks(kind: str) -> Mapping[str, Check]:
     """Name → check for one kind of part."""
-    module = import_module(f"p5core.testing.{MODULES[kind]}")
+    module = import_module(f"p5core.testing.checks.{KINDS[kind].checks}")
     special: tuple[Check, ...] = module.CHECKS
     return {check.__name__: check for check in (*OPTION_CHECKS, *special)}
 
@@ -88,9 +54,9 @@ def cases(
 ) -> list[Case]:
     """Every check of the parts of a registry; of one kind, name or distribution when they are given."""
     return [
-        Case(one, info.part.name, check)
+        Case(one, label, check)
         for one in ([kind] if kind else KINDS)
-        for info in registry.parts(one).values()
+        for label, info in registry.parts(one).items()
         if name in (None, info.part.name) and distribution in (None, info.plugin.distribution)
         for check in checks(one)
     ]

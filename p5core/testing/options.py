@@ -11,7 +11,7 @@ from p5core.config.base import parse_config
 from p5core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from p5core.testing.conformance import Check, Subject
+    from p5core.testing.subject import Check, Subject
 
 __all__ = ["OPTION_CHECKS"]
 

@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `p5_case` once for each check of each chosen part."""
     if "p5_case" not in metafunc.fixturenames:
         return
-    from p5core.plugins.registry import load_plugins
+    from p5core.plugins.discovery import load_plugins
     from p5core.testing.conformance import cases
 
     marker = metafunc.definition.get_closest_marker("p5_parts")
@@ -35,6 +35,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def p5_registry() -> Registry:
     """All installed parts."""
-    from p5core.plugins.registry import load_plugins
+    from p5core.plugins.discovery import load_plugins
 
     return load_plugins()

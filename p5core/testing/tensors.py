@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from p5core.testing.conformance import Check, Subject
+    from p5core.testing.subject import Check, Subject
 
 __all__ = ["assert_close", "assert_finite", "assert_gradients", "copy_weights", "seeded"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from p5core.data.catalogue import Catalogue
+from p5core.data.columns import RATING
 from p5core.data.dataset import Events
 
 __all__ = ["World", "toy_world"]
@@ -39,7 +40,7 @@ def toy_world() -> World:
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         items=rng.permutation(n).astype(np.int32),
         times=np.arange(n, dtype=np.int64) * 1_000_000,
-        ratings=rng.integers(1, 6, n).astype(np.float32),
+        fields={RATING: rng.integers(1, 6, n).astype(np.float32)},
     )
     return World(Catalogue(_items(n, rng)), events)
 

@@ -1,8 +1,8 @@
-"""How the item memory counts, and how much it has to say beside the network: chosen on validation events."""
+"""Choosing how a network is blended with scorers, on validation events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,67 +10,118 @@ import torch
 from torch import Tensor
 
 from p5core.contracts.metric import Metric
+from p5core.contracts.scorer import Scorer
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.evaluator import Evaluator
-from p5core.model.content_similarity import content_similarity
-from p5core.model.cooccurrence import MIXTURES, Memory
-from p5core.model.item_knn import Neighbours
+from p5core.model.blend import Blend
 from p5core.model.network import Network
 from p5core.model.network_scorer import NetworkScorer
-from p5core.model.options import HOW_COUNTED, countings, with_content
+from p5core.plugins.status import Chosen
 
-__all__ = ["choose_memory"]
+__all__ = ["WEIGHTS", "choose_blend"]
+
+WEIGHTS = (
+    *((1.0, weight) for weight in (0.0, 0.25, 0.5, 0.7, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0)),
+    (0.0, 1.0),
+)
+"""(weight of the blend so far, weight of the next scorer) to choose from; each alone is among them."""
 
 FIRST_USERS = 5_000
-"""By so many of the users it is chosen how the memory counts; by all of them how much it has to say."""
+"""Users by whom the options of a scorer are chosen; by all of them its weight."""
 
 USERS_AT_ONCE = 256
 """At most; fewer where their scores would take more memory than the evaluation may."""
 
+Say = Callable[[str], None]
 
-def choose_memory(
-    network: Network, train: Events, catalogue: Catalogue, evaluator: Evaluator, watch: Metric
-) -> Iterator[str]:
-    """Fill the memory of a network and set its mixture to the best on the evaluator's users; yields what was found.
 
-    First the way of counting that is best alone, then how much content counts and the mixture together. As each of the
-    two alone is among the mixtures, the result is not worse there than the better of them.
+def choose_blend(
+    network: Network,
+    chosen: Sequence[Chosen],
+    train: Events,
+    catalogue: Catalogue,
+    evaluator: Evaluator,
+    watch: Metric,
+    say: Say,
+) -> Blend:
+    """Fit scorers and add them to the network's scores one after the other, each by its best weight.
+
+    For each scorer first the options that are best alone are chosen, then those whose blend is the best, and its
+    weight. As the network and the scorer alone are among the blends, the result is not worse there than the better.
     """
-    memory = network.memory
-    assert memory is not None
+    blend = Blend([], (1.0,))
+    for one in chosen:
+        blend = _with_scorer(network, blend, one, train, catalogue, evaluator, watch, say)
+    return blend
+
+
+def _with_scorer(
+    network: Network,
+    blend: Blend,
+    chosen: Chosen,
+    train: Events,
+    catalogue: Catalogue,
+    evaluator: Evaluator,
+    watch: Metric,
+    say: Say,
+) -> Blend:
     sign = 1 if watch.higher_is_better else -1
     first = evaluator.of(evaluator.holdout.sample(FIRST_USERS, np.random.default_rng(evaluator.seed)))
-    n_items, ways = len(memory.neighbours), countings(memory.config)
-    way = ways[0]
-    if len(ways) > 1:
-        alone = [first.values(Neighbours.fit(train, n_items, one))[watch.label] for one in ways]
-        way = ways[_best(sign * np.array(alone))]
-        figures = ", ".join(f"{value:.4f}" for value in alone)
-        values = ", ".join(f"{name} {getattr(way, name):g}" for name in HOW_COUNTED)
-        yield f"{watch.label} of {len(alone)} ways of counting on validation events: {figures}; taken: {values}"
-    content = content_similarity(catalogue, memory.config.content)
-    configs = with_content(way) if content is not None else [way]
-    mixed = []
-    for config in configs:
-        memory.keep(Neighbours.fit(train, n_items, config, content))
-        mixed.append(_mixed(network, memory, first, watch.label))
-        if content is not None:
-            best = _best(sign * np.array(mixed[-1]))
-            at_best = f"{watch.label} {mixed[-1][best]:.4f} ({_name(MIXTURES[best])})"
-            yield f"content as {config.content_pairs:g} pairs: {at_best}, memory alone {mixed[-1][-1]:.4f}"
-    place = _best(np.fmax.reduce(sign * np.array(mixed), axis=1))
-    memory.keep(Neighbours.fit(train, n_items, configs[place], content))
-    found = (
-        mixed[place]
-        if len(first.holdout) == len(evaluator.holdout)
-        else _mixed(network, memory, evaluator, watch.label)
-    )
-    taken = _best(sign * np.array(found))
-    memory.mixture.copy_(torch.tensor(MIXTURES[taken]))
-    pairs = "" if content is None else f", content as {configs[place].content_pairs:g} pairs"
-    figures = ", ".join(f"{_name(one)} {figure:.4f}" for one, figure in zip(MIXTURES, found, strict=True))
-    yield f"{watch.label} on validation events: {figures}; taken: {_name(MIXTURES[taken])}{pairs}"
+    config = _best_alone(chosen, train, catalogue, first, watch, say)
+    best: tuple[float, Scorer, list[float]] | None = None
+    for scorer in chosen.part.fit_for_blend(config, train, catalogue):
+        found = _blended(network, _extended(blend, scorer), first, watch.label)
+        place = _best(sign * np.array(found))
+        say(
+            f"{chosen.part.name} with {_options(scorer, chosen)}: {watch.label} {found[place]:.4f} "
+            f"({_name(place, chosen)})"
+        )
+        if best is None or sign * found[place] > sign * best[0]:
+            best = (found[place], scorer, found)
+    assert best is not None
+    _, scorer, found = best
+    if len(first.holdout) < len(evaluator.holdout):
+        found = _blended(network, _extended(blend, scorer), evaluator, watch.label)
+    place = _best(sign * np.array(found))
+    figures = ", ".join(f"{_name(nth, chosen)} {figure:.4f}" for nth, figure in enumerate(found))
+    say(f"{watch.label} on validation events: {figures}; taken: {_name(place, chosen)}")
+    return _extended(blend, scorer).with_weights(_weights(blend, place))
+
+
+def _best_alone(
+    chosen: Chosen, train: Events, catalogue: Catalogue, evaluator: Evaluator, watch: Metric, say: Say
+) -> object:
+    """The options that are best without the network."""
+    sign = 1 if watch.higher_is_better else -1
+    configs, figures = [], []
+    for scorer in chosen.part.fit_variants(chosen.config, train, catalogue):
+        configs.append(scorer.config)
+        figures.append(evaluator.values(scorer)[watch.label])
+    place = _best(sign * np.array(figures))
+    if len(figures) > 1:
+        values = ", ".join(f"{value:.4f}" for value in figures)
+        say(
+            f"{chosen.part.name}: {watch.label} of {len(figures)} variants on validation events: {values}; "
+            f"taken: {place + 1}"
+        )
+    return configs[place]
+
+
+def _options(scorer: Scorer, chosen: Chosen) -> str:
+    """The options of a scorer that differ from those that were asked for."""
+    asked = dict(chosen.config)
+    changed = [f"{name} = {value}" for name, value in dict(scorer.config).items() if value != asked[name]]
+    return ", ".join(changed) or "the options as given"
+
+
+def _extended(blend: Blend, scorer: Scorer) -> Blend:
+    return Blend([*blend.scorers, scorer], (*blend.weights, 0.0))
+
+
+def _weights(blend: Blend, place: int) -> list[float]:
+    before, after = WEIGHTS[place]
+    return [*(before * weight for weight in blend.weights), after]
 
 
 def _best(values: npt.NDArray[np.float64]) -> int:
@@ -78,43 +129,59 @@ def _best(values: npt.NDArray[np.float64]) -> int:
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))
 
 
-def _name(mixture: tuple[float, float]) -> str:
-    return f"{mixture[0]:g} network + {mixture[1]:g} memory"
+def _name(place: int, chosen: Chosen) -> str:
+    before, after = WEIGHTS[place]
+    return f"{before:g} network + {after:g} {chosen.part.name}"
 
 
-def _mixed(network: Network, memory: Memory, evaluator: Evaluator, label: str) -> list[float]:
-    """The figure of each mixture: means over chunks of users, so that each chunk is scored once for all mixtures."""
-    sums = np.zeros(len(MIXTURES))
+def _blended(network: Network, blend: Blend, evaluator: Evaluator, label: str) -> list[float]:
+    """The metric with each weight of the last scorer: means over chunks of users, each scored once for all weights."""
+    sums = np.zeros(len(WEIGHTS))
     training = network.training
-    memory.mixture.copy_(torch.tensor(MIXTURES[0]))  # the scorer below adds the memory itself
+    before = Blend(blend.scorers[:-1], blend.weights[:-1])
     scorer = NetworkScorer(network, evaluator.max_length)
-    n_rows = max(1, min(USERS_AT_ONCE, evaluator.config.memory * 2**20 // (4 * len(memory.neighbours))))
-    for begin in range(0, len(evaluator.holdout), n_rows):
-        rows = np.arange(begin, min(begin + n_rows, len(evaluator.holdout)))
+    n_items = network.items.n_items
+    n_rows = max(1, min(USERS_AT_ONCE, evaluator.config.memory * 2**20 // (4 * n_items)))
+    for rows in _chunks(len(evaluator.holdout), n_rows):
         part = evaluator.of(evaluator.holdout.take(rows))
-        both = _Both(scorer, memory)
-        for place, mixture in enumerate(MIXTURES):
-            memory.mixture.copy_(torch.tensor(mixture))
+        both = _Both(scorer, before, blend)
+        for place, weights in enumerate(WEIGHTS):
+            both.use(weights)
             sums[place] += len(rows) * part.values(both)[label]
     network.train(training)
     found: list[float] = (sums / max(1, len(evaluator.holdout))).tolist()
     return found
 
 
-class _Both:
-    """Scores of network and memory for one chunk of users, computed once and mixed as the memory says now."""
+def _chunks(n: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
+    for begin in range(0, n, size):
+        yield np.arange(begin, min(begin + size, n))
 
-    def __init__(self, scorer: NetworkScorer, memory: Memory) -> None:
-        self._scorer, self._memory = scorer, memory
+
+class _Both:
+    """Scores of a blend and of one more scorer for one chunk of users, computed once and added by changing weights."""
+
+    def __init__(self, scorer: NetworkScorer, before: Blend, blend: Blend) -> None:
+        self._scorer, self._before, self._blend = scorer, before, blend
+        self._weights = WEIGHTS[0]
         self._parts: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def use(self, weights: tuple[float, float]) -> None:
+        self._weights = weights
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         key = users.tobytes()
         with torch.inference_mode():
             if key not in self._parts:
-                learnt = self._scorer.scores(users, histories).log_softmax(dim=1)
-                remembered = self._memory.log_shares(self._scorer.remembered(self._memory, histories))
-                self._parts[key] = (learnt, remembered)
-            learnt, remembered = self._parts[key]
+                self._parts[key] = self._computed(users, histories)
+            learnt, added = self._parts[key]
             empty = torch.from_numpy(histories.lengths == 0).to(learnt.device)
-            return torch.where(empty[:, None], learnt, self._memory.weigh(learnt, remembered))
+            return torch.where(empty[:, None], learnt, self._weights[0] * learnt + self._weights[1] * added)
+
+    def _computed(self, users: npt.NDArray[np.int32], histories: Ragged) -> tuple[Tensor, Tensor]:
+        read = self._scorer.read_part(histories)
+        learnt = self._before.scores(self._scorer.scores(users, histories), users, read)
+        return learnt, self._blend.log_shares_of(len(self._blend.scorers) - 1, users, read, learnt.device)
+
+    def predict(self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> None:
+        return None

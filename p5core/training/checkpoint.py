@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 from p5core.errors import RunError
 from p5core.system.files import write_tensors
 
-__all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Progress", "load_checkpoint", "random_state", "save_checkpoint", "set_random_state"]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands."""
+    """Counters of training."""
 
     stage: int = 0
     """stages that are finished"""
@@ -55,32 +56,50 @@ class Progress:
         return Progress(stage=self.stage + 1, seconds=self.seconds)
 
 
+def random_state() -> Tensor:
+    """State of this process's generators: the processor's, then that of its GPU."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available():
+        states.append(torch.cuda.get_rng_state())
+    return torch.cat(states)
+
+
+def set_random_state(state: Tensor) -> None:
+    """Put back what `random_state` gave; the state of a GPU is left out where there is none."""
+    n = len(torch.get_rng_state())
+    torch.set_rng_state(state[:n])
+    if torch.cuda.is_available() and len(state) > n:
+        torch.cuda.set_rng_state(state[n:])
+
+
 def save_checkpoint(
-    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress
+    path: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer | None,
+    progress: Progress,
+    random_states: Sequence[Tensor],
 ) -> None:
-    """Write weights, optimiser moments, random state and counters; atomic, nothing pickled."""
+    """Write weights, optimiser moments, the random state of each process, and counters; atomic, nothing pickled."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     if optimiser is not None:
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    tensors |= {f"random.{rank}": state for rank, state in enumerate(random_states)}
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
-    """Read what `save_checkpoint` wrote: weights, optimiser state by parameter, counters; sets torch's random state.
+def load_checkpoint(path: Path, rank: int = 0) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
+    """Read what `save_checkpoint` wrote: weights, optimiser state by parameter, counters; sets this process's state.
 
     Raises RunError when the file is damaged.
     """
     try:
-        return _load(path)
+        return _load(path, rank)
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise RunError(f"{path} cannot be read: {error}. Run the experiment again.") from None
 
 
-def _load(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
+def _load(path: Path, rank: int) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Any]] = {}
     with safe_open(path, framework="pt") as stored:
@@ -91,9 +110,7 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Pro
             elif kind == "optimiser":
                 index, _, key = rest.partition(".")
                 moments.setdefault(int(index), {})[key] = stored.get_tensor(name)
-            elif name == "random.cpu":
-                torch.set_rng_state(stored.get_tensor(name))
-            elif torch.cuda.is_available():
-                torch.cuda.set_rng_state(stored.get_tensor(name))
+            elif name == f"random.{rank}":
+                set_random_state(stored.get_tensor(name))
         progress = Progress(**json.loads(stored.metadata()["progress"]))
     return weights, moments, progress

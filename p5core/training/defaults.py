@@ -1,125 +1,170 @@
-"""What an experiment leaves open, decided by the data and the machine."""
+"""Choices that an experiment leaves open, made by the data and the machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import torch
-
-from p5core.config.base import PartSpec
+from p5core.config.base import AUTO, PartRef, PartSpec
 from p5core.config.experiment import Experiment, StageConfig, TaskSpec
-from p5core.contracts.loss import Loss, RankingLoss, RatingLoss
+from p5core.config.parts import Place, parts_of
+from p5core.config.tree import set_value
 from p5core.contracts.metric import Metric
 from p5core.data.dataset import Dataset
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, UnknownPartError
 from p5core.evaluation.metric_results import choose_metrics
 from p5core.plugins.registry import Registry
+from p5core.training.engine import choose_device, choose_precision
 
 __all__ = [
+    "check_losses",
     "check_metrics",
-    "choose_device",
     "choose_loss",
-    "choose_precision",
-    "metric_labels",
-    "resolve_losses",
-    "resolve_precision",
+    "metric_refs",
+    "name_defaults",
+    "named_metrics",
+    "predicted_fields",
+    "resolve",
     "watched_metric",
 ]
 
-FULL_SOFTMAX_UP_TO = 10_000
-"""Items that a softmax takes in whatever the log."""
+TOKENS = {"cpu": 2_048}
+"""Positions of a batch that "auto" stands for, by device."""
 
-FULL_SOFTMAX_WORK = 10_000_000_000
-"""Items times events up to which a softmax over all items is worth its time: minutes an epoch on one core. On Beauty it
-learnt more than any sample of the items."""
+TOKENS_ELSEWHERE = 16_384
 
-BFLOAT16 = ("avx512_bf16", "amx_bf16")
-"""Names by which torch tells that a processor multiplies in bfloat16; on ARM nobody has measured it yet."""
+NEEDS = {"value": "values", "probability": "probabilities", "text": "texts"}
+"""Kind of an output → what metrics of it need."""
 
 
-def choose_device(device: str) -> str:
-    """What "auto" stands for: CUDA when there is one, else the processor; others as they are."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def name_defaults(experiment: Experiment, registry: Registry) -> Experiment:
+    """Replace every part "auto" but losses by the default of its kind, so that a stored experiment names its parts."""
+    tree: dict[str, Any] = experiment.model_dump(by_alias=True)
+    for place in parts_of(experiment):
+        if place.kind != "loss" and PartSpec.of(place.spec).name == AUTO.name:
+            tree = _with_default(tree, place, registry)
+    return type(experiment).model_validate(tree).model_copy(update={"notes": experiment.notes})
 
 
-def choose_precision(device: str) -> tuple[str, str]:
-    """What "auto" stands for on a device, and why: bfloat16 where products in it are the quicker ones."""
-    kind = choose_device(device).partition(":")[0]
-    if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16-mixed", "this GPU multiplies in bfloat16"
-    if kind == "cpu" and any(_capabilities().get(name) for name in BFLOAT16):
-        return "bf16-mixed", "this processor multiplies in bfloat16"
-    return "32-true", "bfloat16 would not be quicker here"
+def _with_default(tree: dict[str, Any], place: Place, registry: Registry) -> dict[str, Any]:
+    names = [info.part.name for info in registry.defaults(place.kind)]
+    if isinstance(place.spec, str):  # a list of labels: all defaults take the place of "auto"
+        *outer, nth = place.steps
+        assert isinstance(nth, int)
+        refs = _at(tree, outer)
+        return set_value(tree, tuple(outer), [*refs[:nth], *names, *refs[nth + 1 :]])
+    return set_value(tree, (*place.steps, "name"), names[0])
 
 
-def _capabilities() -> dict[str, object]:
-    """What the processor can do; older releases of torch do not tell."""
-    tell = getattr(torch.cpu, "get_capabilities", dict)
-    found: dict[str, object] = tell()
-    return found
+def _at(tree: Any, steps: Sequence[Any]) -> Any:
+    for step in steps:
+        tree = tree[step]
+    return tree
 
 
-def resolve_precision(experiment: Experiment) -> tuple[Experiment, list[str]]:
-    """Replace the precision "auto"; also returns a sentence about it."""
-    if experiment.precision != "auto":
-        return experiment, []
-    precision, why = choose_precision(experiment.device)
-    return experiment.model_copy(update={"precision": precision}), [f"precision {precision} ({why})"]
+def resolve(experiment: Experiment, registry: Registry, data: Dataset) -> tuple[Experiment, list[str]]:
+    """Replace what is "auto" by what suits the data and the machine; also returns a sentence about each choice.
 
-
-def choose_loss(loss_kind: str, n_items: int, n_events: int) -> tuple[str, str]:
-    """The loss that "auto" stands for and why: exact where that takes minutes an epoch, sampled where it does not."""
-    if loss_kind == "rating":
-        return "mse", "ratings are predicted"
-    if n_items <= FULL_SOFTMAX_UP_TO or n_items * n_events <= FULL_SOFTMAX_WORK:
-        return "cross_entropy", f"{n_items:,} items fit a full softmax"
-    return "sampled_softmax", f"{n_items:,} items are too many for a full softmax over {n_events:,} events"
-
-
-def resolve_losses(experiment: Experiment, registry: Registry, data: Dataset) -> tuple[Experiment, list[str]]:
-    """Replace every loss "auto"; also returns one sentence a task. Raises ConfigError when loss and task disagree."""
+    Raises ConfigError when a loss does not suit its task.
+    """
     sentences: list[str] = []
+    if experiment.precision == "auto":
+        precision, why = choose_precision(experiment.device)
+        experiment = experiment.model_copy(update={"precision": precision})
+        sentences.append(f"precision {precision} ({why})")
+    tokens = TOKENS.get(choose_device(experiment.device).partition(":")[0], TOKENS_ELSEWHERE)
     stages = []
     for stage in experiment.stages:
-        tasks = []
-        for task in stage.tasks:
-            resolved, why = _resolved(task, registry, data)
-            sentences.append(f"stage {stage.name}, task {task.name}: loss {resolved.loss.name} ({why})")
-            tasks.append(resolved)
-        stages.append(stage.model_copy(update={"tasks": tasks}))
+        tasks = [_resolved(stage, task, registry, data, sentences.append) for task in stage.tasks]
+        budget = tokens if isinstance(stage.token_budget, str) else stage.token_budget
+        stages.append(stage.model_copy(update={"tasks": tasks, "token_budget": budget}))
     return experiment.model_copy(update={"stages": stages}), sentences
 
 
-def _resolved(task: TaskSpec, registry: Registry, data: Dataset) -> tuple[TaskSpec, str]:
+def _resolved(
+    stage: StageConfig, task: TaskSpec, registry: Registry, data: Dataset, say: Callable[[str], None]
+) -> TaskSpec:
     part = registry.get("task", task.name)
-    if task.loss.name == "auto":
-        name, why = choose_loss(part.loss_kind, data.n_items, len(data.events))
-        return task.model_copy(update={"loss": PartSpec(name=name)}), why
-    wanted: type[Loss] = RatingLoss if part.loss_kind == "rating" else RankingLoss
-    if not issubclass(registry.get("loss", task.loss.name), wanted):
-        suits = [name for name, info in registry.parts("loss").items() if issubclass(info.part, wanted)]
-        raise ConfigError(f"Loss '{task.loss.name}' does not suit task '{task.name}'. Suitable: {', '.join(suits)}.")
-    return task, "as the experiment says"
+    if task.loss.name != AUTO.name:
+        say(f"stage {stage.name}, task {task.name}: loss {task.loss.name} (as the experiment says)")
+        return task
+    name, why = choose_loss(registry, part, data.n_items, len(data.events))
+    say(f"stage {stage.name}, task {task.name}: loss {name} ({why})")
+    return task.model_copy(update={"loss": PartSpec(name=name)})
 
 
-def check_metrics(experiment: Experiment, registry: Registry, labels: Sequence[str] = ()) -> None:
-    """Check `labels` and every metric that an experiment names; raises UnknownPartError or ConfigError."""
-    watched = [stage.watch for stage in experiment.stages if stage.watch]
-    kinds = {registry.get("task", task.name).loss_kind for stage in experiment.stages for task in stage.tasks}
-    for metric in choose_metrics(registry, [*experiment.evaluate.metrics, *watched, *labels]):
-        if metric.needs == "ratings" and "rating" not in kinds:
+def choose_loss(registry: Registry, task: type[Any], n_items: int, n_events: int) -> tuple[str, str]:
+    """The loss that "auto" stands for, and why: the task's own, or the first default of its kind that suits."""
+    if task.default_loss is not None:
+        return task.default_loss, f"the default of task {task.name}"
+    for info in registry.defaults("loss"):
+        loss: Any = info.part
+        why = loss.suits(n_items, n_events) if loss.kind == task.loss_kind else None
+        if why is not None:
+            return info.part.name, why
+    raise UnknownPartError(f"No loss is the default of kind '{task.loss_kind}'. Name one for task '{task.name}'.")
+
+
+def check_losses(experiment: Experiment, registry: Registry) -> None:
+    """Raise ConfigError for a loss that is not of the kind of its task."""
+    for stage in experiment.stages:
+        for task in stage.tasks:
+            kind = registry.get("task", task.name).loss_kind
+            if task.loss.name != AUTO.name and registry.get("loss", task.loss.name).kind != kind:
+                suits = [name for name, info in registry.parts("loss").items() if _kind(info.part) == kind]
+                raise ConfigError(
+                    f"Loss '{task.loss.name}' does not suit task '{task.name}'. Suitable: {', '.join(suits)}."
+                )
+
+
+def _kind(part: Any) -> str:
+    return str(part.kind)
+
+
+def predicted_fields(experiment: Experiment, registry: Registry) -> Mapping[str, str]:
+    """What metrics need of predictions → the field of the events that the tasks predict; the latest stage counts."""
+    fields: dict[str, str] = {}
+    for stage in reversed(experiment.stages):
+        for spec in stage.tasks:
+            try:
+                outputs = registry.get("task", spec.name).outputs
+            except UnknownPartError:  # a finished run is served without the parts that only trained it
+                continue
+            for output in outputs.values():
+                if output.kind in NEEDS:
+                    fields.setdefault(NEEDS[output.kind], output.field)
+    return fields
+
+
+def named_metrics(experiment: Experiment) -> list[PartRef]:
+    """Every metric that an experiment names."""
+    return [*experiment.evaluate.metrics, *(stage.watch for stage in experiment.stages if stage.watch)]
+
+
+def check_metrics(experiment: Experiment, registry: Registry, refs: Sequence[PartRef]) -> None:
+    """Check that metrics exist and that the tasks predict what they read; raises UnknownPartError or ConfigError."""
+    fields = predicted_fields(experiment, registry)
+    for metric in choose_metrics(registry, refs):
+        if metric.needs not in ("ranks", "lists", *fields):
+            able = [
+                name
+                for name, info in registry.parts("task").items()
+                if metric.needs in {NEEDS.get(one.kind) for one in _outputs(info.part)}
+            ]
             raise ConfigError(
-                f"Metric '{metric.label}' compares ratings, and no task of the experiment predicts any. "
-                "Choose another metric, or add the task 'rating' to a stage."
+                f"Metric '{metric.label}' needs predicted {metric.needs}, and no task of the experiment predicts any. "
+                f"Choose another metric, or add a task that does to a stage: {', '.join(able) or 'none is installed'}."
             )
 
 
-def metric_labels(experiment: Experiment, registry: Registry, stages: Sequence[StageConfig]) -> list[str]:
-    """What is measured for some stages: what the experiment names, else what their tasks name."""
+def _outputs(task: Any) -> Sequence[Any]:
+    return list(task.outputs.values())
+
+
+def metric_refs(experiment: Experiment, registry: Registry, stages: Sequence[StageConfig]) -> list[PartRef]:
+    """The metrics of some stages: those that the experiment names, else those that their tasks name."""
     if experiment.evaluate.metrics:
-        return list(dict.fromkeys(experiment.evaluate.metrics))
+        return list(experiment.evaluate.metrics)
     named = [label for stage in stages for task in stage.tasks for label in registry.get("task", task.name).metrics]
     return list(dict.fromkeys(named))
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from p5core.config.experiment import OptimiserConfig
 
-__all__ = ["RowAdamW", "build_optimiser", "build_schedule", "clip_norm", "step_share"]
+__all__ = ["RowAdamW", "build_optimiser", "clip_norm", "set_learning_rate", "step_share"]
 
 
 class RowAdamW(torch.optim.AdamW):
@@ -76,15 +75,14 @@ def build_optimiser(module: nn.Module, config: OptimiserConfig) -> RowAdamW:
     return RowAdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
 
 
-def build_schedule(optimiser: torch.optim.Optimizer, config: OptimiserConfig, n_steps: int, done: int) -> LambdaLR:
-    """Linear warm-up, then cosine decay, over `n_steps` steps of which `done` are already made."""
+def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, position: float, n_steps: int) -> None:
+    """Set the step size at a position of training, counted in steps of `n_steps`."""
     for group in optimiser.param_groups:
-        group["initial_lr"] = config.learning_rate
-    return LambdaLR(optimiser, lambda step: step_share(step, n_steps, config), last_epoch=done - 1)
+        group["lr"] = config.learning_rate * step_share(position, n_steps, config)
 
 
-def step_share(step: int, n_steps: int, config: OptimiserConfig) -> float:
-    """Step size at `step` of `n_steps`, as a share of the highest."""
+def step_share(step: float, n_steps: int, config: OptimiserConfig) -> float:
+    """Step size at `step` of `n_steps`, as a share of the highest: linear warm-up, then cosine decay."""
     n_warm = int(config.warmup * n_steps)
     if step < n_warm:
         return (step + 1) / (n_warm + 1)

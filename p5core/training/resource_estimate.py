@@ -1,33 +1,32 @@
-"""What a run will take on this machine, measured on a few of its own batches."""
+"""Time and memory of a run on this machine, measured on a few of its own batches."""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
-from p5core.config.experiment import Experiment
+from p5core.config.experiment import Experiment, StageConfig
 from p5core.contracts.loss import Loss
-from p5core.contracts.metric import Metric
 from p5core.errors import ConfigError
-from p5core.evaluation.evaluator import Evaluator
 from p5core.model.network import Network
 from p5core.plugins.registry import Registry
+from p5core.training.engine import Engine
 from p5core.training.loop import step_seconds
-from p5core.training.stages import StageData, make_fabric, make_stage
+from p5core.training.stages import StageData, StageEvaluator, make_stage
 
 __all__ = ["Estimate", "estimate", "refuse_too_large"]
 
 PROBED_STEPS = 4
 PROBED_USERS = 256
 BLENDED = 4
-"""Validations that choosing the mixture of network and memory is worth, about."""
+"""Validations that choosing a blend is worth, about."""
 
 TRAINED_BYTES = 3 * 4
 """Of each weight while it is trained: its gradient and two moments of Adam, in float32."""
@@ -43,7 +42,7 @@ class Estimate:
     phases: tuple[float, ...]
     """seconds of each stage with its validations, and of what comes after the last one"""
     memory: int
-    """bytes that this process will hold at its peak"""
+    """bytes that this process will hold at its peak, on the device that trains"""
     free: int
     """bytes of memory that nobody uses now"""
 
@@ -51,6 +50,10 @@ class Estimate:
     def seconds(self) -> float:
         """Time of everything."""
         return sum(self.phases)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, with the sentence."""
+        return {**asdict(self), "seconds": self.seconds, "sentence": self.sentence}
 
     @property
     def sentence(self) -> str:
@@ -68,51 +71,69 @@ def estimate(
     experiment: Experiment,
     registry: Registry,
     stages_data: Sequence[StageData],
-    evaluators: Sequence[tuple[Evaluator, Metric]],
+    evaluators: Sequence[StageEvaluator],
+    engine: Engine,
 ) -> Estimate:
     """Make a few steps and rank a few users with a copy of the network; neither it nor random states change.
 
     Raises ConfigError for a loss whose scores cannot fit into memory.
     """
-    refuse_too_large(experiment, registry, stages_data)
-    free = psutil.virtual_memory().available
+    refuse_too_large(experiment, registry, stages_data, engine)
+    free = engine.free_memory()
     phases, n_steps, of_one_user = [], 0, 0.0
     with torch.random.fork_rng():
         probe = copy.deepcopy(network)
         for index, stage_data in enumerate(stages_data):
             stage = make_stage(experiment, registry, stage_data, evaluators[index], Path(), index)
-            fabric = make_fabric(experiment.device, experiment.precision)
-            each, steps = step_seconds(probe, stage, fabric, PROBED_STEPS)
+            each, steps = step_seconds(probe, stage, engine, PROBED_STEPS)
             n_validations = -(-stage.config.epochs // stage.config.validate_every)
-            of_one_user = _validation_seconds(probe, evaluators[index][0])
-            phases.append(each * steps + n_validations * of_one_user * len(evaluators[index][0].holdout))
+            of_one_user = _validation_seconds(probe, evaluators[index])
+            phases.append(each * steps + n_validations * of_one_user * len(evaluators[index].evaluator.holdout))
             n_steps += steps
     split, n_scorers = stages_data[-1].split, 1 + len(experiment.evaluate.baselines)
     n_rankings = n_scorers * (len(split.validation) + len(split.test))
-    n_rankings += 0 if network.memory is None else BLENDED * len(split.validation)
+    n_rankings += BLENDED * len(experiment.model.blend) * len(split.validation)
     n_parameters = sum(one.numel() for one in network.parameters())
-    memory = psutil.Process().memory_info().rss + TRAINED_BYTES * n_parameters
+    memory = engine.used_memory() + TRAINED_BYTES * n_parameters
     return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free)
 
 
-def _validation_seconds(network: Network, evaluator: Evaluator) -> float:
+def _validation_seconds(network: Network, stage: StageEvaluator) -> float:
     """Of one user."""
-    users = evaluator.holdout.sample(PROBED_USERS, np.random.default_rng(0))
+    users = stage.evaluator.holdout.sample(PROBED_USERS, np.random.default_rng(0))
     began = time.perf_counter()
-    evaluator.of(users).validate(network)
+    replace(stage, evaluator=stage.evaluator.of(users)).validate(network)
     return (time.perf_counter() - began) / max(1, len(users))
 
 
-def refuse_too_large(experiment: Experiment, registry: Registry, stages_data: Sequence[StageData]) -> None:
+def refuse_too_large(
+    experiment: Experiment, registry: Registry, stages_data: Sequence[StageData], engine: Engine
+) -> None:
     """Raise ConfigError for a loss that would hold more scores at once than there is free memory."""
-    free = psutil.virtual_memory().available
+    free = engine.free_memory()
     for stage, stage_data in zip(experiment.stages, stages_data, strict=True):
+        assert isinstance(stage.token_budget, int)
         for task in stage.tasks:
             loss: Loss = registry.choose("loss", task.loss).build()
-            wanted = loss.score_bytes(stage.token_budget, stage_data.dataset.n_items)
-            if wanted > free:
+            size = loss.score_bytes(stage.token_budget, stage_data.dataset.n_items)
+            if size > free:
+                smaller = [
+                    name for name in _same_kind(registry, loss) if _fits(registry, name, stage, stage_data, free)
+                ]
                 raise ConfigError(
-                    f"Loss '{task.loss.name}' of stage '{stage.name}' would hold {wanted / 2**30:.1f} GB of scores at "
+                    f"Loss '{task.loss.name}' of stage '{stage.name}' would hold {size / 2**30:.1f} GB of scores at "
                     f"once ({stage.token_budget:,} positions × {stage_data.dataset.n_items:,} items), and "
-                    f"{free / 2**30:.1f} GB are free. Choose 'sampled_softmax', or a smaller token_budget."
+                    f"{free / 2**30:.1f} GB are free. Choose a smaller token_budget"
+                    + (f", or one of the losses {', '.join(smaller)}." if smaller else ".")
                 )
+
+
+def _same_kind(registry: Registry, loss: Loss) -> list[str]:
+    return [name for name, info in registry.parts("loss").items() if getattr(info.part, "kind", "") == loss.kind]
+
+
+def _fits(registry: Registry, name: str, stage: StageConfig, stage_data: StageData, free: int) -> bool:
+    """Whether a loss with its default options has room."""
+    assert isinstance(stage.token_budget, int)
+    loss: Loss = registry.choose("loss", name).build()
+    return loss.score_bytes(stage.token_budget, stage_data.dataset.n_items) <= free

@@ -12,11 +12,12 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from p5core.config.base import Choices
-from p5core.config.experiment import dump_experiment
+from p5core.config.document import dump_experiment
 from p5core.system.files import write_bytes, write_text
+from p5core.system.text import shown_value
 from p5core.tuning.search_space import Option, short_names, with_values
 from p5core.tuning.study import Study
-from p5core.tuning.worker import Worker, written
+from p5core.tuning.worker import Worker
 
 __all__ = ["trials_table", "write_report"]
 
@@ -53,7 +54,7 @@ def trials_table(study: Study, label: str) -> Table:
     table.add_row(label, *(f"{one.value:.4f}" for one in shown), "", style="bold")
     for key in sorted(names, key=lambda one: -importances.get(one, 0.0)):
         share = f"{importances[key]:.0%}" if key in importances else "–"
-        table.add_row(names[key], *(written(one.params[key]) for one in shown), share)
+        table.add_row(names[key], *(shown_value(one.params[key]) for one in shown), share)
     return table
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from p5core.config.base import Choices, Config, Tunable
-from p5core.config.experiment import Experiment, dump_experiment, override, parse_experiment
+from p5core.config.document import experiment_tree, parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.parts import parts_of
+from p5core.config.tree import set_value, steps_of
 from p5core.errors import ConfigError, did_you_mean
 from p5core.plugins.registry import Registry
 
 __all__ = ["Option", "Value", "narrow", "search_space", "short_names", "with_values"]
 
 Value = bool | int | float | str
+
+TUNED = ("encoder", "backbone", "task", "loss")
+"""Kinds of parts whose options are tuned; those of scorers are chosen by themselves."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,14 @@ def search_space(experiment: Experiment, registry: Registry) -> list[Option]:
 
 
 def _configs(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, Config]]:
-    model = experiment.model
-    yield "model", model
-    for nth, spec in enumerate(model.encoders):
-        place = f"model.encoders.{nth}"
-        yield place, registry.choose("encoder", spec, place).config
-    yield "model.backbone", registry.choose("backbone", model.backbone, "model.backbone").config
-    for nth, stage in enumerate(experiment.stages):
-        yield f"stages.{nth}", stage
-        for which, task in enumerate(stage.tasks):
-            place = f"stages.{nth}.tasks.{which}"
-            yield place, registry.choose("task", task, place).config
-            yield f"{place}.loss", registry.choose("loss", task.loss, f"{place}.loss").config
+    """The sections and parts that may be tuned: those of the model and of the stages."""
+    sections: dict[str, Config] = {"model": experiment.model}
+    sections |= {f"stages.{nth}": stage for nth, stage in enumerate(experiment.stages)}
+    for name, section in sections.items():
+        yield name, section
+        for place in parts_of(experiment):
+            if place.key.startswith(f"{name}.") and place.kind in TUNED:
+                yield place.key, registry.choose(place.kind, place.spec, place.key).config
 
 
 def _declared(place: str, config: Config) -> Iterator[Option]:
@@ -114,9 +114,9 @@ def _is_named(key: str, wanted: str) -> bool:
 
 def with_values(experiment: Experiment, values: Mapping[str, Value]) -> Experiment:
     """The experiment with other values of some options."""
-    tree = tomllib.loads(dump_experiment(experiment))
+    tree = experiment_tree(experiment)
     for key, value in values.items():
-        tree = override(tree, f"{key}={json.dumps(value)}")
+        tree = set_value(tree, steps_of(key), value)
     return parse_experiment(tree)
 
 

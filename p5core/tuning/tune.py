@@ -22,9 +22,10 @@ from types import FrameType
 
 import torch
 
-from p5core.config.experiment import dump_experiment
+from p5core.config.document import dump_experiment
 from p5core.errors import ConfigError
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 from p5core.system.files import read_json, write_json, write_text
 from p5core.system.signals import STOPPING, handled
 from p5core.tuning.report import write_report
@@ -55,7 +56,8 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
         raise KeyboardInterrupt(f"Saved in {plan.folder}; the same command goes on.") from None
     finally:
         if not study.n_running():  # a process that was killed leaves checkpoints behind
-            shutil.rmtree(plan.folder / "trials", ignore_errors=True)
+            for name in ("trials", "features"):
+                shutil.rmtree(plan.folder / name, ignore_errors=True)
         write_report(plan.folder, worker, study)
     return worker, study
 

@@ -7,24 +7,27 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from p5core.config.experiment import Experiment
+from p5core.contracts.tracker import RunEvent, StageEvent, ValidationEvent
 from p5core.data.storage import read_dataset
 from p5core.errors import P5Error, TrainingError
+from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
-from p5core.runs.folder import Run
+from p5core.runs.run import Run
+from p5core.system.text import clock, shown_value
 from p5core.training.defaults import watched_metric
-from p5core.tuning.search_space import Value, narrow, search_space, short_names, with_values
+from p5core.tuning.search_space import narrow, search_space, short_names, with_values
 from p5core.tuning.study import Study
+from p5core.tuning.trial import run_trial
 from p5core.workflows.experiment_data import gather
-from p5core.workflows.train import open_source, run_trial
+from p5core.workflows.trained_model import open_source
 
-__all__ = ["Plan", "TrialLog", "Worker", "written"]
+__all__ = ["Plan", "TrialLog", "Worker"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Worker:
         self.plan, self.registry = plan, registry
         self.known = open_source(source, plan.runs) if source else None
         known_data = read_dataset(self.known.data / "target") if self.known else None
-        self.data = gather(plan.experiment, registry, known_data)
+        self._features = FeatureCache(plan.folder / "features")
+        self.data = gather(plan.experiment, registry, known_data, cache=FeatureCache())
         self.experiment = self.data.experiment
         self.options = narrow(search_space(self.experiment, registry), plan.only)
         self.watch = watched_metric(self.experiment.stages[-1], registry)
@@ -89,7 +93,9 @@ class Worker:
     def _value(self, trial: Trial, place: Run) -> float:
         experiment = with_values(self.experiment, {one.key: one.suggest(trial) for one in self.options})
         log = TrialLog(trial, self.watch.label, [stage.epochs for stage in experiment.stages])
-        value = run_trial(replace(self.data, experiment=experiment), self.registry, place, log, self.known)
+        features = compute_features(experiment, self.registry, self.data.target.dataset, self._features)
+        data = replace(self.data, experiment=experiment, features=features)
+        value = run_trial(data, self.registry, place.checkpoints, log, self.known)
         if not math.isfinite(value):
             raise TrainingError(f"{self.watch.label} is {value} on validation events.")
         return value
@@ -106,8 +112,8 @@ class Worker:
             [
                 f"{len(ended)} of {self.plan.n_trials} (trial {number}): {self._outcome(trial)}",
                 f"best {best[0].value:.4f} (trial {best[0].number})" if best else "none complete yet",
-                f"{seconds[ended.index(trial)]:.0f} s, {_clock(left)} left",
-                ", ".join(f"{names[key]} {written(value)}" for key, value in trial.params.items()),
+                f"{seconds[ended.index(trial)]:.0f} s, {clock(left)} left",
+                ", ".join(f"{names[key]} {shown_value(value)}" for key, value in trial.params.items()),
             ]
         )
 
@@ -120,7 +126,7 @@ class Worker:
 
 
 class TrialLog:
-    """Tells Optuna how a trial's validation goes; what shows people a run has no place here."""
+    """Reports the validations of a trial to Optuna; nothing is shown."""
 
     def __init__(self, trial: Trial, label: str, epochs: Sequence[int]) -> None:
         """Follow the metric `label` through stages of so many `epochs`."""
@@ -128,17 +134,17 @@ class TrialLog:
         self._label, self._epochs = label, epochs
         self._epochs_before = 0
 
-    def event(self, kind: str, **figures: Any) -> None:
+    def event(self, event: RunEvent) -> None:
         """Report a validation; raises optuna.TrialPruned when the trial is worse than most were at that epoch."""
-        if kind == "stage":
-            self._epochs_before = sum(self._epochs[: figures["finished"]])
-        if kind == "validation" and self._label in figures:
-            self.trial.report(figures[self._label], self._epochs_before + figures["epoch"])
+        if isinstance(event, StageEvent):
+            self._epochs_before = sum(self._epochs[: event.finished])
+        if isinstance(event, ValidationEvent) and self._label in event.metrics:
+            self.trial.report(event.metrics[self._label], self._epochs_before + event.epoch)
             if self.trial.should_prune():
                 raise optuna.TrialPruned
 
     def say(self, text: str) -> None:
-        """A trial is told of in one line, when it has ended."""
+        """A trial is reported in one line, when it has ended."""
 
     def evaluating(self) -> None:
         """Nobody looks at a single trial."""
@@ -146,13 +152,3 @@ class TrialLog:
     def stop_requested(self) -> bool:
         """A trial is interrupted at once: nothing of it is kept."""
         return False
-
-
-def written(value: Value) -> str:
-    """A value as people read it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -12,13 +12,14 @@ from safetensors.numpy import load_file
 from p5core.data.columns import USER
 from p5core.errors import RunError
 from p5core.evaluation.metric_results import choose_metrics
+from p5core.evaluation.segments import Traits, user_traits
 from p5core.evaluation.significance import Comparison, UserValues, compare
 
 if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
-    from p5core.runs.folder import Run
+    from p5core.runs.run import Run
 
-__all__ = ["Compared", "Side", "compare_sides", "stored_side"]
+__all__ = ["Compared", "Side", "compare_sides", "stored_side", "traits_of_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,14 @@ def stored_side(run: Run, scorer: str = "model") -> Side:
         label: UserValues(ids, stored[f"{scorer}/{label}"], stored.get(f"{scorer}/{label}/weights")) for label in labels
     }
     return Side(run.name if scorer == "model" else f"{run.name}: {scorer}", values)
+
+
+def traits_of_run(run: Run, registry: Registry) -> Traits:
+    """Traits of the test users of a run, in the order of `per_user.safetensors`."""
+    from p5core.workflows.trained_model import load_run_data
+
+    target = load_run_data(run, registry).target
+    return user_traits(target.split, target.dataset)
 
 
 def compare_sides(registry: Registry, first: Side, second: Side, resamples: int, seed: int) -> list[Compared]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from p5core.config.experiment import Experiment
-from p5core.runs.folder import Run
+from p5core.runs.run import Run
 
 __all__ = ["controls", "is_pretrained", "without_pretraining"]
 

@@ -1,35 +1,46 @@
-"""Measuring the model of an experiment and what stands beside it."""
+"""Evaluating the model of an experiment beside its baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from p5core.config.experiment import EvaluateConfig, Experiment
-from p5core.contracts.scorer import Scorer
-from p5core.data.split import Holdout
-from p5core.evaluation.baselines import Popularity
-from p5core.evaluation.evaluator import Evaluator, domain_items
+from p5core.config.base import PartRef, PartSpec
+from p5core.config.experiment import Experiment
+from p5core.contracts.metric import Metric
+from p5core.contracts.scorer import HistoryScorer
+from p5core.data.holdout import Holdout
+from p5core.data.ids import ItemIds
+from p5core.errors import RunError, UnknownPartError
+from p5core.evaluation.evaluator import Evaluator
 from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import MetricResult, choose_metrics
 from p5core.evaluation.report import protocol_note
-from p5core.model.item_knn import Neighbours
-from p5core.model.network import Network
-from p5core.model.network_scorer import NetworkScorer
 from p5core.plugins.registry import Registry
-from p5core.runs.logger import Log
+from p5core.runs.logger import Logger
+from p5core.runs.run import Run
+from p5core.training.defaults import check_metrics, predicted_fields
 from p5core.training.loop import StopRequestedError
 from p5core.training.stages import StageData
 from p5core.workflows.experiment_data import ExperimentData
+from p5core.workflows.trained_model import TrainedModel, load_model, load_run_data
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Evaluation", "evaluate_all", "make_evaluator", "per_user", "validation_sample"]
+__all__ = [
+    "Evaluation",
+    "evaluate_all",
+    "evaluate_run",
+    "installed_metrics",
+    "make_evaluator",
+    "per_user",
+    "validation_sample",
+]
 
 
 def validation_sample(holdout: Holdout, experiment: Experiment) -> Holdout:
@@ -42,78 +53,125 @@ def make_evaluator(
     experiment: Experiment,
     registry: Registry,
     stage_data: StageData,
-    labels: list[str],
+    metrics: Sequence[PartRef],
     holdout: Holdout,
-    log: Log | None = None,
+    logger: Logger | None = None,
 ) -> Evaluator:
-    """Who measures `labels` on one holdout, as the experiment says; StopRequestedError when `log` asks to stop."""
+    """The evaluator of one holdout, as the experiment says; it raises StopRequestedError when `logger` asks to stop."""
 
     def check() -> None:
-        if log is None:
+        if logger is None:
             return
-        log.evaluating()
-        if log.stop_requested():
+        logger.evaluating()
+        if logger.stop_requested():
             raise StopRequestedError
 
-    statistics = item_statistics(stage_data.split.train, stage_data.dataset.n_items)
+    ids = ItemIds.of(stage_data.dataset)
     return Evaluator(
         holdout,
-        statistics,
-        choose_metrics(registry, labels),
+        item_statistics(stage_data.split.train, stage_data.dataset.n_items),
+        choose_metrics(registry, metrics),
         experiment.evaluate,
-        domain_items(stage_data.dataset),
+        None if ids.is_whole else ids.codes,
         experiment.model.max_length,
+        predicted_fields(experiment, registry),
         experiment.seed,
         check,
     )
 
 
+def installed_metrics(registry: Registry, refs: Sequence[PartRef]) -> tuple[list[PartRef], list[str]]:
+    """The metrics whose plugins are installed, and a sentence about each other one."""
+    kept: list[PartRef] = []
+    sentences = []
+    for ref in refs:
+        try:
+            registry.get("metric", PartSpec.of(ref).name)
+        except UnknownPartError as error:
+            sentences.append(f"Left out: {error}")
+        else:
+            kept.append(ref)
+    return kept, sentences
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """MetricResults of the model and its baselines on both holdouts."""
+    """Results of the model and its baselines on both holdouts."""
 
-    figures: Mapping[str, Mapping[str, Mapping[str, MetricResult]]]
-    """"test" or "validation" → scorer → metric label → figure"""
+    results: Mapping[str, Mapping[str, Mapping[str, MetricResult]]]
+    """"test" or "validation" → scorer → metric label → result"""
 
-    metrics: list[Any]
+    metrics: Sequence[Metric]
     note: str
-    """what the figures compare, in a sentence"""
+    """the protocol of the figures, in a sentence"""
 
 
 def evaluate_all(
-    network: Network, data: ExperimentData, registry: Registry, labels: list[str], log: Log | None = None
+    model: TrainedModel,
+    data: ExperimentData,
+    registry: Registry,
+    metrics: Sequence[PartRef],
+    logger: Logger | None = None,
 ) -> Evaluation:
-    """Measure the model beside its baselines on validation and test events; stops when `log` asks for it."""
+    """Measure the model beside its baselines on validation and test events; stops when `logger` asks for it."""
     experiment, stage_data = data.experiment, data.target
-    scorers = _scorers(network, experiment.evaluate, stage_data, experiment.model.max_length)
-    figures: dict[str, dict[str, dict[str, MetricResult]]] = {}
+    scorers = _scorers(model, experiment, registry, stage_data)
+    results: dict[str, dict[str, dict[str, MetricResult]]] = {}
     for part in ("validation", "test"):
-        evaluator = make_evaluator(experiment, registry, stage_data, labels, getattr(stage_data.split, part), log)
-        figures[part] = {name: evaluator.figures(scorer) for name, scorer in scorers.items()}
-    metrics = choose_metrics(registry, labels)
-    note = protocol_note(metrics, experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
-    return Evaluation(figures, metrics, note)
+        evaluator = make_evaluator(experiment, registry, stage_data, metrics, getattr(stage_data.split, part), logger)
+        results[part] = {name: evaluator.results(scorer) for name, scorer in scorers.items()}
+    built = choose_metrics(registry, metrics)
+    note = protocol_note(built, experiment.evaluate.candidates, experiment.evaluate.exclude_seen)
+    return Evaluation(results, built, note)
 
 
-def _scorers(network: Network, config: EvaluateConfig, stage_data: StageData, max_length: int) -> dict[str, Scorer]:
-    train, n_items = stage_data.split.train, stage_data.dataset.n_items
-    scorers: dict[str, Scorer] = {"model": NetworkScorer(network, max_length)}
-    if "popularity" in config.baselines:
-        scorers["popularity"] = Popularity.fit(train, n_items)
-    if "neighbours" in config.baselines:
-        counting = None if network.memory is None else network.memory.counting
-        scorers["neighbours"] = Neighbours.fit(train, n_items, counting)
+def _scorers(
+    model: TrainedModel, experiment: Experiment, registry: Registry, stage_data: StageData
+) -> dict[str, HistoryScorer]:
+    """The model and its baselines, fitted to the training events."""
+    scorers: dict[str, HistoryScorer] = {"model": model.scorer()}
+    blended = {} if model.blend is None else {one.name: one for one in model.blend.scorers}
+    for ref in experiment.evaluate.baselines:
+        chosen = registry.choose("scorer", ref, "evaluate.baselines")
+        name, config = chosen.part.name, chosen.config
+        if name in blended and not PartSpec.of(ref).options:
+            config = chosen.part.baseline_config(blended[name].config)
+        scorer = chosen.part(config)
+        scorer.fit(stage_data.split.train, stage_data.dataset.catalogue)
+        scorers[name] = scorer
     return scorers
 
 
 def per_user(evaluation: Evaluation, data: ExperimentData) -> dict[str, Tensor]:
-    """What a paired test of two runs needs: test users and the value of each."""
-
+    """The arrays that a paired test of two runs needs: test users and the value of each."""
     found = {"users": torch.from_numpy(data.target.split.test.users)}
-    for scorer, by_label in evaluation.figures["test"].items():
-        for label, figure in by_label.items():
-            if figure.values is not None:
-                found[f"{scorer}/{label}"] = torch.from_numpy(figure.values)
-            if figure.weights is not None:
-                found[f"{scorer}/{label}/weights"] = torch.from_numpy(figure.weights)
+    for scorer, by_label in evaluation.results["test"].items():
+        for label, result in by_label.items():
+            if result.values is not None:
+                found[f"{scorer}/{label}"] = torch.from_numpy(result.values)
+            if result.weights is not None:
+                found[f"{scorer}/{label}/weights"] = torch.from_numpy(result.weights)
     return found
+
+
+def evaluate_run(
+    folder: Run, registry: Registry, changes: Mapping[str, Any], metrics: Sequence[PartRef] = ()
+) -> tuple[Evaluation, list[str]]:
+    """Measure a finished run again, with other options of [evaluate] if wanted; its own figures stay as they are.
+
+    Also returns a sentence about each metric that is left out since its plugin is not installed any more.
+    """
+    folder.verify()
+    if folder.updated_from() is not None:
+        raise RunError(
+            f"Run {folder.path} was updated with new events, the held-out ones included; nothing is left to measure it "
+            f"on. Evaluate '{folder.updated_from()}', or train on the new events."
+        )
+    data = load_run_data(folder, registry)
+    evaluate = data.experiment.evaluate.model_copy(update=dict(changes))
+    experiment = data.experiment.model_copy(update={"evaluate": evaluate})
+    stored = evaluate.metrics or list(folder.metrics().test["model"])
+    refs, sentences = (list(metrics), []) if metrics else installed_metrics(registry, stored)
+    check_metrics(experiment, registry, refs)
+    model = load_model(folder, data, registry)
+    return evaluate_all(model, replace(data, experiment=experiment), registry, refs), sentences

@@ -3,67 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from p5core.config.base import PartSpec
+from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment
+from p5core.config.parts import parts_of
+from p5core.config.prepare import PrepareConfig
+from p5core.contracts.encoder import Features
 from p5core.data.dataset import Dataset
-from p5core.data.ingest.prepare import PrepareConfig, prepare
-from p5core.data.ingest.report import PrepareReport, report_text, with_split
-from p5core.data.split import split
+from p5core.data.holdout import split_by_roles
+from p5core.data.ingest.prepare import prepare
+from p5core.data.profile.report import PrepareReport, with_split
+from p5core.data.profile.report_text import report_text
 from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import ConfigError
+from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
-from p5core.training.defaults import check_metrics, resolve_losses, resolve_precision
-from p5core.training.stages import StageData, make_fabric
+from p5core.training.defaults import check_losses, check_metrics, name_defaults, named_metrics, resolve
+from p5core.training.stages import StageData
+from p5core.workflows.splitting import Fold, Roles, split_roles
 
-__all__ = ["ExperimentData", "check_experiment", "gather", "load_data", "rebuild"]
+__all__ = [
+    "ExperimentData",
+    "check_experiment",
+    "gather",
+    "join_stages",
+    "load_data",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class ExperimentData:
-    """Everything that training needs."""
+    """Everything that training and evaluation need."""
 
     experiment: Experiment
-    """with every loss decided"""
+    """with every choice made"""
 
     target: StageData
-    """what is evaluated"""
+    """data that is evaluated"""
 
     stages: Sequence[StageData]
     """one a stage; stages without data of their own share the target"""
 
-    fold: tuple[int, int] | None
-    """(i, n) of a cross-validation fold"""
+    roles: Sequence[Roles]
+    """roles of the events of the target, then of each stage"""
+
+    fold: Fold | None
+
+    features: Mapping[str, Features]
+    """place of an encoder → its features"""
 
     report: Mapping[str, Any]
-    """what preparation and split did, for `report.json`"""
+    """preparation and split, for `report.json`"""
 
     sentences: Sequence[str]
-    """what was found and decided, for people"""
+    """findings and choices, for people"""
 
 
 def check_experiment(experiment: Experiment, registry: Registry) -> None:
     """Check every part that an experiment names and its options, before any data is read; raises P5Error."""
-    registry.choose("loader", experiment.data, "data")
-    registry.choose("backbone", experiment.model.backbone, "model.backbone")
-    for spec in experiment.model.encoders:
-        registry.choose("encoder", spec, f"model.encoders.{spec.name}")
-    for tracker in experiment.trackers:
-        registry.choose("tracker", tracker, f"trackers.{tracker.name}")
-    for stage in experiment.stages:
-        if stage.data is not None:
-            registry.choose("loader", stage.data, f"stages.{stage.name}.data")
-        for task in stage.tasks:
-            registry.choose("task", task, f"stages.{stage.name}.tasks.{task.name}")
-            if task.loss.name != "auto":
-                registry.choose("loss", task.loss, f"stages.{stage.name}.tasks.{task.name}.loss")
-    check_metrics(experiment, registry)
-    make_fabric(experiment.device, experiment.precision)
-    from_runs = [stage.name for stage in experiment.stages[1:] if stage.from_run]
-    if from_runs:
-        raise ConfigError(f"stages.{from_runs[0]}.from: only the first stage can start from another run.")
+    for place in parts_of(experiment):
+        is_open = PartSpec.of(place.spec).name == AUTO.name and place.kind in ("loss", "scorer")
+        if not is_open:
+            registry.choose(place.kind, place.spec, place.key)
+    check_losses(experiment, registry)
+    check_metrics(experiment, registry, named_metrics(experiment))
+    late = [nth for nth, stage in enumerate(experiment.stages) if nth > 0 and stage.from_run]
+    if late:
+        raise ConfigError(f"stages.{late[0]}.from: only the first stage can start from another run.")
 
 
 def load_data(
@@ -74,66 +82,75 @@ def load_data(
 
 
 def gather(
-    experiment: Experiment, registry: Registry, known: Dataset | None = None, fold: tuple[int, int] | None = None
+    experiment: Experiment,
+    registry: Registry,
+    known: Dataset | None = None,
+    fold: Fold | None = None,
+    cache: FeatureCache | None = None,
 ) -> ExperimentData:
     """Load, prepare, unite and split all data; `known` is that of a run to start from, whose codes are kept."""
     check_experiment(experiment, registry)
+    experiment = name_defaults(experiment, registry)
     target, report = load_data(registry, experiment.data, experiment.prepare)
     own = {}
     for index, stage in enumerate(experiment.stages):
         if stage.data is not None:
-            where = f"stages.{stage.name}.data"
+            where = f"stages.{index}.data"
             own[index] = load_data(registry, stage.data, stage.prepare or experiment.prepare, where)
     united = _unite([known] if known else [], [*(dataset for dataset, _ in own.values()), target])
     by_stage = dict(zip(own, united, strict=False))
     datasets = [by_stage.get(index, united[-1]) for index in range(len(experiment.stages))]
-    data = rebuild(experiment, registry, datasets, united[-1], fold)
+    resolved, choices = resolve(experiment, registry, united[-1])
+    features = compute_features(resolved, registry, united[-1], cache)
+    roles = [split_roles(registry, resolved.split, one, resolved.seed, fold) for one in (united[-1], *datasets)]
+    data = join_stages(resolved, [united[-1], *datasets], roles, fold, features)
+    _check_parts(data, registry)
     found = data.target.split
     report = with_split(report, found.cold_share, found.warnings)
+    sentences = [*experiment.notes, *choices]
     stage_reports = {experiment.stages[index].name: one.to_dict() for index, (_, one) in own.items()}
-    return ExperimentData(
-        data.experiment,
-        data.target,
-        data.stages,
-        fold,
-        {**report.to_dict(), "stages": stage_reports, "choices": list(data.sentences)},
-        [report_text(report), *(report_text(one) for _, one in own.values()), *data.sentences],
+    return replace(
+        data,
+        report={**report.to_dict(), "stages": stage_reports, "choices": sentences},
+        sentences=[report_text(report), *(report_text(one) for _, one in own.values()), *sentences],
     )
 
 
-def rebuild(
+def join_stages(
     experiment: Experiment,
-    registry: Registry,
     datasets: Sequence[Dataset],
-    target: Dataset,
-    fold: tuple[int, int] | None,
+    roles: Sequence[Roles],
+    fold: Fold | None,
+    features: Mapping[str, Features],
 ) -> ExperimentData:
-    """Split prepared data sets, equal ones once, and check that stages suit them; raises ConfigError."""
-    split_of = {id(one): split(one, experiment.split, experiment.seed, fold) for one in (target, *datasets)}
-    stage_data = {id(one): StageData(one, split_of[id(one)]) for one in (target, *datasets)}
-    exact, sentences = resolve_precision(experiment)
-    resolved, about_losses = resolve_losses(exact, registry, target)
+    """Put the prepared data sets of the target and of each stage together, equal ones once."""
+    stage_data: dict[int, StageData] = {}
+    for dataset, of_events in zip(datasets, roles, strict=True):
+        if id(dataset) not in stage_data:
+            stage_data[id(dataset)] = StageData(dataset, split_by_roles(dataset, of_events))
+    target, *stages = (stage_data[id(one)] for one in datasets)
+    return ExperimentData(experiment, target, stages, roles, fold, features, {}, [])
+
+
+def _check_parts(data: ExperimentData, registry: Registry) -> None:
+    """Check that tasks, scorers and split suit the backbone and the data; raises ConfigError."""
+    experiment = data.experiment
     backbone = registry.get("backbone", experiment.model.backbone.name)
-    for stage, dataset in zip(experiment.stages, datasets, strict=True):
+    for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
         for task in stage.tasks:
-            registry.get("task", task.name).check(backbone, split_of[id(dataset)].train)
-    if not backbone.uses_history and experiment.split.name == "by_user":
+            registry.get("task", task.name).check(backbone, stage_data.split.train)
+    for nth, spec in enumerate(experiment.model.blend):
+        chosen = registry.choose("scorer", spec, f"model.blend.{nth}")
+        chosen.part.check(chosen.config, data.target.dataset.catalogue)
+    if not backbone.uses_history and registry.get("split", experiment.split.name).holds_out_users:
         raise ConfigError(
             f"Backbone '{backbone.name}' knows users by their vectors alone, so it cannot serve the unseen users of "
-            "split.name = 'by_user'. Choose a backbone that reads histories."
+            f"split.name = '{experiment.split.name}'. Choose a backbone that reads histories."
         )
-    if not backbone.uses_history and experiment.model.memory is not None:
+    if not backbone.uses_history and experiment.model.blend:
         raise ConfigError(
-            f"model.memory reads histories, and backbone '{backbone.name}' knows users alone. Leave it out."
+            f"model.blend reads histories, and backbone '{backbone.name}' knows users alone. Leave it out."
         )
-    return ExperimentData(
-        resolved,
-        stage_data[id(target)],
-        [stage_data[id(one)] for one in datasets],
-        fold,
-        {},
-        [*sentences, *about_losses],
-    )
 
 
 def _unite(known: Sequence[Dataset], datasets: Sequence[Dataset]) -> list[Dataset]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from p5core.data.columns import ITEM, TITLE
 from p5core.data.dataset import Dataset
+from p5core.data.ids import ItemIds
 
 __all__ = ["ItemSearch"]
 
@@ -23,10 +24,13 @@ class ItemSearch:
     dataset: Dataset
 
     @cached_property
+    def _ids(self) -> ItemIds:
+        return ItemIds.of(self.dataset)
+
+    @cached_property
     def _codes(self) -> npt.NDArray[np.int32]:
         """(n,) codes of the items of these domains, most events first."""
-        catalogue = self.dataset.catalogue
-        members = np.concatenate([catalogue.members(domain) for domain in self.dataset.own_domains])
+        members = self._ids.codes
         counts = np.bincount(self.dataset.events.items, minlength=self.dataset.n_items)[members]
         return members[np.argsort(-counts, kind="stable")]
 
@@ -46,12 +50,12 @@ class ItemSearch:
         keep = np.ones(len(self._codes), dtype=np.bool_)
         for word in text.casefold().split():
             keep &= self._texts.str.contains(word, regex=False).to_numpy(dtype=np.bool_)
-        own = self.dataset.find_items([text.strip()])
+        own = self._ids.find([text.strip()])
         found = [*own[own >= 0].tolist(), *self._codes[keep][: n + 1].tolist()]
         return self.dataset.catalogue.decode(np.array(list(dict.fromkeys(found))[:n], dtype=np.int32))
 
     def titles(self, raw: list[Any]) -> list[str]:
         """Titles of raw ids; an unknown id, or one without a title, is its own."""
-        codes = self.dataset.find_items(raw)
+        codes = self._ids.find(raw)
         known = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(one) for one in raw]
         return [title if code >= 0 else str(one) for title, code, one in zip(known, codes.tolist(), raw, strict=True)]

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.data.dataset import Dataset, Ragged
+from p5core.data.ids import ItemIds
 from p5core.errors import DataError
-from p5core.evaluation.evaluator import domain_items
 from p5core.model.network_scorer import NetworkScorer
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.runs.folder import Run, open_run
-from p5core.workflows.train import load_network, load_run_data
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.runs.create import open_run
+from p5core.runs.run import Run
+from p5core.workflows.trained_model import load_model, load_run_data
 
 __all__ = ["Reason", "Recommendation", "Recommender"]
 
@@ -53,6 +55,7 @@ class Recommender:
 
     def __init__(self, dataset: Dataset, scorer: NetworkScorer, uses_history: bool) -> None:
         self._dataset = dataset
+        self._ids = ItemIds.of(dataset)
         self._scorer = scorer
         self._uses_history = uses_history
 
@@ -63,9 +66,8 @@ class Recommender:
         folder = run if isinstance(run, Run) else open_run(Path(run))
         folder.verify()
         data = load_run_data(folder, registry)
-        network = load_network(folder, data, registry)
-        scorer = NetworkScorer(network, data.experiment.model.max_length)
-        return cls(data.target.dataset, scorer, network.backbone.uses_history)
+        model = load_model(folder, data, registry)
+        return cls(data.target.dataset, model.scorer(), model.network.backbone.uses_history)
 
     def recommend(
         self,
@@ -98,14 +100,14 @@ class Recommender:
 
     def unknown(self, history: Sequence[str | int], *, domain: str | None = None) -> list[str | int]:
         """The raw ids of a history that name no item."""
-        codes = self._dataset.encode_items(list(history), domain)
+        codes = self._ids.encode(list(history), domain)
         return [raw for raw, code in zip(history, codes, strict=True) if code < 0]
 
     def score(
         self, history: Sequence[str | int], candidates: Sequence[str | int], *, domain: str | None = None
     ) -> list[float]:
         """Scores of candidate items for a history; raises DataError for an unknown candidate."""
-        wanted = self._dataset.encode_items(list(candidates), domain)
+        wanted = self._ids.encode(list(candidates), domain)
         if (wanted < 0).any():
             raise DataError(f"Unknown item {candidates[int(np.argmax(wanted < 0))]!r} among the candidates.")
         scores = self._scores(-1, [self._codes(history, domain)])[0]
@@ -117,7 +119,7 @@ class Recommender:
             raise DataError(
                 "This model knows users by their vectors and reads no history. Ask for a known user instead."
             )
-        codes = self._dataset.encode_items(list(history), domain)
+        codes = self._ids.encode(list(history), domain)
         return codes[codes >= 0]
 
     def _user(self, user: str | int) -> int:
@@ -135,17 +137,16 @@ class Recommender:
     def _scores(self, user: int, histories: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.float32]:
         """(n, V) scores of several histories of one user."""
         users = np.full(len(histories), user, dtype=np.int32)
-        scores: npt.NDArray[np.float32] = self._scorer.scores(users, Ragged.of([h.tolist() for h in histories])).numpy()
+        found = self._scorer.scores(users, Ragged.of([history.tolist() for history in histories]))
+        scores: npt.NDArray[np.float32] = found.cpu().numpy()
         return scores
 
     def _recommend(
         self, user: int, history: npt.NDArray[np.int32], k: int, exclude_seen: bool, n_reasons: int
     ) -> list[Recommendation]:
         scores = self._scores(user, [history])[0].copy()
-        allowed = domain_items(self._dataset)
-        if allowed is not None:
-            barred = np.setdiff1d(np.arange(len(scores)), allowed)
-            scores[barred] = -np.inf
+        if not self._ids.is_whole:
+            scores[np.setdiff1d(np.arange(len(scores)), self._ids.codes)] = -np.inf
         if exclude_seen:
             scores[history] = -np.inf
         best = np.argsort(-scores, kind="stable")[:k]
@@ -155,14 +156,10 @@ class Recommender:
         items = self._dataset.catalogue.decode(best)
         return [
             Recommendation(item, float(scores[code]), title, why, domain)
-            for item, code, title, why, domain in zip(items, best, titles, reasons, self._domains(best), strict=True)
+            for item, code, title, why, domain in zip(
+                items, best, titles, reasons, self._ids.domains_of(best), strict=True
+            )
         ]
-
-    def _domains(self, codes: npt.NDArray[np.int64]) -> list[str] | list[None]:
-        catalogue = self._dataset.catalogue
-        if len(self._dataset.own_domains) == 1:
-            return [None] * len(codes)
-        return [catalogue.domains[code] for code in catalogue.domain_codes[codes]]
 
     def _reasons(
         self, user: int, history: npt.NDArray[np.int32], best: npt.NDArray[np.int64], n_reasons: int

@@ -1,55 +1,80 @@
-"""From an experiment to a finished run folder, as plain functions."""
+"""From an experiment to a finished run folder."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from p5core.config.base import AUTO, PartSpec
+from p5core.config.document import dump_experiment
 from p5core.config.experiment import Experiment
-from p5core.contracts.metric import Metric
+from p5core.config.parts import parts_of
+from p5core.contracts.tracker import TestEvent
 from p5core.data.storage import read_dataset, write_dataset
 from p5core.errors import RunError
-from p5core.evaluation.evaluator import Evaluator
 from p5core.evaluation.report import plain_intervals, plain_values
-from p5core.model.build import build_network
+from p5core.model.blend import Blend, write_blend
+from p5core.model.build import serving_tasks
+from p5core.model.features import write_features
 from p5core.model.network import Network
-from p5core.model.warm_start import warm_start
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.runs.folder import Run, check_run_name, create_run, free_name, open_run
-from p5core.runs.logger import Display, Log, RunLogger, catch_signals
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.runs.create import create_run
+from p5core.runs.documents import Metrics, PartRecord, RunState, Status
+from p5core.runs.logger import Display, Logger, RunLogger, catch_signals
+from p5core.runs.names import check_run_name, free_name
 from p5core.runs.progress import Phases
-from p5core.system.files import write_json, write_tensors
-from p5core.training.blending import choose_memory
-from p5core.training.defaults import check_metrics, metric_labels, watched_metric
+from p5core.runs.run import Run
+from p5core.system.files import write_bytes, write_json, write_tensors
+from p5core.training.blending import choose_blend
+from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
+from p5core.training.engine import Engine
 from p5core.training.loop import StopRequestedError
 from p5core.training.resource_estimate import Estimate, estimate
-from p5core.training.stages import fit
-from p5core.workflows.evaluate import Evaluation, evaluate_all, make_evaluator, per_user, validation_sample
-from p5core.workflows.experiment_data import ExperimentData, gather, rebuild
+from p5core.training.stages import StageEvaluator, fit
+from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
+from p5core.workflows.experiment_data import ExperimentData, gather
+from p5core.workflows.splitting import Fold
+from p5core.workflows.trained_model import (
+    TrainedModel,
+    load_run_data,
+    new_network,
+    open_source,
+    start_from_run,
+)
 
 __all__ = [
-    "evaluate_run",
-    "load_network",
-    "load_run_data",
-    "open_source",
+    "Prepared",
+    "blend_with_scorers",
+    "fit_all",
+    "is_experiment_of",
     "plan_run",
+    "prepare_run",
     "resume",
     "run",
-    "run_trial",
+    "stage_evaluators",
 ]
 
 
-MIXING_USERS = 20_000
-"""Validation users at most by whom the mixture of network and memory is chosen."""
+BLENDING_USERS = 20_000
+"""Validation users at most by whom a blend is chosen."""
 
-MIXING_SCORES = 2_000_000_000
+BLENDING_SCORES = 2_000_000_000
 """Scores of theirs at most: with very many items fewer users decide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The data and the untrained network of a run, both found to be right."""
+
+    data: ExperimentData
+    network: Network
+    engine: Engine
+    expected: Estimate
 
 
 def run(
@@ -57,7 +82,7 @@ def run(
     runs: Path | str = "runs",
     name: str | None = None,
     registry: Registry | None = None,
-    fold: tuple[int, int] | None = None,
+    fold: Fold | None = None,
     display: Display | None = None,
 ) -> Run:
     """Load, prepare, train, evaluate and save an experiment; returns its finished run folder.
@@ -68,33 +93,64 @@ def run(
     registry = registry or load_plugins()
     path = Path(runs) / (name or free_name(Path(runs), "run"))
     check_run_name(path.name if name is None else name)
-    data, network, expected = _ready(experiment, Path(runs), registry, fold)
+    prepared = prepare_run(experiment, Path(runs), registry, fold)
+    folder = Run(prepared.engine.from_first(lambda: _create(path, prepared, registry)))
+    return _train_and_evaluate(folder, prepared.data, prepared.network, registry, display, prepared.engine)
+
+
+def _create(path: Path, prepared: Prepared, registry: Registry) -> Path:
+    """Make the run folder with everything that training does not change."""
+    data = prepared.data
 
     def fill(run: Run) -> None:
-        _write_data(run, data)
-        write_json(run.path / "status.json", {"state": "starting", "expected_seconds": expected.phases})
+        write_dataset(run.data / "target", data.target.dataset)
+        for index, stage_data in enumerate(data.stages):
+            if stage_data is not data.target:
+                write_dataset(run.data / f"stage-{index}", stage_data.dataset)
+        write_features(run.features, data.experiment, registry, data.target.dataset, data.features)
+        _write_split(run, data)
+        run.write_status(Status(state=RunState.STARTING, expected_seconds=list(prepared.expected.phases)))
 
-    folder = create_run(path, data.experiment, data.report, fold, fill=fill)
-    return _train_and_evaluate(folder, data, network, registry, display)
+    parts = _part_records(data.experiment, registry)
+    return create_run(path, data.experiment, data.report, data.fold, parts=parts, fill=fill).path
 
 
-def plan_run(experiment: Experiment, runs: Path | str = "runs", registry: Registry | None = None) -> ExperimentData:
-    """Everything that `run` does before it writes or trains; the last sentence is an estimate of memory and time."""
-    return _ready(experiment, Path(runs), registry or load_plugins(), None)[0]
+def _write_split(run: Run, data: ExperimentData) -> None:
+    from safetensors.numpy import save
+
+    roles = {str(nth): np.ascontiguousarray(one) for nth, one in enumerate(data.roles)}
+    write_bytes(run.path / "split.safetensors", save(roles))
 
 
-def _ready(
-    experiment: Experiment, runs: Path, registry: Registry, fold: tuple[int, int] | None
-) -> tuple[ExperimentData, Network, Estimate]:
-    """The data and the untrained network of a run, both found to be right, and what it will take."""
+def _part_records(experiment: Experiment, registry: Registry) -> list[PartRecord]:
+    """The parts of an experiment, each once, with the distributions that provide them."""
+    records = {}
+    for place in parts_of(experiment):
+        name = PartSpec.of(place.spec).name
+        if name != AUTO.name:
+            info = registry.info(place.kind, name)
+            records[place.kind, name] = PartRecord(
+                kind=place.kind, name=name, distribution=info.plugin.distribution, version=info.plugin.version
+            )
+    return list(records.values())
+
+
+def plan_run(experiment: Experiment, runs: Path | str = "runs", registry: Registry | None = None) -> Prepared:
+    """Everything that `run` does before it writes or trains: its data, with an estimate of memory and time."""
+    return prepare_run(experiment, Path(runs), registry or load_plugins(), None)
+
+
+def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fold | None) -> Prepared:
+    """Load all data, build the network, and measure what training will take; raises P5Error for what is wrong."""
+    engine = Engine(experiment.device, experiment.precision)
     source = experiment.stages[0].from_run
     known = open_source(source, runs) if source else None
     data = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
-    network = _new_network(data, registry)
+    network = new_network(data, registry)
     if known:
-        _warm_start(network, known, registry)
-    expected = estimate(network, data.experiment, registry, data.stages, _evaluators(data, registry))
-    return replace(data, sentences=[*data.sentences, expected.sentence]), network, expected
+        start_from_run(network, data.target.dataset, known, registry)
+    expected = estimate(network, data.experiment, registry, data.stages, stage_evaluators(data, registry), engine)
+    return Prepared(replace(data, sentences=[*data.sentences, expected.sentence]), network, engine, expected)
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -107,61 +163,94 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
         )
     registry = registry or load_plugins()
     data = load_run_data(folder, registry)
-    network = _new_network(data, registry)
+    network = new_network(data, registry)
     source = data.experiment.stages[0].from_run
     if source and not folder.last_checkpoint.exists():
-        _warm_start(network, open_source(source, folder.path.parent), registry)
-    return _train_and_evaluate(folder, data, network, registry, display)
+        start_from_run(network, data.target.dataset, open_source(source, folder.path.parent), registry)
+    engine = Engine(data.experiment.device, data.experiment.precision)
+    return _train_and_evaluate(folder, data, network, registry, display, engine)
+
+
+def is_experiment_of(experiment: Experiment, folder: Run, registry: Registry) -> bool:
+    """Whether an experiment is the one that a run was started with; choices left open are those made then."""
+    started = folder.experiment()
+    named = name_defaults(experiment, registry)
+    if named.precision == "auto":
+        named = named.model_copy(update={"precision": started.precision})
+    if len(named.stages) == len(started.stages):
+        pairs = zip(named.stages, started.stages, strict=True)
+        budgets = [then.token_budget if now.token_budget == AUTO.name else now.token_budget for now, then in pairs]
+        stages = zip(named.stages, budgets, strict=True)
+        named = named.model_copy(update={"stages": [one.model_copy(update={"token_budget": n}) for one, n in stages]})
+    resolved, _ = resolve(named, registry, read_dataset(folder.data / "target"))
+    return dump_experiment(resolved) == dump_experiment(started)
 
 
 def _end(folder: Run) -> Run:
     """Write down that a run whose manifest is whole is done; raises RunError when that is known already."""
-    if folder.status().get("state") == "done":
+    if folder.status().state == RunState.DONE:
         raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")
     with folder.locked():
         folder.verify()
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
-        write_json(folder.path / "status.json", {"state": "done", "share": 1.0})
+        folder.write_status(Status(state=RunState.DONE, share=1.0))
     return folder
 
 
 def _train_and_evaluate(
-    folder: Run, data: ExperimentData, network: Network, registry: Registry, display: Display | None
+    folder: Run, data: ExperimentData, network: Network, registry: Registry, display: Display | None, engine: Engine
 ) -> Run:
+    if not engine.is_first:
+        fit_all(folder.checkpoints, data, network, registry, _Quiet(), engine)
+        return folder
     with folder.locked():
         experiment = data.experiment
         trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
-        phases = Phases(len(experiment.stages), folder.expected_seconds())
-        log = RunLogger(folder, trackers, display, phases)
-        _followed(folder, data, network, registry, log)
+        phases = Phases(len(experiment.stages), folder.status().expected_seconds)
+        logger = RunLogger(folder, trackers, display, phases)
+        _logged(folder, data, network, registry, logger, engine)
     return folder
 
 
-def _followed(folder: Run, data: ExperimentData, network: Network, registry: Registry, log: RunLogger) -> None:
+class _Quiet:
+    """The callback of the processes that write nothing; they stop when the first one does."""
+
+    def event(self, event: object) -> None:
+        return
+
+    def stop_requested(self) -> bool:
+        return False
+
+
+def _logged(
+    folder: Run, data: ExperimentData, network: Network, registry: Registry, logger: RunLogger, engine: Engine
+) -> None:
     """Train, evaluate and seal; the log and the exception say truthfully how it ended."""
     try:
-        log.state("running")
+        logger.state(RunState.RUNNING)
         for sentence in data.sentences:
-            log.say(sentence)
-        with catch_signals(log):
-            seconds = _fit(folder, data, network, registry, log)
-            _evaluate_and_seal(folder, data, network, registry, log, seconds)
-        log.state("done")
+            logger.say(sentence)
+        with catch_signals(logger):
+            seconds = fit_all(folder.checkpoints, data, network, registry, logger, engine)
+            began = time.perf_counter()
+            model = blend_with_scorers(network, data, registry, logger)
+            _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
+        logger.state(RunState.DONE)
     except StopRequestedError:
-        log.state("stopped")
+        logger.state(RunState.STOPPED)
         raise KeyboardInterrupt(f"Saved in {folder.path}; go on with --resume.") from None
     except KeyboardInterrupt:
-        log.state("stopped")
+        logger.state(RunState.STOPPED)
         raise KeyboardInterrupt(_what_is_left(folder)) from None
     except BaseException as error:
-        log.state("failed", str(error))
+        logger.state(RunState.FAILED, str(error))
         raise
     finally:
-        log.close()
+        logger.close()
 
 
 def _what_is_left(folder: Run) -> str:
-    """What a run that was broken off can go on from, in a sentence."""
+    """The point from which a run that was broken off can go on, in a sentence."""
     if not folder.last_checkpoint.exists():
         return f"Stopped at once, before anything was saved in {folder.path}; --resume trains from the beginning."
     age = time.time() - folder.last_checkpoint.stat().st_mtime
@@ -171,148 +260,67 @@ def _what_is_left(folder: Run) -> str:
     )
 
 
-def run_trial(data: ExperimentData, registry: Registry, folder: Run, log: Log, known: Run | None = None) -> float:
-    """Train as the experiment says; returns the last stage's watched metric on validation events.
+def fit_all(
+    checkpoints: Path,
+    data: ExperimentData,
+    network: Network,
+    registry: Registry,
+    callback: Logger | _Quiet,
+    engine: Engine,
+) -> float:
+    """Train all stages; returns the seconds it took."""
+    evaluators = stage_evaluators(data, registry)
+    return fit(network, data.experiment, registry, data.stages, evaluators, checkpoints, callback, engine)
 
-    `folder` need not be a run: only its checkpoints are written, and test events are not looked at. `known` is the
-    run to start from.
-    """
+
+def stage_evaluators(data: ExperimentData, registry: Registry) -> list[StageEvaluator]:
+    """The validation of each stage, with the metric to watch."""
     experiment = data.experiment
-    network = _new_network(data, registry)
-    if known:
-        _warm_start(network, known, registry)
-    _fit(folder, data, network, registry, log)
-    watch = watched_metric(experiment.stages[-1], registry)
-    users = validation_sample(data.target.split.validation, experiment)
-    return make_evaluator(experiment, registry, data.target, [watch.label], users).validate(network)[watch.label]
-
-
-def _fit(folder: Run, data: ExperimentData, network: Network, registry: Registry, log: Log) -> float:
-    evaluators = _evaluators(data, registry)
-    seconds = fit(network, data.experiment, registry, data.stages, evaluators, folder.checkpoints, log)
-    return seconds + _mix_memory(network, data, registry, log)
-
-
-def _evaluators(data: ExperimentData, registry: Registry) -> list[tuple[Evaluator, Metric]]:
-    """Who validates each stage, and the metric to watch."""
-    experiment = data.experiment
+    tasks = serving_tasks(experiment, registry)
     found = []
     for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
         watch = watched_metric(stage, registry)
-        labels = list(dict.fromkeys([*metric_labels(experiment, registry, [stage]), watch.label]))
+        metrics = [*metric_refs(experiment, registry, [stage]), watch.label]
         holdout = validation_sample(stage_data.split.validation, experiment)
-        found.append((make_evaluator(experiment, registry, stage_data, labels, holdout), watch))
+        evaluator = make_evaluator(experiment, registry, stage_data, metrics, holdout)
+        found.append(StageEvaluator(evaluator, watch, tasks))
     return found
 
 
-def _mix_memory(network: Network, data: ExperimentData, registry: Registry, log: Log) -> float:
-    """Choose on validation events how the memory counts, and how much; returns the seconds it took."""
-    if network.memory is None:
-        return 0.0
-    began = time.perf_counter()
+def blend_with_scorers(network: Network, data: ExperimentData, registry: Registry, logger: Logger) -> TrainedModel:
+    """Choose on validation events how the network is blended with the scorers that the experiment names."""
     experiment, target = data.experiment, data.target
-    watch = watched_metric(experiment.stages[-1], registry)
-    n_users = min(MIXING_USERS, MIXING_SCORES // target.dataset.n_items)
-    holdout = target.split.validation.sample(n_users, np.random.default_rng(experiment.seed))
-    evaluator = make_evaluator(experiment, registry, target, [watch.label], holdout, log)
-    for sentence in choose_memory(network, target.split.train, target.dataset.catalogue, evaluator, watch):
-        log.say(sentence)
-    return time.perf_counter() - began
+    blend: Blend | None = None
+    if experiment.model.blend:
+        watch = watched_metric(experiment.stages[-1], registry)
+        n_users = min(BLENDING_USERS, BLENDING_SCORES // target.dataset.n_items)
+        holdout = target.split.validation.sample(n_users, np.random.default_rng(experiment.seed))
+        evaluator = make_evaluator(experiment, registry, target, [watch.label], holdout, logger)
+        chosen = [registry.choose("scorer", spec, f"model.blend.{n}") for n, spec in enumerate(experiment.model.blend)]
+        catalogue = target.dataset.catalogue
+        blend = choose_blend(network, chosen, target.split.train, catalogue, evaluator, watch, logger.say)
+    return TrainedModel(network, experiment.model.max_length, blend, serving_tasks(experiment, registry))
 
 
 def _evaluate_and_seal(
-    folder: Run, data: ExperimentData, network: Network, registry: Registry, log: RunLogger, seconds: float
+    folder: Run, data: ExperimentData, model: TrainedModel, registry: Registry, logger: RunLogger, seconds: float
 ) -> None:
-    labels = metric_labels(data.experiment, registry, data.experiment.stages[-1:])
-    evaluation = evaluate_all(network, data, registry, labels, log)
-    write_tensors(folder.weights, network.state_dict())
+    refs = metric_refs(data.experiment, registry, data.experiment.stages[-1:])
+    evaluation = evaluate_all(model, data, registry, refs, logger)
+    write_tensors(folder.weights, model.network.state_dict())
+    if model.blend is not None:
+        write_blend(folder.path, model.blend)
     write_tensors(folder.path / "per_user.safetensors", per_user(evaluation, data))
-    metrics: dict[str, Any] = {
-        **{part: plain_values(figures) for part, figures in evaluation.figures.items()},
-        "intervals": {part: plain_intervals(figures) for part, figures in evaluation.figures.items()},
-        "protocol": evaluation.note,
-        "n_test_users": len(data.target.split.test),
-        "train_seconds": seconds,
-        "n_parameters": sum(one.numel() for one in network.parameters()),
-    }
-    write_json(folder.path / "metrics.json", metrics)
+    metrics = Metrics(
+        test=plain_values(evaluation.results["test"]),
+        validation=plain_values(evaluation.results["validation"]),
+        intervals={part: plain_intervals(results) for part, results in evaluation.results.items()},
+        protocol=evaluation.note,
+        n_test_users=len(data.target.split.test),
+        train_seconds=seconds,
+        n_parameters=sum(one.numel() for one in model.network.parameters()),
+    )
+    write_json(folder.path / "metrics.json", metrics.model_dump(mode="json"))
     folder.seal()
     shutil.rmtree(folder.checkpoints)
-    log.event("test", **metrics["test"]["model"])
-
-
-def evaluate_run(
-    folder: Run, registry: Registry, changes: Mapping[str, Any], metrics: list[str] | None = None
-) -> Evaluation:
-    """Measure a finished run again, with other options of [evaluate] if wanted; its own figures stay as they are."""
-    folder.verify()
-    if folder.updated_from() is not None:
-        raise RunError(
-            f"Run {folder.path} was updated with new events, the held-out ones included; nothing is left to measure it "
-            f"on. Evaluate '{folder.updated_from()}', or train on the new events."
-        )
-    data = load_run_data(folder, registry)
-    evaluate = data.experiment.evaluate.model_copy(update=dict(changes))
-    experiment = data.experiment.model_copy(update={"evaluate": evaluate})
-    check_metrics(experiment, registry, metrics or ())
-    labels = metrics or metric_labels(experiment, registry, experiment.stages[-1:])
-    changed = ExperimentData(experiment, data.target, data.stages, data.fold, {}, [])
-    return evaluate_all(load_network(folder, data, registry), changed, registry, labels)
-
-
-def load_run_data(folder: Run, registry: Registry) -> ExperimentData:
-    """The data of a run as it was prepared, split in the same way; raises RunError when some of it is missing.
-
-    An updated run is not trained again and holds the data of its target alone.
-    """
-    experiment = folder.experiment()
-    target = read_dataset(folder.data / "target")
-    is_updated = folder.updated_from() is not None
-    datasets = []
-    for index, stage in enumerate(experiment.stages):
-        path = folder.data / f"stage-{index}"
-        has_own = stage.data is not None and not is_updated
-        if has_own and not path.exists():
-            raise RunError(
-                f"Run {folder.path} lacks its folder data/stage-{index}, the data of stage '{stage.name}'. Restore it "
-                "from a copy or run again."
-            )
-        datasets.append(read_dataset(path) if has_own else target)
-    return rebuild(experiment, registry, datasets, target, folder.fold())
-
-
-def load_network(folder: Run, data: ExperimentData, registry: Registry) -> Network:
-    """The trained network of a finished run."""
-    from safetensors.torch import load_file
-
-    network = _new_network(data, registry)
-    network.load_state_dict(load_file(folder.weights))
-    return network.eval()
-
-
-def _new_network(data: ExperimentData, registry: Registry) -> Network:
-    experiment = data.experiment
-    kinds = {registry.get("task", task.name).loss_kind for stage in experiment.stages for task in stage.tasks}
-    ratings = data.target.split.train.ratings
-    mean = float(ratings.mean()) if "rating" in kinds and ratings is not None else None
-    return build_network(experiment.model, registry, data.target.dataset, mean, experiment.seed)
-
-
-def open_source(name: str, runs: Path) -> Run:
-    """The finished run to start from: a path, or a name among the runs; raises RunError."""
-    found = open_run(runs / name if (runs / name).exists() else Path(name))
-    found.verify()
-    return found
-
-
-def _warm_start(network: Network, source: Run, registry: Registry) -> None:
-    data = load_run_data(source, registry)
-    old = load_network(source, data, registry)
-    warm_start(network, old.state_dict(), old.row_labels())
-
-
-def _write_data(folder: Run, data: ExperimentData) -> None:
-    write_dataset(folder.data / "target", data.target.dataset)
-    for index, stage_data in enumerate(data.stages):
-        if stage_data is not data.target:
-            write_dataset(folder.data / f"stage-{index}", stage_data.dataset)
+    logger.event(TestEvent(metrics.test["model"]))

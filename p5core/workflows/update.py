@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from p5core.config.base import PartSpec
-from p5core.config.experiment import Experiment, override
+from p5core.config.experiment import Experiment
+from p5core.config.tree import override
+from p5core.contracts.encoder import Features
 from p5core.data.append import append
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
 from p5core.data.storage import write_dataset
 from p5core.errors import ConfigError
+from p5core.model.blend import Blend, write_blend
 from p5core.model.build import build_network, count_items
-from p5core.model.content_similarity import content_similarity
+from p5core.model.features import compute_features, write_features
 from p5core.model.network import Network
-from p5core.model.warm_start import warm_start
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.runs.folder import Run, check_run_name, create_run, free_name
+from p5core.model.warm_start import Source, entity_index, warm_start
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.runs.create import create_run
+from p5core.runs.documents import RunState, Status
+from p5core.runs.names import check_run_name, free_name
+from p5core.runs.run import Run
 from p5core.system.files import write_json, write_tensors
-from p5core.workflows.train import load_network, load_run_data
+from p5core.workflows.experiment_data import ExperimentData
+from p5core.workflows.trained_model import load_model, load_run_data
 
 __all__ = ["Updated", "update"]
 
@@ -47,7 +55,7 @@ def update(
 ) -> Updated:
     """Join `events` to the data of a finished run and write a new run beside it that knows them.
 
-    The item memory and the popularity are counted again, over all events, held-out ones included. The network keeps
+    Scorers of the blend and the popularity are fitted again, over all events, held-out ones included. The network keeps
     its weights; new items start from the mean of the others and from their content. `events` are read by the run's own
     loader and options; `assignments` such as "separator=;" change them. The figures stay those of the first run: what
     they were measured on is no longer unseen, so an updated run cannot be evaluated again. Raises P5Error; nothing is
@@ -60,14 +68,17 @@ def update(
     data = load_run_data(run, registry)
     if not registry.get("backbone", data.experiment.model.backbone.name).uses_history:
         raise ConfigError(f"Run {run.path} knows users by trained vectors alone, so new events need new training.")
-    old = load_network(run, data, registry)
+    old = load_model(run, data, registry)
     known = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()
     fresh, report = prepare_more(raw, experiment.prepare)
     dataset = append(known, fresh, experiment.prepare.keep)
-    network = _grown(old, experiment, dataset, registry)
-    folder = _write(run, name, data.experiment, dataset, network, {**report.to_dict(), "updated": run.name})
+    features = compute_features(data.experiment, registry, dataset)
+    network = _grown(old.network.cpu(), data, dataset, features, registry)
+    blend = None if old.blend is None else _refitted(old.blend, dataset)
+    grown = _Grown(dataset, features, network, blend)
+    folder = _write(run, name, data.experiment, registry, grown, {**report.to_dict(), "updated": run.name})
     return Updated(
         folder,
         len(dataset.events) - len(known.events),
@@ -77,43 +88,70 @@ def update(
 
 
 def _with_events(experiment: Experiment, events: Path, assignments: Sequence[str], registry: Registry) -> Experiment:
+    """The experiment with its data section reading other events; raises ConfigError when its loader reads no file."""
     tree = experiment.data.model_dump(exclude_unset=True)
-    for assignment in (f"path={json.dumps(str(events))}", *assignments):
+    for assignment in assignments:
         tree = override(tree, assignment)
-    spec = PartSpec.model_validate(tree)
-    if "path" not in registry.get("loader", spec.name).Config.model_fields:
+    loader = registry.get("loader", PartSpec.model_validate(tree).name)
+    option = loader.path_option
+    if option is None or option not in loader.Config.model_fields:
         raise ConfigError(
-            f"Loader '{spec.name}' reads no path, so it cannot read {events}. Name one that does: --set name=table."
+            f"Loader '{loader.name}' reads no file, so it cannot read {events}. Name one that does: --set name=table."
         )
-    return experiment.model_copy(update={"data": spec})
+    tree = override(tree, f"{option}={json.dumps(str(events))}")
+    return experiment.model_copy(update={"data": PartSpec.model_validate(tree)})
 
 
-def _grown(old: Network, experiment: Experiment, dataset: Dataset, registry: Registry) -> Network:
+@dataclass(frozen=True, eq=False)
+class _Grown:
+    """A model that knows more."""
+
+    dataset: Dataset
+    features: Mapping[str, Features]
+    network: Network
+    blend: Blend | None
+
+
+def _grown(
+    old: Network, data: ExperimentData, dataset: Dataset, features: Mapping[str, Features], registry: Registry
+) -> Network:
     """The network over the larger catalogue."""
-    mean = None if old.rating_head is None else 0.0  # copied with the other weights
-    network = build_network(experiment.model, registry, dataset, mean, experiment.seed)
-    warm_start(network, old.state_dict(), old.row_labels())
+    network = build_network(data.experiment, registry, dataset, dataset.events, features)
+    source = Source(old.state_dict(), old.row_labels(), entity_index(data.target.dataset))
+    warm_start(network, entity_index(dataset), source)
     count_items(network, dataset.events)
-    if network.memory is not None and old.memory is not None:
-        network.memory.counted_by.copy_(old.memory.counted_by)
-        network.memory.fill(dataset.events, content_similarity(dataset.catalogue, network.memory.config.content))
-        network.memory.mixture.copy_(old.memory.mixture)
     return network
 
 
+def _refitted(blend: Blend, dataset: Dataset) -> Blend:
+    """The same scorers and weights, fitted to all events."""
+    scorers = []
+    for old in blend.scorers:
+        scorer = type(old)(old.config)
+        scorer.fit(dataset.events, dataset.catalogue)
+        scorers.append(scorer)
+    return Blend(scorers, blend.weights)
+
+
 def _write(
-    run: Run, name: str | None, experiment: Experiment, dataset: Dataset, network: Network, report: dict[str, Any]
+    run: Run, name: str | None, experiment: Experiment, registry: Registry, grown: _Grown, report: dict[str, Any]
 ) -> Run:
     def fill(folder: Run) -> None:
-        write_dataset(folder.data / "target", dataset)
-        write_tensors(folder.weights, network.state_dict())
+        write_dataset(folder.data / "target", grown.dataset)
+        write_features(folder.features, experiment, registry, grown.dataset, grown.features)
+        write_tensors(folder.weights, grown.network.state_dict())
+        if grown.blend is not None:
+            write_blend(folder.path, grown.blend)
         shutil.copy2(run.path / "per_user.safetensors", folder.path)
         note = f"Measured before the update of '{run.name}' with new events."
         metrics = run.metrics()
-        write_json(folder.path / "metrics.json", {**metrics, "protocol": f"{metrics['protocol']} {note}"})
-        write_json(folder.path / "status.json", {"state": "done", "share": 1.0})
+        protocol = f"{metrics.protocol} {note}"
+        write_json(
+            folder.path / "metrics.json", metrics.model_copy(update={"protocol": protocol}).model_dump(mode="json")
+        )
+        folder.write_status(Status(state=RunState.DONE, share=1.0))
         shutil.rmtree(folder.checkpoints)
         folder.seal()
 
     path = run.path.parent / (name or free_name(run.path.parent, run.name))
-    return create_run(path, experiment, report, run.fold(), run.name, fill)
+    return create_run(path, experiment, report, run.fold(), run.name, run.info().parts, fill)

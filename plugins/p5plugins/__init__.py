@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.hookspecs import API_VERSION, hookimpl
 
 if TYPE_CHECKING:
+    import click
+
     from p5core.contracts.backbone import Backbone
     from p5core.contracts.encoder import Encoder
     from p5core.contracts.loader import Loader
     from p5core.contracts.loss import Loss
     from p5core.contracts.metric import Metric
+    from p5core.contracts.preset import Preset
+    from p5core.contracts.scorer import Scorer
+    from p5core.contracts.split import Split
     from p5core.contracts.task import Task
     from p5core.contracts.tracker import Tracker
 
 __all__: list[str] = []
+
+P5_API_VERSION = API_VERSION
 
 
 @hookimpl
@@ -28,6 +35,16 @@ def p5_loaders() -> list[type[Loader]]:
     from p5plugins.loaders.table import Table
 
     return [InMemory, MovieLens, Sequences, SQL, Synthetic, Table]
+
+
+@hookimpl
+def p5_splits() -> list[type[Split]]:
+    from p5plugins.splits.by_user import ByUser
+    from p5plugins.splits.leave_one_out import LeaveOneOut
+    from p5plugins.splits.random import RandomRatio
+    from p5plugins.splits.time import TimeWindows
+
+    return [ByUser, LeaveOneOut, RandomRatio, TimeWindows]
 
 
 @hookimpl
@@ -62,13 +79,22 @@ def p5_tasks() -> list[type[Task]]:
 
 @hookimpl
 def p5_losses() -> list[type[Loss]]:
+    from p5plugins.losses.bce import BCE
     from p5plugins.losses.bpr import BPR
     from p5plugins.losses.cross_entropy import CrossEntropy
     from p5plugins.losses.gbce import GBCE
     from p5plugins.losses.mse import MSE
     from p5plugins.losses.sampled_softmax import SampledSoftmax
 
-    return [BPR, CrossEntropy, GBCE, MSE, SampledSoftmax]
+    return [BCE, BPR, CrossEntropy, GBCE, MSE, SampledSoftmax]
+
+
+@hookimpl
+def p5_scorers() -> list[type[Scorer]]:
+    from p5plugins.scorers.cooccurrence import CoOccurrence
+    from p5plugins.scorers.popularity import Popularity
+
+    return [Popularity, CoOccurrence]
 
 
 @hookimpl
@@ -101,3 +127,19 @@ def p5_trackers() -> list[type[Tracker]]:
     from p5plugins.trackers.spreadsheet import Spreadsheet
 
     return [Spreadsheet]
+
+
+@hookimpl
+def p5_presets() -> list[type[Preset]]:
+    from p5plugins.presets.sequential import Sequential
+    from p5plugins.presets.starts import Factorisation, NextItemPreset, PretrainFinetune, Ratings, Recurrent
+
+    return [Factorisation, NextItemPreset, PretrainFinetune, Ratings, Recurrent, Sequential]
+
+
+@hookimpl
+def p5_commands() -> list[click.Command]:
+    from p5plugins.cli.demo import demo
+    from p5plugins.cli.example import example
+
+    return [demo, example]

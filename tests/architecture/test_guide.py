@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from p5core.config.base import PartSpec
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5core.testing import check_part
 
 GUIDE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ def long_parts(path: Path) -> Iterator[str]:
         yield f"{lines} lines"
     for node in ast.walk(tree(path)):
         length = (getattr(node, "end_lineno", 0) or 0) - getattr(node, "lineno", 0) + 1
-        if isinstance(node, Function) and length > 60:
+        if isinstance(node, Function) and length > 40:
             yield f"{node.name} has {length} lines"
 
 
@@ -72,6 +72,8 @@ def test_files_and_functions_stay_short() -> None:
 
 
 def wrong_exports(path: Path) -> Iterator[str]:
+    if path.with_suffix(".pyi").exists():  # it is there that the names stand
+        return
     names, body = exported(path), tree(path).body
     if names is None:
         yield "no __all__"

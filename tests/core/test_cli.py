@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file
 
 from p5core.cli import build
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5core.workflows.recommend import Recommender
 
 EXPERIMENT = """
@@ -76,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_has_figures_of_model_and_baselines(finished: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
-    assert set(metrics["test"]) == {"model", "popularity", "neighbours"}
+    assert set(metrics["test"]) == {"model", "popularity", "cooccurrence"}
     assert all(0 < metrics["test"][scorer]["ndcg@10"] < 1 for scorer in metrics["test"])
     assert metrics["train_seconds"] > 0
     assert metrics["n_parameters"] > 1000
@@ -112,7 +112,7 @@ def test_an_unknown_history_gets_the_popular_items(finished: Path) -> None:
     recommender = Recommender.load(finished)
     assert recommender.recommend([-5]) == recommender.recommend([])
     best = recommender.recommend([], k=1)[0]
-    counts = recommender._scorer._network.table.counts
+    counts = recommender._scorer._network.items.counts
     assert recommender._dataset.catalogue.encode([best.item])[0] == int(counts.argmax())
     asked = p5("recommend", finished, "--history", f"nothing,{best.item},-5")
     assert asked.exit_code == 0
@@ -172,7 +172,7 @@ def test_a_run_whose_figures_were_changed_hides_no_other(finished: Path, tmp_pat
         ("model.backbone={name='mf'}", "needs a backbone that reads histories"),
         ("model.backbone.name=gtp", "Unknown backbone 'gtp'"),
         ("stages.1.tasks.0.loss.name=mse", "does not suit task 'next_item'"),
-        ("stages.1.tasks.0.name=rating", "needs ratings"),
+        ("stages.1.tasks.0.name=rating", "needs the field 'rating'"),
         ("prepare.min_user_events=500", "Nothing is left"),
         ("split.name=sideways", "sideways"),
         ("evaluate.metrics=['ndgc@10']", "ndgc"),
@@ -216,7 +216,7 @@ def test_training_goes_on_from_a_run_with_more_items(finished: Path, file: Path,
     good("run", file, "--runs", tmp_path, "--name", "more", "--from", finished, *more)
     old, new = (Recommender.load(path)._dataset.catalogue for path in (finished, tmp_path / "more"))
     assert len(new) > len(old)
-    assert new.labels[: len(old)] == old.labels
+    assert new.index[: len(old)].equals(old.index)
 
 
 def test_device_and_precision_are_options(file: Path, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_histories_and_tables_of_items_are_taken_too(tmp_path: Path, monkeypatch
     assert 'items = "items.csv"' in written
     assert 'columns = ["kind"]' in written
     good("run", "histories.toml", "--set", "stages.0.epochs=1", "--set", "model.width=8")
-    assert "content as" in Path("runs/histories/log.txt").read_text()
+    assert "cooccurrence with content_pairs =" in Path("runs/histories/log.txt").read_text()
     assert "30 users" in good("data", "describe", "histories.txt")
     assert "unknown option 'itms'" in p5("init", "histories.txt", "-o", "x.toml", "--set", "itms=items.csv").output
     assert not Path("x.toml").exists()

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from p5core.cli import build
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 
 DATA = "user,item\n" + "".join(f"{user},{item}\n" for user in range(30) for item in range(user, user + 6))
 

@@ -14,7 +14,9 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p5core.config.experiment import Experiment, dump_experiment, load_experiment, override, parse_experiment
+from p5core.config.document import dump_experiment, load_experiment, parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.tree import override
 from p5core.errors import ConfigError
 
 DATA = {"data": {"name": "movielens"}}
@@ -29,8 +31,8 @@ def write(folder: Path, text: str) -> Path:
 def test_a_loader_is_all_that_must_be_said(tmp_path: Path) -> None:
     experiment = load_experiment(write(tmp_path, '[data]\nname = "movielens"\n'))
     assert experiment == parse_experiment(DATA)
-    assert experiment.split.name == "leave_one_out"
-    assert [task.name for task in experiment.stages[0].tasks] == ["next_item"]
+    assert experiment.split.name == "auto"
+    assert [task.name for task in experiment.stages[0].tasks] == ["auto"]
 
 
 def test_assignments_override_the_file(tmp_path: Path) -> None:
@@ -138,9 +140,8 @@ trees = st.fixed_dictionaries(
     optional={
         "seed": st.integers(0, 2**31),
         "split": splits,
-        "model": st.fixed_dictionaries({"backbone": parts, "encoders": st.lists(parts, max_size=2)}),
+        "model": st.fixed_dictionaries({"backbone": parts, "encoders": st.lists(parts, min_size=1, max_size=2)}),
         "stages": st.lists(stages, min_size=1, max_size=2),
-        "export": st.dictionaries(keys, values, max_size=2),
         "trackers": st.lists(parts, max_size=2),
     },
 )

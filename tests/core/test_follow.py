@@ -1,4 +1,4 @@
-"""Who follows a run: its folder, trackers, a display, and signals that stop it."""
+"""The logger of a run: its folder, trackers, a display, and signals that stop it."""
 
 from __future__ import annotations
 
@@ -6,45 +6,48 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from p5core.cli.display import Terminal
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
 from p5core.contracts.part import NoOptions
-from p5core.contracts.tracker import Tracker
-from p5core.runs.folder import Run, create_run
+from p5core.contracts.tracker import ResumeEvent, RunEvent, StageEvent, StepEvent, Tracker, ValidationEvent
+from p5core.runs.create import create_run
+from p5core.runs.documents import RunState
 from p5core.runs.logger import RunLogger, catch_signals
 from p5core.runs.progress import Phases
+from p5core.runs.run import Run
 
-STEP = {
-    "stage": "train",
-    "epoch": 1,
-    "step": 3,
-    "loss": 2.5,
-    "learning_rate": 0.01,
-    "events_per_second": 1234.0,
-    "share": 0.5,
-    "eta_seconds": 61.0,
-}
-VALIDATION = {"stage": "train", "epoch": 1, "step": 6, "loss": 2.0, "best": True, "share": 1.0, "ndcg@10": 0.25}
+STEP = StepEvent(
+    stage="train",
+    epoch=1,
+    step=3,
+    loss=2.5,
+    learning_rate=0.01,
+    events_per_second=1234.0,
+    share=0.5,
+    eta_seconds=61.0,
+)
+VALIDATION = ValidationEvent(
+    stage="train", epoch=1, step=6, loss=2.0, is_best=True, share=1.0, metrics={"ndcg@10": 0.25, "loss": 7.0}
+)
 
 
 class Listener(Tracker):
-    """Keeps what it is told."""
+    """Keeps the events that it receives."""
 
     name = "listener"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(NoOptions(), folder)
-        self.heard: list[Mapping[str, Any]] = []
+        self.heard: list[RunEvent] = []
         self.is_closed = False
 
-    def log(self, event: Mapping[str, Any]) -> None:
+    def log(self, event: RunEvent) -> None:
         self.heard.append(event)
 
     def close(self) -> None:
@@ -59,12 +62,14 @@ def run(tmp_path: Path) -> Run:
 def test_events_reach_the_folder_and_the_trackers(run: Run) -> None:
     listener = Listener(run.path)
     log = RunLogger(run, [listener], None, Phases(2))
-    log.event("step", **STEP)
-    log.event("validation", **VALIDATION)
+    log.event(STEP)
+    log.event(VALIDATION)
     stored = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
     assert [one["kind"] for one in stored] == ["step", "validation"]
-    assert stored == listener.heard
-    assert stored[1]["ndcg@10"] == 0.25
+    assert [{name: value for name, value in one.items() if name != "time"} for one in stored] == [
+        one.to_dict() for one in listener.heard
+    ]
+    assert (stored[1]["loss"], stored[1]["metrics"]) == (2.0, {"ndcg@10": 0.25, "loss": 7.0})
     assert all("time" in one for one in stored)
     log.close()
     assert listener.is_closed
@@ -72,39 +77,39 @@ def test_events_reach_the_folder_and_the_trackers(run: Run) -> None:
 
 def test_the_status_says_how_far_all_stages_are(run: Run) -> None:
     log = RunLogger(run, [], None, Phases(2))
-    log.state("running")
-    log.event("validation", **VALIDATION)
-    assert run.status()["share"] == 0.5
-    log.event("stage", stage="train", finished=1, train_seconds=1.0)
-    log.event("validation", **{**VALIDATION, "stage": "finetune", "share": 0.5})
+    log.state(RunState.RUNNING)
+    log.event(VALIDATION)
+    assert run.status().share == 0.5
+    log.event(StageEvent("train", 1, 1.0))
+    log.event(replace(VALIDATION, stage="finetune", share=0.5))
     status = run.status()
-    assert status["share"] == 0.75
-    assert (status["state"], status["stage"], status["pid"]) == ("running", "finetune", os.getpid())
+    assert status.share == 0.75
+    assert (status.state, status.stage, status.pid) == ("running", "finetune", os.getpid())
     assert run.state() == "running"
-    log.state("failed", "the loss is nan")
-    assert (run.state(), run.status()["message"]) == ("failed", "the loss is nan")
+    log.state(RunState.FAILED, "the loss is nan")
+    assert (run.state(), run.status().message) == ("failed", "the loss is nan")
 
 
 def test_the_time_left_is_that_of_all_stages_and_of_the_evaluation(run: Run) -> None:
     log = RunLogger(run, [], None, Phases(2, [10.0, 80.0, 10.0]))
-    log.event("step", stage="a", epoch=1, share=0.5, eta_seconds=5.0)
-    assert (run.status()["share"], run.status()["eta_seconds"]) == (0.05, 95.0)
-    log.event("validation", stage="a", epoch=1, share=0.9)
-    log.event("step", stage="a", epoch=1, share=0.9, eta_seconds=2.0)  # twice as slow as it was estimated
-    log.event("validation", stage="a", epoch=2, share=1.0)
-    assert run.status()["eta_seconds"] == pytest.approx(2 + 2 * 90)
-    log.event("stage", stage="a", finished=1, train_seconds=20.0)
-    log.event("validation", stage="b", epoch=1, share=1.0)
-    assert run.status()["share"] == pytest.approx(0.9)
-    log.event("stage", stage="b", finished=2, train_seconds=100.0)
+    log.event(replace(STEP, share=0.5, eta_seconds=5.0))
+    assert (run.status().share, run.status().eta_seconds) == (0.05, 95.0)
+    log.event(replace(VALIDATION, share=0.9))
+    log.event(replace(STEP, share=0.9, eta_seconds=2.0))  # twice as slow as it was estimated
+    log.event(VALIDATION)
+    assert run.status().eta_seconds == pytest.approx(2 + 2 * 90)
+    log.event(StageEvent("a", 1, 20.0))
+    log.event(VALIDATION)
+    assert run.status().share == pytest.approx(0.9)
+    log.event(StageEvent("b", 2, 100.0))
     log.evaluating()
-    log.state("running")
-    assert run.status()["share"] == pytest.approx(0.9, abs=0.01)
-    assert 9 < run.status()["eta_seconds"] <= 10
-    again = RunLogger(run, [], None, Phases(2, run.expected_seconds()))
-    again.event("resume", finished=1, epoch=3)
-    again.event("validation", stage="b", epoch=3, share=0.5)
-    assert run.status()["share"] == pytest.approx(0.5)
+    log.state(RunState.RUNNING)
+    assert run.status().share == pytest.approx(0.9, abs=0.01)
+    assert 9 < run.status().eta_seconds <= 10
+    again = RunLogger(run, [], None, Phases(2, run.status().expected_seconds))
+    again.event(ResumeEvent(1, 3))
+    again.event(replace(VALIDATION, share=0.5))
+    assert run.status().share == pytest.approx(0.5)
 
 
 def test_sentences_are_kept_for_people(run: Run) -> None:
@@ -155,24 +160,24 @@ def test_outside_the_main_thread_signals_are_left_alone(run: Run) -> None:
     assert faults == []
 
 
-def shown(is_terminal: bool, *events: tuple[str, dict[str, Any]]) -> str:
+def shown(is_terminal: bool, *events: RunEvent) -> str:
     console = Console(width=160, force_terminal=is_terminal, color_system=None, record=True, quiet=False)
     with console.capture() as capture:
         terminal = Terminal(console)
-        for kind, figures in events:
-            terminal.show(kind, figures)
+        for event in events:
+            terminal.show(event)
         terminal.say("[bold] stays as it is")
     return capture.get()
 
 
 def test_a_file_gets_a_line_a_validation() -> None:
-    text = shown(False, ("step", STEP), ("validation", VALIDATION), ("stage", {}))
-    assert "train epoch 1  loss 2.0000  ndcg@10 0.2500 *" in text
+    text = shown(False, STEP, VALIDATION, StageEvent("train", 1, 1.0))
+    assert "train epoch 1  loss 2.0000  ndcg@10 0.2500  loss 7.0000 *" in text
     assert "events/s" not in text
     assert "[bold] stays as it is" in text
 
 
 def test_a_terminal_gets_a_bar_with_loss_metric_speed_and_time_left() -> None:
-    text = shown(True, ("step", STEP), ("validation", VALIDATION), ("step", STEP), ("stage", {}), ("stage", {}))
+    text = shown(True, STEP, VALIDATION, STEP, StageEvent("train", 1, 1.0), StageEvent("train", 1, 1.0))
     for words in ("train epoch 1", "50%", "loss 2.5000", "ndcg@10 0.2500", "1,234 events/s", "1:01 left"):
         assert words in text

@@ -14,14 +14,18 @@ from typing import Any
 import pytest
 
 import p5core
-from p5core.config.experiment import Experiment, override, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.tree import override
+from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.errors import RunError, TrainingError
-from p5core.evaluation.baselines import Popularity
-from p5core.model.item_knn import Neighbours
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 from p5core.system.files import read_json, sha256, write_json
 from p5core.training import loop as stage
 from p5core.workflows import train as pipeline
+from p5plugins.scorers.cooccurrence import CoOccurrence
+from p5plugins.scorers.popularity import Popularity
 
 OWN = "{name='synthetic', n_users=50, n_items=40, n_events=600, n_clusters=5, seed=2}"
 
@@ -37,7 +41,7 @@ n_clusters = 8
 width = 8
 max_length = 12
 backbone = {{ name = "gpt", n_layers = 1 }}
-memory = {{ n_neighbours = 5 }}
+blend = [{{ name = "cooccurrence", content = "all", n_neighbours = 5 }}]
 
 [[stages]]
 name = "pretrain"
@@ -77,13 +81,13 @@ def ends_like(run: p5core.Run, whole: p5core.Run) -> None:
     run.verify()
     for name in ("weights.safetensors", "per_user.safetensors"):
         assert sha256(run.path / name) == sha256(whole.path / name)
-    assert run.metrics()["test"] == whole.metrics()["test"]
+    assert run.metrics().test == whole.metrics().test
 
 
 def interrupt(act: Callable[[], None], monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Call `act` once, when the memory is chosen or the baselines are fitted for the evaluation."""
-    owner = {"blending": Neighbours, "evaluation": Popularity}[where]
-    fit, calls = owner.fit, []
+    """Call `act` once, when the blend is chosen or the baselines are fitted for the evaluation."""
+    owner, name = {"blending": (CoOccurrence, "_count"), "evaluation": (Popularity, "fit")}[where]
+    fit, calls = getattr(owner, name), []
 
     def once(*arguments: Any) -> Any:
         if not calls:
@@ -91,7 +95,7 @@ def interrupt(act: Callable[[], None], monkeypatch: pytest.MonkeyPatch, where: s
             act()
         return fit(*arguments)
 
-    monkeypatch.setattr(owner, "fit", once)
+    monkeypatch.setattr(owner, name, once)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -133,8 +137,8 @@ def test_what_is_broken_off_says_what_is_left(
     class Hasty:
         """A display that is interrupted twice at the first validation."""
 
-        def show(self, kind: str, figures: dict[str, Any]) -> None:
-            if kind == "validation":
+        def show(self, event: RunEvent) -> None:
+            if isinstance(event, ValidationEvent):
                 twice()
 
         def say(self, text: str) -> None:

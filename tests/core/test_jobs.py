@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
 from p5core.errors import ConfigError, RunError
-from p5core.runs.folder import create_run
+from p5core.runs.create import create_run
 from p5core.runs.job import Job
 from p5core.runs.jobs import Jobs
 from p5core.system import processes

@@ -14,12 +14,17 @@ import torch
 from safetensors.torch import load_file
 
 import p5core
-from p5core.config.experiment import Experiment, override, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.tree import override
+from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, P5Error, RunError
 from p5core.model.warm_start import warm_start
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 from p5core.workflows import train as pipeline
+from p5core.workflows import trained_model
 from p5core.workflows.experiment_data import gather
 from p5core.workflows.recommend import Recommender
 
@@ -76,9 +81,15 @@ def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5
             ["stages.0.tasks.0={name='rating', loss={name='bpr'}}"],
             "Loss 'bpr' does not suit task 'rating'. Suitable: mse",
         ),
-        (["data.ratings=false", "stages.0.tasks.0.name=rating"], "Task 'rating' needs ratings, and this data has none"),
-        (["evaluate.metrics=['rmse']"], "Metric 'rmse' compares ratings, and no task of the experiment predicts any"),
-        (["stages.0.watch=mae"], "Metric 'mae' compares ratings"),
+        (
+            ["data.ratings=false", "stages.0.tasks.0.name=rating"],
+            "Task 'rating' needs the field 'rating' of the events, and this data has none",
+        ),
+        (
+            ["evaluate.metrics=['rmse']"],
+            "Metric 'rmse' needs predicted values, and no task of the experiment predicts any",
+        ),
+        (["stages.0.watch=mae"], "Metric 'mae' needs predicted values"),
         (["stages.0.watch=ndgc@10"], "Unknown metric 'ndgc'. Did you mean 'ndcg'"),
         (["device=abacus"], "device = 'abacus' cannot be used: .* Choose 'auto', 'cpu'"),
         (["device=cuda:x"], "device = 'cuda:x' cannot be used"),
@@ -117,8 +128,9 @@ def test_parts_go_together(registry: Registry, tmp_path: Path, assignments: list
     assert run.path == tmp_path / "run"
     metrics = run.metrics()
     for part in ("validation", "test"):
-        assert set(metrics[part]) == {"model", "popularity", "neighbours"}
-        assert all(np.isfinite(value) for value in metrics[part]["model"].values())
+        figures = getattr(metrics, part)
+        assert set(figures) == {"model", "popularity", "cooccurrence"}
+        assert all(np.isfinite(value) for value in figures["model"].values())
     assert run.state() == "done"
     run.verify()
     assert not run.checkpoints.exists()
@@ -131,6 +143,8 @@ def test_a_run_writes_what_it_promises(finished: p5core.Run) -> None:
         "experiment.toml",
         "report.json",
         "data",
+        "features",
+        "split.safetensors",
         "status.json",
         "events.jsonl",
         "log.txt",
@@ -143,19 +157,19 @@ def test_a_run_writes_what_it_promises(finished: p5core.Run) -> None:
     assert finished.experiment().stages[0].tasks[0].loss.name == "cross_entropy"
     metrics = finished.metrics()
     network = load_file(finished.weights)
-    assert metrics["n_parameters"] == sum(one.numel() for name, one in network.items() if name != "table.counts")
+    assert metrics.n_parameters == sum(one.numel() for name, one in network.items() if name != "items.counts")
     assert [one.path for one in p5core.list_runs(finished.path.parent)] == [finished.path]
 
 
 def test_a_finished_run_is_measured_again_and_stays_as_it_is(finished: p5core.Run, registry: Registry) -> None:
-    found = p5core.evaluate_run(finished, registry, {})
+    found, _ = p5core.evaluate_run(finished, registry, {})
     for part in ("validation", "test"):
-        again = {label: figure.value for label, figure in found.figures[part]["model"].items()}
-        assert again == pytest.approx(finished.metrics()[part]["model"])
-    seen = p5core.evaluate_run(finished, registry, {"exclude_seen": False, "baselines": []}, ["hr@3"])
-    assert list(seen.figures["test"]) == ["model"]
-    assert list(seen.figures["test"]["model"]) == ["hr@3"]
-    with pytest.raises(ConfigError, match="Metric 'rmse' compares ratings"):
+        again = {label: figure.value for label, figure in found.results[part]["model"].items()}
+        assert again == pytest.approx(getattr(finished.metrics(), part)["model"])
+    seen, _ = p5core.evaluate_run(finished, registry, {"exclude_seen": False, "baselines": []}, ["hr@3"])
+    assert list(seen.results["test"]) == ["model"]
+    assert list(seen.results["test"]["model"]) == ["hr@3"]
+    with pytest.raises(ConfigError, match="Metric 'rmse' needs predicted values"):
         p5core.evaluate_run(finished, registry, {}, ["rmse"])
     finished.verify()
 
@@ -165,22 +179,21 @@ def test_the_vocabulary_grows_and_known_items_keep_their_vectors(
 ) -> None:
     states: list[Any] = []
 
-    def watch(network: Any, weights: Any, labels: Any) -> None:
-        warm_start(network, weights, labels)
-        states.append((network.table.vectors().detach().clone(), next(iter(network.row_labels().values()))))
+    def watch(network: Any, *arguments: Any) -> None:
+        warm_start(network, *arguments)
+        states.append(network.items.vectors().detach().clone())
 
-    monkeypatch.setattr(pipeline, "warm_start", watch)
+    monkeypatch.setattr(trained_model, "warm_start", watch)
     more = small("data.n_items=60", "data.seed=3", f"stages.0.from={finished.path}")
     run = pipeline.run(more, tmp_path, "more", registry)
-    [(vectors, labels)] = states
+    [vectors] = states
     old = read_dataset(finished.data / "target").catalogue
-    weights = load_file(finished.weights)["table.encoders.0.embedding.weight"]
-    assert labels[: len(old)] == old.labels
-    assert len(labels) > len(old)
-    assert torch.equal(vectors[: len(old)], weights)
-    assert torch.allclose(vectors[len(old) :], weights.mean(dim=0).expand(len(labels) - len(old), -1))
     new = read_dataset(run.data / "target")
-    assert new.catalogue.labels == labels
+    weights = load_file(finished.weights)["items.encoders.0.embedding.weight"]
+    assert len(new.catalogue) > len(old)
+    assert new.catalogue.index[: len(old)].equals(old.index)
+    assert torch.equal(vectors[: len(old)], weights)
+    assert torch.allclose(vectors[len(old) :], weights.mean(dim=0).expand(len(new.catalogue) - len(old), -1))
     found = Recommender.load(run.path, registry).recommend([], k=100)
     assert {one.item for one in found} <= set(new.catalogue.frame["item"])
 
@@ -204,8 +217,8 @@ class Interrupter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def show(self, kind: str, figures: dict[str, Any]) -> None:
-        if kind == "validation":
+    def show(self, event: RunEvent) -> None:
+        if isinstance(event, ValidationEvent):
             (self.folder / "stop").touch()
 
     def say(self, text: str) -> None:
@@ -227,7 +240,7 @@ def test_a_file_stops_a_run_and_it_goes_on_to_the_same_end(
     run = p5core.resume(stopped(registry, tmp_path), registry)
     one, other = load_file(run.weights), load_file(finished.weights)
     assert all(torch.equal(one[name], other[name]) for name in other)
-    assert run.metrics()["test"] == finished.metrics()["test"]
+    assert run.metrics().test == finished.metrics().test
     with pytest.raises(RunError, match="is finished; there is nothing to resume"):
         p5core.resume(run, registry)
 
@@ -262,10 +275,10 @@ def test_a_stage_with_data_of_its_own_shares_the_catalogue(registry: Registry, t
     experiment = small(f"stages=[{{name='first', epochs=1, data={own}}}, {{name='second', epochs=1}}]")
     run = pipeline.run(experiment, tmp_path, "two", registry)
     first, target = read_dataset(run.data / "stage-0"), read_dataset(run.data / "target")
-    assert first.catalogue.labels == target.catalogue.labels
+    assert first.catalogue.index.equals(target.catalogue.index)
     assert set(first.catalogue.domains) == {"films", "default"}
     assert {first.catalogue.domains[code] for code in first.event_domains} == {"films"}
-    counts = load_file(run.weights)["table.counts"]
+    counts = load_file(run.weights)["items.counts"]
     assert counts[torch.from_numpy(target.catalogue.members("films")).long()].sum() == 0
     recommender = Recommender.load(run.path, registry)
     films, others = (set(target.catalogue.members(one).tolist()) for one in ("films", "default"))
@@ -350,10 +363,10 @@ def test_folds_hold_out_each_event_once(registry: Registry) -> None:
 def test_validation_while_training_may_take_a_sample_of_users(registry: Registry, tmp_path: Path) -> None:
     run = p5core.run(small("evaluate.validation_users=10", "evaluate.metrics=['hr@10']"), tmp_path, "few", registry)
     events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
-    shares = [event["hr@10"] for event in events if event["kind"] == "validation"]
+    shares = [event["metrics"]["hr@10"] for event in events if event["kind"] == "validation"]
     assert shares
     assert all((share * 20) % 1 == pytest.approx(0) for share in shares)  # halves come from ties
-    assert run.metrics()["n_test_users"] == 60
+    assert run.metrics().n_test_users == 60
 
 
 @pytest.mark.parametrize(
@@ -371,7 +384,7 @@ def test_other_devices_and_half_precision_learn_as_well(
     options = ["stages.0.epochs=6", f"device='{device}'", f"precision='{precision}'"]
     there = p5core.run(small(*options), tmp_path, "there", registry)
     label = "ndcg@10"
-    figures = [one.metrics()["test"]["model"][label] for one in (here, there)]
+    figures = [one.metrics().test["model"][label] for one in (here, there)]
     assert figures[0] == pytest.approx(figures[1], abs=0.1)
     weights = load_file(there.weights)
     assert all(one.dtype == torch.float32 for one in weights.values() if one.is_floating_point())

@@ -3,89 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from click.testing import CliRunner, Result
+from installed import TRACKER, Install, hook, install, p5, row, status
 
-from p5core.cli import build
 from p5core.config.base import PartSpec
-from p5core.errors import ConfigError, UnknownPartError
-from p5core.plugins.registry import KINDS, PluginStatus, load_plugins
-
-Install = Callable[..., None]
-
-TRACKER = """
-    from p5core.config.base import Config
-    from p5core.plugins.hookspecs import hookimpl
-    from p5core.contracts.tracker import Tracker
-
-    class Options(Config):
-        size: int = 3
-        '''How much.'''
-
-    class Wave(Tracker):
-        '''Draws waves.'''
-
-        name = "wave"
-        Config = Options
-
-        def log(self, event):
-            return None
-
-    @hookimpl
-    def p5_trackers():
-        return [Wave]
-"""
-
-HOOK = """
-    from p5core.plugins.hookspecs import hookimpl
-
-    @hookimpl
-    def {hook}({arguments}):
-        {body}
-"""
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Put a distribution with one module and one entry point on the path."""
-    monkeypatch.syspath_prepend(tmp_path)
-    modules = []
-
-    def put(module: str, source: str, entry: str | None = None, distribution: str | None = None) -> None:
-        name = distribution or module.replace("_", "-")
-        info = tmp_path / f"{name.replace('-', '_')}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[p5]\n{entry or module} = {module}\n")
-        (tmp_path / f"{module}.py").write_text(dedent(source))
-        modules.append(module)
-
-    yield put
-    for module in modules:
-        sys.modules.pop(module, None)
-
-
-def hook(name: str, body: str, arguments: str = "") -> str:
-    return dedent(HOOK).format(hook=name, body=body, arguments=arguments)
-
-
-def status(name: str) -> PluginStatus:
-    return next(plugin for plugin in load_plugins().plugins if plugin.name == name)
-
-
-def p5(*arguments: str) -> Result:
-    return CliRunner().invoke(build(load_plugins()), arguments)
-
-
-def row(shown: Result, word: str) -> list[str]:
-    """The cells of the first row of a printed table that has a word."""
-    line = next(line for line in shown.stdout.splitlines() if "│" in line and word in line)
-    return [cell.strip() for cell in line.split("│")[1:-1]]
+from p5core.contracts.part import Part
+from p5core.errors import ConfigError, DuplicatePartError, UnknownPartError
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.hookspecs import hookimpl
+from p5core.plugins.kinds import KINDS
+from p5core.plugins.status import PluginStatus
 
 
 def test_the_built_ins_come_through_the_entry_point() -> None:
@@ -123,6 +53,8 @@ def test_an_unknown_part_names_the_plugins_that_failed(install: Install) -> None
         load_plugins().get("backbone", "sasrec")
 
 
+__all__ = ["install"]
+
 FAULTS = {
     "import error": (
         "import no_such_module_anywhere",
@@ -149,11 +81,22 @@ FAULTS = {
     ),
     "twice in one plugin": (
         TRACKER.replace("[Wave]", "[Wave, Wave]"),
-        "The tracker 'wave' of p5-bad (plugin 'p5_bad') is already brought",
+        "p5_trackers returned two parts called 'wave'. Rename one of them.",
     ),
-    "name of a built-in": (
-        TRACKER.replace('"wave"', '"csv"'),
-        "The tracker 'csv' of p5-bad (plugin 'p5_bad') is already brought by p5rec (plugin 'builtin').",
+    "another version": (
+        "P5_API_VERSION = 1\n" + dedent(TRACKER),
+        "It was written for version 1 of the plugin API; this P5 has version 2. Install a release of the plugin",
+    ),
+    "no hook": ("def p5_trackers():\n    return []", "It implements no hook. Mark its functions with @hookimpl"),
+    "abstract": (
+        TRACKER.replace("def log(self, event):", "def write(self, event):"),
+        "p5_trackers returned Wave, which does not define `log`.",
+    ),
+    "name with a capital": (TRACKER.replace('"wave"', '"Wave"'), "whose name 'Wave' is not allowed. Use lower-case"),
+    "reserved name": (TRACKER.replace('"wave"', '"auto"'), "whose name 'auto' is not allowed"),
+    "options that take anything": (
+        TRACKER.replace("size: int = 3", "model_config = {'frozen': True, 'extra': 'allow'}"),
+        "whose `Config` is not frozen, or accepts unknown options",
     ),
 }
 
@@ -170,7 +113,7 @@ def test_a_faulty_plugin_fails_alone(install: Install, source: str, fault: str) 
     assert states["builtin"].state == states["p5_wave"].state == "ok"
     assert "other" in registry.parts("tracker")
     assert registry.parts("tracker")["csv"].plugin.name == "builtin"
-    assert "wave" not in registry.parts("tracker")
+    assert ("wave" in registry.parts("tracker")) is ("two parts" in fault)
 
 
 def test_hooks_found_before_a_faulty_one_are_taken_back(install: Install) -> None:
@@ -223,6 +166,48 @@ def test_two_faults_of_one_plugin_are_both_told(install: Install) -> None:
     assert "p5_metrics returned None" in fault
 
 
+def test_a_bad_part_does_not_take_its_neighbours_with_it(install: Install) -> None:
+    install("p5_mixed", dedent(TRACKER).replace("[Wave]", "[7, Wave, int]"))
+    registry = load_plugins()
+    assert "wave" in registry.parts("tracker")
+    assert len(registry.failures()[0].faults) == 2
+
+
+def test_a_name_of_two_distributions_belongs_to_neither(install: Install) -> None:
+    install("p5_wave", TRACKER)
+    install("p5_tide", TRACKER)
+    registry = load_plugins()
+    with pytest.raises(
+        DuplicatePartError, match=r"provided by 2 distributions. Write 'p5-tide/wave' or 'p5-wave/wave'"
+    ):
+        registry.get("tracker", "wave")
+    for distribution in ("p5-tide", "p5-wave"):
+        chosen = registry.choose("tracker", PartSpec(name=f"{distribution}/wave"))
+        assert chosen.part.__module__ == distribution.replace("-", "_")
+    assert {"p5-tide/wave", "p5-wave/wave"} < set(registry.parts("tracker"))
+    assert not registry.failures()
+
+
+def test_built_in_parts_keep_their_names(install: Install) -> None:
+    install("p5_rival", TRACKER.replace('"wave"', '"csv"'))
+    registry = load_plugins()
+    assert registry.info("tracker", "csv").plugin.name == "builtin"
+    assert registry.get("tracker", "p5-rival/csv").__module__ == "p5_rival"
+    assert registry.get("tracker", "p5rec/csv") is registry.get("tracker", "csv")
+
+
+def test_what_a_plugin_prints_does_not_stand_in_the_output(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    install("p5_loud", "print('hello')\n" + dedent(TRACKER).replace("return [Wave]", "print('again'); return [Wave]"))
+    shown = p5("plugins", "list", "--json")
+    assert {one["name"] for one in json.loads(shown.stdout)["plugins"]} >= {"p5_loud"}
+    assert "again" in shown.stderr
+    printed = capsys.readouterr()
+    assert ("hello" in printed.out, "hello" in printed.err) == (False, True)
+
+
 def test_two_distributions_may_use_one_entry_point_name(install: Install) -> None:
     install("p5_wave", TRACKER, entry="mine")
     install("p5_tide", TRACKER.replace('"wave"', '"tide"'), entry="mine")
@@ -243,10 +228,12 @@ def test_one_module_in_two_distributions_is_loaded_once(install: Install, tmp_pa
 
 
 def test_an_object_can_be_a_plugin_from_python() -> None:
-    class Nothing:
-        pass
+    class Mine:
+        @hookimpl
+        def p5_trackers(self) -> list[type[Part]]:
+            return []
 
-    registry = load_plugins([("mine", Nothing())])
+    registry = load_plugins([("mine", Mine())])
     assert registry.plugins[-1] == PluginStatus("mine", "mine", "local")
 
 
@@ -285,69 +272,3 @@ def test_other_commands_warn_of_a_failed_plugin_in_one_line(install: Install, tm
     shown = p5("runs", "list", "--runs", str(tmp_path / "runs"))
     assert shown.exit_code == 0
     assert shown.stderr == "Warning: plugin 'p5_bad' failed to load; see 'p5 plugins list'.\n"
-
-
-COMMAND = """
-    import click
-    from p5core.errors import DataError
-    from p5core.plugins.hookspecs import hookimpl
-
-    @click.command({name!r})
-    def command():
-        '''Say hello.'''
-        {body}
-
-    @hookimpl
-    def p5_commands():
-        return [command]
-"""
-
-
-def command(name: str, body: str) -> str:
-    return dedent(COMMAND).format(name=name, body=body)
-
-
-def test_a_plugin_adds_a_command(install: Install) -> None:
-    install("p5_hello", command("hello", "click.echo('hello')"))
-    assert p5("hello").stdout == "hello\n"
-    assert row(p5("plugins", "list"), "p5_hello") == ["plugin", "p5_hello", "p5-hello", "1.2", "ok"]
-    assert "Say hello." in p5("--help").stdout
-
-
-def test_a_command_cannot_take_the_place_of_another(install: Install) -> None:
-    install("p5_rival", command("run", "click.echo('not the real one')"))
-    assert "Train and evaluate" in p5("run", "--help").stdout
-    shown = p5("plugins", "list").stdout
-    assert "The command 'run' is already taken. Give it another name." in shown
-
-
-def test_a_deliberate_error_is_one_sentence_and_exit_code_1(install: Install) -> None:
-    install("p5_hello", command("hello", "raise DataError('Row 3 is empty.')"))
-    shown = p5("hello")
-    assert (shown.exit_code, shown.stderr) == (1, "Error: Row 3 is empty.\n")
-
-
-def test_an_interrupt_is_exit_code_130(install: Install) -> None:
-    install("p5_hello", command("hello", "raise KeyboardInterrupt('Saved.')"))
-    shown = p5("hello")
-    assert (shown.exit_code, shown.stderr) == (130, "Saved.\n")
-
-
-def test_wrong_usage_is_exit_code_2() -> None:
-    shown = p5("plugins", "lst")
-    assert shown.exit_code == 2
-    assert "No such command 'lst'" in shown.stderr
-
-
-def test_the_version_is_that_of_the_distribution() -> None:
-    from importlib.metadata import version
-
-    import p5core
-
-    assert p5("--version").stdout == f"p5, version {version('p5rec')}\n"
-    assert p5core.__version__ == version("p5rec")
-
-
-def test_a_markdown_table_escapes_what_would_end_a_cell(install: Install) -> None:
-    install("p5_wave", TRACKER.replace("Draws waves.", "Draws |x| of\n        waves. More."))
-    assert "| tracker | `wave` | Draws \\|x\\| of waves. |" in p5("plugins", "list", "--markdown").stdout

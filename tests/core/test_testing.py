@@ -14,22 +14,24 @@ from torch import Tensor, nn
 
 from p5core.config.base import Config
 from p5core.contracts.backbone import Backbone
-from p5core.contracts.encoder import Encoder
-from p5core.contracts.eval_result import EvalResult
+from p5core.contracts.encoder import Encoder, Features, RowLabels
 from p5core.contracts.loader import Loader
-from p5core.contracts.loss import ItemScorer, RankingLoss
-from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.loss import Candidates, RankingLoss
+from p5core.contracts.metric import AtK, EvalResult, Metric
 from p5core.contracts.part import Part
-from p5core.contracts.task import Task, TrainingData
-from p5core.contracts.tracker import Tracker
+from p5core.contracts.preset import Preset
+from p5core.contracts.scorer import Scorer
+from p5core.contracts.split import Split
+from p5core.contracts.task import FollowingTask, Task, TaskInfo, TaskNetwork, TrainingData
+from p5core.contracts.tracker import RunEvent, Tracker, ValidationEvent
 from p5core.data.batch import Batch, Rows, bucket_by_length, cut_windows, gather_padded
-from p5core.data.catalogue import Catalogue
-from p5core.data.dataset import Events
+from p5core.data.catalogue import Catalogue, Entities
+from p5core.data.dataset import Dataset, Events, Ragged
 from p5core.data.raw import RawData
 from p5core.errors import P5Error
-from p5core.model.network import Network
+from p5core.plugins.discovery import load_plugins
 from p5core.plugins.hookspecs import hookimpl
-from p5core.plugins.registry import KINDS, load_plugins
+from p5core.plugins.kinds import KINDS
 from p5core.testing import Case, cases
 from p5core.testing.toys import FreeVectors, PastMean
 
@@ -40,9 +42,8 @@ class Fixed(Backbone):
     name = "fixed"
     causal = True
 
-    def __init__(self, config: Any, width: int, max_length: int) -> None:
-        super().__init__(config, width, max_length)
-        self.idle = nn.Linear(width, width)
+    def setup(self) -> None:
+        self.idle = nn.Linear(self.width, self.width)
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         return vectors + vectors.mean(dim=(0, 1), keepdim=True)
@@ -62,8 +63,8 @@ class Flat(Encoder):
 
     name = "flat"
 
-    def __init__(self, config: Any, catalogue: Catalogue, width: int) -> None:
-        super().__init__(config, catalogue, width)
+    def __init__(self, config: Any, features: Features, width: int) -> None:
+        super().__init__(config, features, width)
         self.vector = nn.Parameter(torch.ones(width))
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -75,8 +76,66 @@ class Unlabelled(FreeVectors):
 
     name = "unlabelled"
 
-    def row_labels(self) -> Mapping[str, Sequence[str]]:
+    def row_labels(self) -> Mapping[str, RowLabels]:
         return {}
+
+
+class Hashed(FreeVectors):
+    """Features by `hash`, which differs between processes."""
+
+    name = "hashed"
+
+    @classmethod
+    def features(cls, config: Any, entities: Entities) -> Features:
+        hashed = np.array([hash(one) for one in entities.frame["item"].astype("str")])
+        return Features(len(entities), {"hashed": hashed})
+
+
+class Short(PastMean):
+    """NaN for histories of more than 15 items."""
+
+    name = "short"
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        states = super().forward(vectors, real)
+        return states * torch.nan if vectors.shape[1] > 15 else states
+
+
+class Pooled(PastMean):
+    """Takes statistics over padding while it is trained."""
+
+    name = "pooled"
+
+    def setup(self) -> None:
+        super().setup()
+        self.norm = nn.BatchNorm1d(self.width)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        states = super().forward(vectors, real)
+        return self.norm(states.flatten(0, 1)).view_as(states)
+
+
+class Branching(PastMean):
+    """Chooses its way by the data, which no graph can hold."""
+
+    name = "branching"
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        states = super().forward(vectors, real)
+        return states if float(states.detach().sum()) > 0 else states * 2
+
+
+class Idle(FollowingTask):
+    """Makes layers that its loss does not use."""
+
+    name = "idle"
+    metrics = ("ndcg@10",)
+
+    def layers(self, info: TaskInfo) -> nn.Module:
+        return nn.Linear(info.width, 1)
+
+    def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
+        return network.states(batch).square().mean()
 
 
 class Peeking(Task):
@@ -92,12 +151,12 @@ class Peeking(Task):
     def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Rows]:
         return bucket_by_length(cut_windows(data.events, 5, 0, 1), 1000, np.random.default_rng())
 
-    def batch(self, data: TrainingData, rows: Rows, rng: np.random.Generator) -> Batch:
+    def batch(self, data: TrainingData, rows: Any, rng: np.random.Generator) -> Batch:
         items = torch.from_numpy(gather_padded(data.events.items, rows.starts, rows.lengths).astype(np.int64))
         users = torch.from_numpy(rows.users.astype(np.int64))
         return Batch(users, items, torch.from_numpy(rows.lengths), items)
 
-    def loss(self, network: Network, batch: Batch) -> Tensor:
+    def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
         return network.states(batch).sum(dim=-1)
 
 
@@ -106,8 +165,8 @@ class Backwards(RankingLoss):
 
     name = "backwards"
 
-    def __call__(self, states: Tensor, targets: Tensor, items: ItemScorer) -> Tensor:
-        scores = states @ items.vectors().T
+    def __call__(self, states: Tensor, targets: Tensor, candidates: Candidates) -> Tensor:
+        scores = states @ candidates.vectors().T
         return scores.gather(1, targets[:, None]).sum() + float(np.random.default_rng().random())
 
 
@@ -133,6 +192,50 @@ class Jumpy(Metric):
     def values(self, result: EvalResult) -> npt.NDArray[np.float64]:
         assert result.ranks is not None
         return (result.ranks.ranks[result.ranks.offsets[:-1]] % 1 > 0) * 2.0
+
+
+class Shallow(Metric):
+    """Mean length of the lists, without saying how deep they should be."""
+
+    name = "shallow"
+    Config = AtK
+    needs = "lists"
+    depth = 1
+    bounds = (0.0, np.inf)
+
+    def values(self, result: EvalResult) -> npt.NDArray[np.float64]:
+        assert result.lists is not None
+        return (result.lists >= 0).sum(axis=1).astype(np.float64)
+
+
+class Lottery(Split):
+    """Draws on its own and gives one event no role."""
+
+    name = "lottery"
+
+    def roles(self, data: Dataset, rng: np.random.Generator) -> npt.NDArray[np.int8]:
+        return np.random.default_rng().integers(0, 5, len(data.events)).astype(np.int8)
+
+
+class Moody(Scorer):
+    """Scores that depend on the other histories, are shared with the caller and cannot be stored."""
+
+    name = "moody"
+
+    def fit(self, events: Events, catalogue: Catalogue) -> None:
+        self.memory = torch.randn(len(catalogue))
+
+    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        return (self.memory * len(histories)).expand(len(histories), -1)
+
+
+class Wordy(Preset):
+    """Writes what is no experiment."""
+
+    name = "wordy"
+
+    def sections(self, dataset: Dataset | None) -> str:
+        return "[model]\nwidht = 3\n"
 
 
 class Dice(Loader):
@@ -161,11 +264,12 @@ class Bare(Config):
 
 
 class Forgetful(Tracker):
-    name = "Forgetful"
+    name = "forgetful"
     Config = Bare
 
-    def log(self, event: Mapping[str, Any]) -> None:
-        cast("dict[str, Any]", event)["seen"] = True
+    def log(self, event: RunEvent) -> None:
+        if isinstance(event, ValidationEvent):
+            cast("dict[str, float]", event.metrics)["seen"] = 1.0
         (self.folder / "log").write_text(str(np.random.default_rng().random()))
 
 
@@ -174,15 +278,15 @@ class _Broken:
 
     @hookimpl
     def p5_backbones(self) -> list[type[Part]]:
-        return [Fixed, Deaf]
+        return [Fixed, Deaf, Short, Pooled, Branching]
 
     @hookimpl
     def p5_encoders(self) -> list[type[Part]]:
-        return [Flat, Unlabelled]
+        return [Flat, Unlabelled, Hashed]
 
     @hookimpl
     def p5_tasks(self) -> list[type[Part]]:
-        return [Peeking]
+        return [Peeking, Idle]
 
     @hookimpl
     def p5_losses(self) -> list[type[Part]]:
@@ -190,11 +294,23 @@ class _Broken:
 
     @hookimpl
     def p5_metrics(self) -> list[type[Part]]:
-        return [Rank, Jumpy]
+        return [Rank, Jumpy, Shallow]
 
     @hookimpl
     def p5_loaders(self) -> list[type[Part]]:
         return [Dice, Keyless]
+
+    @hookimpl
+    def p5_splits(self) -> list[type[Part]]:
+        return [Lottery]
+
+    @hookimpl
+    def p5_scorers(self) -> list[type[Part]]:
+        return [Moody]
+
+    @hookimpl
+    def p5_presets(self) -> list[type[Part]]:
+        return [Wordy]
 
     @hookimpl
     def p5_trackers(self) -> list[type[Part]]:
@@ -213,6 +329,17 @@ FAULTS = {
     "encoder-flat-items_differ": "All items have the same vector",
     "encoder-flat-a_selection_equals_the_whole": "which items are asked for with it",
     "encoder-unlabelled-known_items_keep_their_vectors": "row_labels",
+    "backbone-short-long_histories_stay_finite": "histories of 16 items must be finite",
+    "backbone-pooled-padding_is_not_learnt_from": "While training, values at padding change",
+    "backbone-branching-an_export_equals_the_network": "It cannot be exported",
+    "encoder-hashed-another_process_computes_the_same_features": "two hash seeds give different arrays",
+    "metric-shallow-other_metrics_change_nothing": "does it say its `depth`",
+    "split-lottery-equal_generators_give_equal_roles": "gave two different splits",
+    "split-lottery-every_event_has_a_role": "holds a number that is no Role",
+    "scorer-moody-each_history_stands_alone": "depend on the histories asked for beside",
+    "scorer-moody-fitting_again_gives_the_same": "Two fits of the same events differ",
+    "preset-wordy-writes_an_experiment": "unknown option 'widht'",
+    "task-idle-trains_in_the_real_engine": "Training changes none of the task's own layers",
     "task-peeking-metrics_are_installed": "no_such_metric",
     "task-peeking-batches_keep_the_budget": "exceeds the budget",
     "task-peeking-batches_follow_their_generator": "two different epochs",
@@ -226,9 +353,9 @@ FAULTS = {
     "metric-jumpy-ties_lie_between": "Ranks 1, 1.5, 2 give",
     "loader-keyless-loads_an_interaction_log": "The items lack the column item",
     "loader-dice-loads_the_same_twice": "different events",
-    "tracker-Forgetful-has_a_description": "must be lower case",
-    "tracker-Forgetful-options_are_documented": "no docstring under size",
-    "tracker-Forgetful-takes_every_kind_of_event": "changes the event",
+    "tracker-forgetful-has_a_description": "no docstring",
+    "tracker-forgetful-options_are_documented": "no docstring under size",
+    "tracker-forgetful-takes_every_kind_of_event": "changes the event",
 }
 
 

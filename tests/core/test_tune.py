@@ -21,10 +21,13 @@ from optuna.trial import TrialState
 
 from p5core.cli import build
 from p5core.config.base import Choices, Tunable
-from p5core.config.experiment import Experiment, load_experiment, override, parse_experiment
+from p5core.config.document import load_experiment, parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.tree import override
+from p5core.contracts.tracker import StageEvent, ValidationEvent
 from p5core.errors import ConfigError
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.runs.folder import Run
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 from p5core.tuning import study as study_module
 from p5core.tuning import tune as tune_module
 from p5core.tuning import worker as work_module
@@ -79,22 +82,26 @@ def found(study: Study) -> list[tuple[Any, ...]]:
     return [(one.number, one.state, one.value, one.params) for one in study.ended()]
 
 
+def validated(epoch: int, metrics: dict[str, float]) -> ValidationEvent:
+    return ValidationEvent("train", epoch, epoch, 1.0, is_best=True, share=0.5, metrics=metrics)
+
+
 def quiet(_line: str) -> None:
     """Nobody reads along."""
 
 
-@pytest.mark.parametrize("memory", [[], ["model.memory={n_neighbours=20}"]])
-def test_a_trial_is_judged_by_validation_events_alone(registry: Registry, plan: Plan, memory: list[str]) -> None:
-    plan = replace(plan, experiment=small(*memory), n_trials=1)
+@pytest.mark.parametrize("blend", [[], ["model.blend=[{name='cooccurrence', n_neighbours=20}]"]])
+def test_a_trial_is_judged_by_validation_events_alone(registry: Registry, plan: Plan, blend: list[str]) -> None:
+    plan = replace(plan, experiment=small(*blend), n_trials=1)
     run = pipeline.run(plan.experiment, plan.runs, "run", registry)
     worker = Worker(plan, registry)
-    target = worker.materials.target
+    target = worker.data.target
     blind = replace(target, split=replace(target.split, test=SimpleNamespace()))
-    worker.materials = replace(worker.materials, target=blind, stages=[blind])
+    worker.data = replace(worker.data, target=blind, stages=[blind])
     plan.folder.mkdir()
     worker.work(quiet)
     (trial,) = worker.study().ended()
-    assert trial.value == pytest.approx(run.metrics()["validation"]["model"]["ndcg@10"])
+    assert trial.value == pytest.approx(run.metrics().validation["model"]["ndcg@10"])
     assert trial.params == {one.key: one.own for one in worker.options}
 
 
@@ -173,9 +180,9 @@ def test_a_trial_without_a_figure_fails(
 def test_an_interrupted_trial_is_tried_again(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Experiment] = []
 
-    def run_trial(materials: Any, _registry: Registry, folder: Run, *_others: Any) -> float:
-        assert folder.checkpoints.is_dir()
-        asked.append(materials.experiment)
+    def run_trial(data: Any, _registry: Registry, checkpoints: Path, *_others: Any) -> float:
+        assert checkpoints.is_dir()
+        asked.append(data.experiment)
         if len(asked) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
@@ -246,26 +253,26 @@ def test_a_trial_that_is_worse_than_most_is_pruned() -> None:
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(3, n_warmup_steps=2))
     for value in (0.5, 0.6, 0.4):
         log = TrialLog(study.ask(), "hr@10", [2, 3])
-        log.event("validation", **{"hr@10": 0.1, "epoch": 1})
-        log.event("stage", finished=1)
-        log.event("validation", **{"hr@10": value, "epoch": 1})
+        log.event(validated(1, {"hr@10": 0.1}))
+        log.event(StageEvent("train", 1, 1.0))
+        log.event(validated(1, {"hr@10": value}))
         study.tell(log.trial, value)
     log = TrialLog(study.ask(), "hr@10", [2, 3])
     assert not log.stop_requested()
-    log.event("validation", **{"hr@10": 0.0, "epoch": 1})  # too early to say
-    log.event("validation", **{"ndcg@10": 0.0, "epoch": 2})  # another metric
-    log.event("stage", finished=1)
+    log.event(validated(1, {"hr@10": 0.0}))  # too early to say
+    log.event(validated(2, {"ndcg@10": 0.0}))  # another metric
+    log.event(StageEvent("train", 1, 1.0))
     with pytest.raises(optuna.TrialPruned):
-        log.event("validation", **{"hr@10": 0.45, "epoch": 1})
+        log.event(validated(1, {"hr@10": 0.45}))
     assert study.trials[-1].last_step == 3
 
 
 def test_pruned_trials_are_written_down(registry: Registry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.5, 0.6, 0.7, 0.8, 0.1])
 
-    def run_trial(_materials: Any, _registry: Registry, _folder: Run, log: TrialLog, _known: Any) -> float:
+    def run_trial(_data: Any, _registry: Registry, _checkpoints: Path, log: TrialLog, _known: Any) -> float:
         value = next(values)
-        log.event("validation", **{"ndcg@10": value, "epoch": 1})
+        log.event(validated(1, {"ndcg@10": value}))
         return value
 
     monkeypatch.setattr(work_module, "run_trial", run_trial)

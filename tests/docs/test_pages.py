@@ -36,9 +36,10 @@ QUICK = """#!{python}
 import re
 import sys
 
+import p5plugins.cli.demo
 from p5core.cli import main
 
-demo = sys.modules["p5core.cli.demo"]
+demo = sys.modules["p5plugins.cli.demo"]
 demo.DEMO = re.sub(r"epochs = [0-9]+", "epochs = 1", demo.DEMO)
 if sys.argv[1:2] == ["run"]:
     sys.argv += ["--set", "stages.0.epochs=1"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 import p5core
-from p5core.config.experiment import Experiment, parse_experiment
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.workflows.train import load_network, load_run_data
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.workflows.trained_model import load_model, load_run_data
 from p5export import export
 from p5export.export import Exported, export_run
 from p5export.graph.serving import ExportOptions, serving_of
@@ -55,7 +57,7 @@ def experiment(
     task: str = "next_item",
     as_text: bool = True,
     combine: str = "sum",
-    memory: dict[str, Any] | None = None,
+    blend: Sequence[dict[str, Any]] = (),
 ) -> Experiment:
     chosen = {"name": backbone} if isinstance(backbone, str) else backbone
     return parse_experiment(
@@ -68,7 +70,7 @@ def experiment(
                 "encoders": encoders,
                 "backbone": chosen,
                 "combine": combine,
-                "memory": memory,
+                "blend": list(blend),
             },
             "stages": [{"tasks": [{"name": task}], "epochs": 1}],
             "evaluate": {"resamples": 10},
@@ -116,9 +118,8 @@ def traced_once(monkeypatch: pytest.MonkeyPatch, _states: ir.Model) -> None:
 
 @pytest.fixture(scope="session")
 def _states(run: p5core.Run, registry: Registry) -> ir.Model:
-    materials = load_run_data(run, registry)
-    network = load_network(run, materials, registry)
-    return export_states(serving_of(network, materials.target.dataset, MAX_LENGTH, ExportOptions()))
+    data = load_run_data(run, registry)
+    return export_states(serving_of(load_model(run, data, registry), data.target.dataset, ExportOptions()))
 
 
 def made(registry: Registry, folder: Path, backbone: str, task: str, id_kind: str) -> tuple[Path, Path]:

@@ -146,7 +146,7 @@ def test_the_card_names_figures_inputs_and_calls(exported: Exported) -> None:
     for wanted in (
         "| ndcg@10 |",
         "popularity",
-        "neighbours",
+        "cooccurrence",
         "`history`",
         "`candidates`",
         "BigInt64Array",

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from p5core.cli import build
 from p5core.errors import DataError
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5export.batch import recommend as batch
 from p5export.batch.histories import Columns
 from p5export.batch.recommend import Counts, score_file

@@ -21,10 +21,10 @@ from p5export.validation.verify import verify
 Session = onnxruntime.InferenceSession
 
 KINDS: dict[str, dict[str, Any]] = {
-    "memory": {"backbone": "gru", "memory": {"n_neighbours": 5}},
+    "blend": {"backbone": "gru", "blend": [{"name": "cooccurrence", "n_neighbours": 5}]},
     "ratings": {"backbone": "bert", "task": "rating"},
     "users": {"backbone": "mf", "task": "rating"},
-    "whole-numbers": {"backbone": "filter", "as_text": False, "memory": {"n_neighbours": 5}},
+    "whole-numbers": {"backbone": "filter", "as_text": False, "blend": [{"name": "cooccurrence", "n_neighbours": 5}]},
 }
 
 

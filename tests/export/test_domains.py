@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 import p5core
 from p5core.cli import build
-from p5core.config.experiment import Experiment, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
 from p5core.errors import DataError, ExportError
 from p5core.plugins.registry import Registry
 from p5core.workflows.recommend import Recommender

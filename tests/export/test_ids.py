@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import p5core
-from p5core.config.experiment import Experiment, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry

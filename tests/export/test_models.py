@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from support import set_blend_weights
 
 import p5core
 from p5core.config.experiment import Experiment
@@ -104,17 +103,19 @@ def test_ratings_come_out_in_rating_units(
 
 
 @pytest.mark.parametrize(("backbone", "n_neighbours"), [("bert", 5), ("gru", 30)])
-def test_the_memory_is_in_the_file(
+def test_the_blend_is_in_the_file(
     backbone: str, n_neighbours: int, ids: list[str], experiment_of: Experiments, registry: Registry, tmp_path: Path
 ) -> None:
-    memory = {"n_neighbours": n_neighbours, "n_recent": 3}
-    run = p5core.run(experiment_of(backbone, ALL, memory=memory), tmp_path, "one", registry)
-    save_file({**load_file(run.weights), "memory.mixture": torch.tensor([1.0, 1.3])}, run.weights)
-    run.seal()
-    with pytest.raises(ExportError, match="The run's"):  # its stored figures are those of another mixture
+    blend = [{"name": "cooccurrence", "n_neighbours": n_neighbours, "n_recent": 3}]
+    run = p5core.run(experiment_of(backbone, ALL, blend=blend), tmp_path, "one", registry)
+    set_blend_weights(run, 1.0, 1.3)
+    with pytest.raises(ExportError, match="The run's"):  # its stored figures are those of other weights
         export_run(run, tmp_path / "export", registry, say=silent)
     allowed = ExportOptions(allow=ids[:5], max_length=4)
     made = export_run(run, tmp_path / "export", registry, allowed, silent)
     assert made.manifest["parity"]["largest_difference"] < 1e-4
-    assert made.manifest["model"]["memory"] == {"n_neighbours": n_neighbours, "of_network": 1.0, "of_memory": 1.3}
-    assert "1 log p of the network + 1.3 log p of co-occurrence counts" in (made.folder / "README.md").read_text()
+    assert made.manifest["model"]["blend"] == {
+        "network": 1.0,
+        "scorers": [{"name": "cooccurrence", "weight": 1.3}],
+    }
+    assert "1 log p of the network + 1.3 log p of cooccurrence" in (made.folder / "README.md").read_text()

@@ -10,16 +10,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from support import set_blend_weights
 
 import p5core
 from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
-from p5core.workflows.train import load_network, load_run_data
+from p5core.workflows.trained_model import load_model, load_run_data
 from p5export.bundle.onnx_file import write_model
 from p5export.export import export_run
 from p5export.graph.operations import Ops
@@ -132,22 +131,21 @@ def test_a_table_that_loses_too_much_is_refused_and_the_same_bytes_come_twice(
     assert verify(first.folder).n_cases == 24
 
 
-def test_it_works_beside_the_item_memory(
+def test_it_works_in_a_blend(
     experiment_of: Callable[..., Experiment], registry: Registry, tmp_path: Path, ids: list[str]
 ) -> None:
-    memory = {"n_neighbours": 5, "n_recent": 3}
-    run = p5core.run(experiment_of("gpt", [{"name": "id"}], memory=memory), tmp_path, "one", registry)
-    save_file({**load_file(run.weights), "memory.mixture": torch.tensor([0.7, 1.3])}, run.weights)
-    run.seal()
-    materials = load_run_data(run, registry)
-    network = load_network(run, materials, registry)
+    blend = [{"name": "cooccurrence", "n_neighbours": 5, "n_recent": 3}]
+    run = p5core.run(experiment_of("gpt", [{"name": "id"}], blend=blend), tmp_path, "one", registry)
+    set_blend_weights(run, 0.7, 1.3)
+    data = load_run_data(run, registry)
+    trained = load_model(run, data, registry)
     answers = []
     for quantize in ("none", "product"):  # of twelve items every vector is its own centroid
         options = ExportOptions(quantize=quantize, allow=ids[2:9])
-        serving = serving_of(network, materials.target.dataset, 6, options)
+        serving = serving_of(trained, data.target.dataset, options)
         states = export_states(serving)
         write_model(ranking_graph(states, serving), tmp_path / "model.onnx")
-        write_model(scoring_graph(states, serving), tmp_path / "score.onnx")
+        write_model(scoring_graph(states, serving, {}), tmp_path / "score.onnx")
         history = np.array([ids[:3], ids[4:7]], dtype=object)
         model, score = (onnxruntime.InferenceSession(tmp_path / name) for name in ("model.onnx", "score.onnx"))
         found = model.run(["scores"], {"history": history, "k": np.array([4])})

@@ -14,11 +14,14 @@ import torch
 import p5core
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
-from p5export import export, onnxfile, parity, quantise
+from p5export import export
+from p5export.bundle import onnx_file
 from p5export.export import export_run
 from p5export.graph.operations import Ops
 from p5export.graph.serving import ExportOptions, Serving
+from p5export.quantisation import cost
 from p5export.quantisation.item_vectors import item_vectors
+from p5export.validation import sessions
 from p5export.validation.verify import verify
 
 pytestmark = pytest.mark.usefixtures("traced_once")
@@ -42,9 +45,9 @@ def test_smaller_files_are_judged_by_their_ranking(
     said: list[str] = []
     options = ExportOptions(quantize=quantize, allow=allow, force=True)
     made = export_run(run, tmp_path / "export", registry, options, said.append)
-    cost = made.manifest["quantized"]
-    assert cost["overlap_at_10"] > 0.9
-    assert cost["ndcg_at_10"] == pytest.approx(cost["plain_ndcg_at_10"], rel=0.1)
+    lost = made.manifest["quantized"]
+    assert lost["overlap_at_10"] > 0.9
+    assert lost["ndcg_at_10"] == pytest.approx(lost["plain_ndcg_at_10"], rel=0.1)
     assert any(f"{quantize}: " in line and "overlap@10" in line for line in said)
     assert "Quantised (" in (made.folder / "README.md").read_text()
     assert verify(made.folder).n_cases == 24
@@ -54,7 +57,7 @@ def test_smaller_files_are_judged_by_their_ranking(
 def test_a_quantised_file_that_lost_too_much_is_refused(
     run: p5core.Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "MIN_OVERLAP", 1.1)
+    monkeypatch.setattr(cost, "MIN_OVERLAP", 1.1)
     options = ExportOptions(quantize="int8")
     with pytest.raises(ExportError, match=r"At most 1% of NDCG@10 may be lost, .* Keep the file with --force"):
         export_run(run, tmp_path / "export", registry, options, silent)
@@ -92,7 +95,7 @@ def test_the_table_is_stored_once_in_eight_bits() -> None:
 def test_weights_that_no_single_file_can_hold_lie_beside_it(
     run: p5core.Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnxfile, "SINGLE_FILE_LIMIT", 100)
+    monkeypatch.setattr(onnx_file, "SINGLE_FILE_LIMIT", 100)
     folder = export_run(run, tmp_path / "export", registry, say=silent).folder
     assert (folder / "model.onnx.data").stat().st_size > 1000
     assert verify(folder).n_cases == 24
@@ -118,7 +121,7 @@ def test_a_network_that_does_not_match_is_never_handed_over(
 def test_another_order_of_scores_is_noticed_in_the_metrics(
     run: p5core.Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parity.ExportedScorer, "scores", lambda self, users, histories: torch.zeros(len(users), 12))
+    monkeypatch.setattr(sessions.ExportedScorer, "scores", lambda self, users, histories: torch.zeros(len(users), 12))
     with pytest.raises(ExportError, match=r"Measured through ONNX Runtime .* the network has"):
         export_run(run, tmp_path / "export", registry, say=silent)
     assert list(tmp_path.iterdir()) == []

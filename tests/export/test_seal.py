@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from p5core.cli import build
 from p5core.errors import ExportError
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5core.system.files import sha256
 from p5export.bundle.bundle import seal
 from p5export.runtime import OnnxRecommender

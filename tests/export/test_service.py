@@ -22,9 +22,9 @@ import pytest
 from click.testing import CliRunner
 
 import p5core
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
 from p5core.errors import ExportError
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5export.bundle.bundle import zip_folder
 from p5export.cli.serve import serve
 from p5export.export import export_run
@@ -32,7 +32,7 @@ from p5export.graph.serving import ExportOptions
 from p5export.runtime import OnnxRecommender
 
 REGISTRY = load_plugins()
-P5 = "from p5core.cli import build; from p5core.plugins.registry import Registry, load_plugins\n" \
+P5 = "from p5core.cli import build; from p5core.plugins.discovery import load_plugins\n" \
     "from p5export.cli.serve import serve\n" \
     "group = build(load_plugins()); group.add_command(serve); group(prog_name='p5')"  # fmt: skip
 LARGE = [2**53 - 1, 2**53, 2**60 + 1, -(2**60) - 1]

@@ -15,14 +15,18 @@ import torch
 from click.testing import CliRunner
 
 from p5core.cli import build
-from p5core.config.experiment import parse_experiment
-from p5core.data.append import join
-from p5core.data.dataset import Dataset, Events
+from p5core.config.document import parse_experiment
+from p5core.data.append import append
+from p5core.data.dataset import Dataset, Events, Ragged
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, RunError
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.runs.folder import Run, list_runs
-from p5core.workflows.train import evaluate_run, load_network, load_run_data, run
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.runs.create import list_runs
+from p5core.runs.run import Run
+from p5core.workflows.evaluate import evaluate_run
+from p5core.workflows.train import run
+from p5core.workflows.trained_model import load_model, load_run_data
 from p5core.workflows.update import update
 from p5export.export import export_run
 from p5export.graph.serving import ExportOptions
@@ -51,7 +55,11 @@ def sold(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Run:
     experiment = parse_experiment(
         {
             "data": {"name": "table", "path": str(folder / "events.csv")},
-            "model": {"width": 8, "max_length": 6, "memory": {"n_neighbours": 5}},
+            "model": {
+                "width": 8,
+                "max_length": 6,
+                "blend": [{"name": "cooccurrence", "content": "all", "n_neighbours": 5}],
+            },
             "stages": [{"epochs": 2}],
             "evaluate": {"resamples": 0},
         }
@@ -74,29 +82,32 @@ def updated(sold: Run, fresh: Path, registry: Registry) -> Run:
 def test_known_users_and_items_keep_their_codes_and_vectors(sold: Run, updated: Run, registry: Registry) -> None:
     old, new = (load_run_data(one, registry) for one in (sold, updated))
     n = old.target.dataset.n_items
-    assert new.target.dataset.catalogue.labels[:n] == old.target.dataset.catalogue.labels
+    assert new.target.dataset.catalogue.index[:n].equals(old.target.dataset.catalogue.index)
     assert new.target.dataset.n_items > n
-    before, after = (load_network(one, load_run_data(one, registry), registry) for one in (sold, updated))
-    assert torch.equal(after.table.vectors()[:n], before.table.vectors())
-    torch.testing.assert_close(after.table.vectors()[n], before.table.vectors().mean(dim=0))
-    assert after.memory is not None
-    assert before.memory is not None
-    assert torch.equal(after.memory.mixture, before.memory.mixture)
+    before, after = (load_model(one, load_run_data(one, registry), registry) for one in (sold, updated))
+    known, grown = (one.network.items.vectors() for one in (before, after))
+    assert torch.equal(grown[:n], known)
+    torch.testing.assert_close(grown[n], known.mean(dim=0))
+    assert after.blend is not None
+    assert before.blend is not None
+    assert after.blend.weights == before.blend.weights
 
 
-def test_the_memory_and_popularity_count_all_events(updated: Run, registry: Registry) -> None:
-    materials = load_run_data(updated, registry)
-    events = materials.target.dataset.events
-    network = load_network(updated, materials, registry)
-    assert torch.equal(network.table.counts, torch.from_numpy(np.bincount(events.items)).float())
-    assert network.memory is not None
-    code = int(materials.target.dataset.catalogue.encode(["i45"])[0])
-    found = network.memory.neighbours[code][network.memory.similarity[code] > 0]
-    assert "i46" in materials.target.dataset.catalogue.decode(found.numpy())
+def test_the_blend_and_popularity_count_all_events(updated: Run, registry: Registry) -> None:
+    data = load_run_data(updated, registry)
+    events, catalogue = data.target.dataset.events, data.target.dataset.catalogue
+    model = load_model(updated, data, registry)
+    assert torch.equal(model.network.items.counts.cpu(), torch.from_numpy(np.bincount(events.items)).float())
+    assert model.blend is not None
+    neighbours = model.blend.scorers[0].export()
+    assert neighbours is not None
+    code = int(catalogue.encode(["i45"])[0])
+    found = neighbours.neighbours[code][neighbours.weights[code] > 0]
+    assert "i46" in catalogue.decode(found)
 
 
 def test_an_updated_run_is_not_measured_on_what_it_has_seen(updated: Run, registry: Registry) -> None:
-    assert "before the update of 'shop'" in updated.metrics()["protocol"]
+    assert "before the update of 'shop'" in updated.metrics().protocol
     with pytest.raises(RunError, match="updated with new events"):
         evaluate_run(updated, registry, {})
 
@@ -117,10 +128,10 @@ def test_what_cannot_be_updated_is_refused_and_leaves_nothing(
     sold: Run, fresh: Path, registry: Registry, tmp_path: Path
 ) -> None:
     there = sorted(sold.path.parent.iterdir())
-    with pytest.raises(ConfigError, match="reads no path"):
+    with pytest.raises(ConfigError, match="reads no file"):
         update(sold, fresh, None, registry, ["name=synthetic"])
     (tmp_path / "rated.csv").write_text("user,item,time,rating\nu1,i1,3000,4\nu1,i2,3001,5\n")
-    with pytest.raises(DataError, match="new events have ratings"):
+    with pytest.raises(DataError, match="new events have a rating"):
         update(sold, tmp_path / "rated.csv", None, registry)
     assert sorted(sold.path.parent.iterdir()) == there
 
@@ -155,7 +166,7 @@ def test_of_several_events_with_an_item_one_stays(sold: Run, keep: str, expected
         events = Events(offsets, np.array(items, dtype=np.int32), np.array(times, dtype=np.int64))
         return Dataset(events, dataset.users, dataset.catalogue, dataset.user_frame, has_clock=True)
 
-    joined = join(of([0, 1], [10, 20]), of([0, 3], [30, 40]), keep)  # type: ignore[arg-type]
+    joined = append(of([0, 1], [10, 20]), of([0, 3], [30, 40]), keep)  # type: ignore[arg-type]
     assert joined.events.items.tolist() == expected
 
 
@@ -171,20 +182,20 @@ def test_without_a_clock_new_events_follow_the_known_ones(sold: Run) -> None:
         dataset.user_frame,
         has_clock=False,
     )
-    assert join(ordered, later, "first").events.items.tolist() == [4, 5, 6, 7]
+    assert append(ordered, later, "first").events.items.tolist() == [4, 5, 6, 7]
     with pytest.raises(DataError, match="The new events have times and the known ones have none"):
-        join(ordered, replace(dataset, has_clock=True), "first")
+        append(ordered, replace(dataset, has_clock=True), "first")
 
 
 def test_a_new_item_with_one_event_follows_what_it_is_like(tmp_path: Path, registry: Registry) -> None:
     shop(0, 30, 80, 1).to_csv(tmp_path / "events.csv", index=False)
     items = pd.DataFrame({"item": [f"i{n}" for n in range(30)], "kind": [f"kind {n // 3} of {n}" for n in range(30)]})
     items.to_csv(tmp_path / "items.csv", index=False)
-    memory = {"n_neighbours": 10, "content": ["kind"], "content_pairs": 40, "choose": False}
+    counts = {"name": "cooccurrence", "n_neighbours": 10, "content": ["kind"], "content_pairs": 40, "choose": False}
     experiment = parse_experiment(
         {
             "data": {"name": "table", "path": str(tmp_path / "events.csv"), "items": str(tmp_path / "items.csv")},
-            "model": {"width": 8, "max_length": 6, "memory": memory},
+            "model": {"width": 8, "max_length": 6, "blend": [counts]},
             "stages": [{"epochs": 1}],
             "evaluate": {"resamples": 0},
         }
@@ -193,11 +204,11 @@ def test_a_new_item_with_one_event_follows_what_it_is_like(tmp_path: Path, regis
     pd.DataFrame({"item": ["new"], "kind": ["kind 7 of 22"]}).to_csv(tmp_path / "new.csv", index=False)
     pd.DataFrame({"user": ["u1"], "item": ["new"], "time": [3000]}).to_csv(tmp_path / "more.csv", index=False)
     later = update(first, tmp_path / "more.csv", "later", registry, [f"items={tmp_path / 'new.csv'}"]).run
-    materials = load_run_data(later, registry)
-    memory_table = load_network(later, materials, registry).memory
-    assert memory_table is not None
-    new, like = (int(materials.target.dataset.catalogue.encode([item])[0]) for item in ("new", "i22"))
-    scores = memory_table.scores(torch.tensor([[new]]), torch.tensor([1]))[0]
+    data = load_run_data(later, registry)
+    blend = load_model(later, data, registry).blend
+    assert blend is not None
+    new, like = (int(data.target.dataset.catalogue.encode([item])[0]) for item in ("new", "i22"))
+    scores = blend.scorers[0].scores(np.array([0], dtype=np.int32), Ragged.of([[new]]))[0]
     assert int(scores.argmax()) == like
 
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from p5core.config.base import parse_config
+from p5core.config.base import Config, parse_config
 from p5core.contracts.encoder import Encoder
-from p5core.data.catalogue import Catalogue
+from p5core.data.catalogue import Catalogue, Entities, Users
 from p5core.errors import ConfigError, DataError
-from p5core.model.item_embeddings import ItemTable
+from p5core.model.item_embeddings import EntityEmbeddings
 from p5plugins.encoders.categories import Categories, CategoriesConfig
 from p5plugins.encoders.id import IdEmbedding
 from p5plugins.encoders.numbers import Numbers, NumbersConfig
@@ -30,12 +30,17 @@ def catalogue(**columns: list[object]) -> Catalogue:
     return Catalogue(pd.DataFrame({"item": items, "domain": "default", **features}))
 
 
+def build(part: type[Any], config: Config, items: Entities, width: int = 4) -> Any:
+    """An encoder of all items, as a run makes it."""
+    return part(config, part.features(config, items), width)
+
+
 def categories(items: Catalogue, *columns: str, separator: str = "|") -> Categories:
-    return Categories(CategoriesConfig(columns=list(columns), separator=separator), items, 4)
+    return build(Categories, CategoriesConfig(columns=list(columns), separator=separator), items)
 
 
 def numbers(values: list[object]) -> Numbers:
-    return Numbers(NumbersConfig(columns=["price"]), catalogue(price=values), 4)
+    return build(Numbers, NumbersConfig(columns=["price"]), catalogue(price=values))
 
 
 def row(encoder: nn.Module, label: str) -> torch.Tensor:
@@ -48,14 +53,17 @@ def inputs(encoder: Numbers) -> torch.Tensor:
     with torch.no_grad():
         encoder.weight.zero_()
         encoder.weight[0, 0] = encoder.weight[1, 1] = 1
-    return encoder(torch.arange(encoder.n_items))[:, :2].detach()
+    return encoder(torch.arange(encoder.n_rows))[:, :2].detach()
 
 
 def test_id_vectors_are_small_and_labelled_by_item() -> None:
     items = catalogue(genre=["x"] * 20)
-    encoder = IdEmbedding(IdEmbedding.Config(), items, 400)
+    encoder = build(IdEmbedding, IdEmbedding.Config(), items, 400)
     assert encoder.embedding.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert encoder.row_labels()["embedding.weight"] == items.labels
+    assert encoder.row_labels()["embedding.weight"] == "item"
+    assert build(IdEmbedding, IdEmbedding.Config(), Users(pd.DataFrame({"user": [1]}))).row_labels() == {
+        "embedding.weight": "user"
+    }
 
 
 def test_a_list_a_text_and_a_single_value_mean_the_same() -> None:
@@ -105,7 +113,7 @@ def test_any_selection_of_items_equals_averaging_one_by_one(cells: list[object],
 def test_content_is_not_stored_with_the_weights() -> None:
     items = catalogue(genre=["x"], price=[1])
     assert set(categories(items, "genre").state_dict()) == {"embedding.weight"}
-    assert set(Numbers(NumbersConfig(columns=["price"]), items, 4).state_dict()) == {
+    assert set(build(Numbers, NumbersConfig(columns=["price"]), items).state_dict()) == {
         "weight",
         "bias",
         "median",
@@ -117,12 +125,12 @@ def test_content_is_not_stored_with_the_weights() -> None:
 def test_an_unknown_column_is_named_with_those_there_are(part: type[Encoder], config: type[Any]) -> None:
     items = catalogue(genre=["x"], price=[1])
     with pytest.raises(ConfigError, match=rf"'{part.name}': .*'genres'\. Did you mean 'genre'\? Found: genre, price\."):
-        part(config(columns=["genres"]), items, 4)
+        build(part, config(columns=["genres"]), items)
 
 
 def test_items_without_features_ask_for_an_items_table() -> None:
     bare = Catalogue(pd.DataFrame({"item": [1, 2], "domain": "default"}))
-    with pytest.raises(ConfigError, match="no feature columns: load an items table"):
+    with pytest.raises(ConfigError, match="no feature columns: load a table of items"):
         categories(bare, "genre")
 
 
@@ -158,24 +166,26 @@ def test_a_constant_column_says_nothing_but_its_flag() -> None:
 
 @pytest.mark.parametrize("wrong", ["cheap", float("inf"), "-inf"])
 def test_what_is_no_finite_number_is_named_with_its_item(wrong: object) -> None:
-    with pytest.raises(DataError, match=rf"Column 'price' .* holds '{wrong}' for item 'b', which is no finite number"):
+    with pytest.raises(DataError, match=rf"Column 'price' holds '{wrong}' for 'b', which is no finite number"):
         numbers([1, wrong, 3])
 
 
 def test_a_column_without_numbers_is_an_error() -> None:
-    with pytest.raises(DataError, match="Column 'price' of the items table holds no number at all"):
+    with pytest.raises(DataError, match="Column 'price' holds no number at all"):
         numbers([None, ""])
 
 
 def test_the_rows_of_numbers_are_labelled_by_column() -> None:
     items = catalogue(price=[1, 2], year=[3, 4])
-    labels = Numbers(NumbersConfig(columns=["price", "year"]), items, 4).row_labels()
+    labels = build(Numbers, NumbersConfig(columns=["price", "year"]), items).row_labels()
     assert labels["weight"] == ["price", "year", "price is missing", "year is missing"]
     assert labels["median"] == labels["scale"] == ["price", "year"]
 
 
-def test_an_item_table_adds_the_encoders_up() -> None:
+def test_the_vectors_of_several_encoders_are_summed() -> None:
     items = catalogue(genre=["x", "y"])
-    identity, content = IdEmbedding(IdEmbedding.Config(), items, 4), categories(items, "genre")
+    identity, content = build(IdEmbedding, IdEmbedding.Config(), items), categories(items, "genre")
     codes = torch.tensor([1, 0, 1])
-    torch.testing.assert_close(ItemTable([identity, content], "sum").vectors(codes), identity(codes) + content(codes))
+    torch.testing.assert_close(
+        EntityEmbeddings([identity, content], "sum").encode(codes), identity(codes) + content(codes)
+    )

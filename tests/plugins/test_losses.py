@@ -60,7 +60,7 @@ def test_cross_entropy_is_minus_the_log_softmax_of_the_right_item(temperature: f
 @pytest.fixture(params=[1, 3, 10, 64])
 def chunk_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many states are scored at once, whatever the catalogue."""
-    monkeypatch.setattr(chunks, "rows_at_once", lambda _: request.param)
+    monkeypatch.setattr(chunks, "rows_at_once", lambda *_: request.param)
     return int(request.param)
 
 

@@ -17,8 +17,8 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from p5core.config.experiment import parse_experiment
-from p5core.plugins.registry import load_plugins
+from p5core.config.document import parse_experiment
+from p5core.plugins.discovery import load_plugins
 from p5core.workflows import train as pipeline
 from p5export.export import export_run
 from p5export.graph.serving import ExportOptions

@@ -17,7 +17,7 @@ from typing import Any
 from gradio.routes import App
 from starlette.testclient import TestClient
 
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5ui.server.app import build_app
 from p5ui.server.guard import app_options
 from p5ui.server.login import Account

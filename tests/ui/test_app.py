@@ -34,9 +34,9 @@ def test_the_browser_chooses_the_language(ui, browser: Browser) -> None:
 
 def test_torch_is_loaded_after_the_start_and_before_anybody_asks() -> None:
     code = """
-import sys, p5core.plugins.registry, p5ui.server.launch
+import sys, p5core.plugins.discovery, p5ui.server.launch
 assert not {"torch", "onnx", "lightning_fabric"} & set(sys.modules)
-p5ui.server.launch.load_parts(p5core.plugins.registry.load_plugins())
+p5ui.server.launch.load_parts(p5core.plugins.discovery.load_plugins())
 assert {"torch", "p5core.workflows.recommend", "p5plugins.backbones.gpt"} <= set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from p5core.cli import build
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5core.system.files import write_json
 from p5ui.server.browser import open_browser
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5core.config.experiment import load_experiment, parse_experiment
-from p5core.runs.folder import create_run
+from p5core.config.document import load_experiment, parse_experiment
+from p5core.runs.create import create_run
 from p5core.system.files import write_json
+from p5core.training.defaults import name_defaults
 from p5ui.i18n.messages import language_of, said
 from p5ui.pages.compare.frames import (
     curves,
@@ -49,10 +50,10 @@ def workspace(ui, tmp_path: Path) -> Workspace:
 
 def test_models_come_before_baselines_and_equal_baselines_once(workspace: Workspace) -> None:
     sides = sides_of(workspace, ["a", "b"])
-    assert list(sides) == ["a", "b", "a: popularity", "a: neighbours", "b: popularity", "b: neighbours"]
+    assert list(sides) == ["a", "b", "a: popularity", "a: cooccurrence", "b: popularity", "b: cooccurrence"]
     frame = figures_frame(sides)
-    assert frame["run"].tolist() == ["a", "b", "a: popularity", "a: neighbours"]
-    value = workspace.run("a").metrics()["test"]["model"]["ndcg@10"]
+    assert frame["run"].tolist() == ["a", "b", "a: popularity", "a: cooccurrence"]
+    value = workspace.run("a").metrics().test["model"]["ndcg@10"]
     assert frame["ndcg@10"][0].startswith(f"{value:.4f} (")
     assert len(protocols(workspace, ["a", "b"])) == 1
 
@@ -72,9 +73,9 @@ def test_equal_runs_differ_by_nothing_and_a_damaged_one_is_refused_in_a_sentence
 def test_groups_hold_every_test_user_once(workspace: Workspace) -> None:
     found = curves(workspace, {"a": (workspace.run("a"), "model")}, "hr@10")
     for frame in (found.history, found.popularity, found.warmth):
-        assert frame["users"].sum() == workspace.run("a").metrics()["n_test_users"]
+        assert frame["users"].sum() == workspace.run("a").metrics().n_test_users
         mean = np.average(frame["value"], weights=frame["users"])
-        assert mean == pytest.approx(workspace.run("a").metrics()["test"]["model"]["hr@10"])
+        assert mean == pytest.approx(workspace.run("a").metrics().test["model"]["hr@10"])
         assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
 
 
@@ -83,7 +84,7 @@ def test_a_control_is_found_or_its_experiment_is_written(workspace: Workspace, s
     plain = small.split("[[stages]]")[0]
     for width in ("8", "16"):
         tree = tomllib.loads(plain.replace("width = 8", f"width = {width}") + PRETRAINED)
-        experiment = parse_experiment({**tree, "evaluate": {"resamples": 10}})
+        experiment = name_defaults(parse_experiment({**tree, "evaluate": {"resamples": 10}}), workspace.registry)
         run = create_run(workspace.runs / f"tuned-{width}", experiment, {}, None)
         write_json(run.path / "status.json", {"state": "done"})
     same, other = (find_control(workspace, [name]) for name in ("tuned-8", "tuned-16"))

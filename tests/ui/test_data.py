@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from p5core.errors import ConfigError
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5ui.i18n.words import words
 from p5ui.pages.data.profile_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
 from p5ui.workspace.workspace import Workspace

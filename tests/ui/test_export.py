@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from p5core.errors import ExportError, RunError
-from p5core.runs.folder import Run
+from p5core.runs.run import Run
 from p5core.system.files import write_json
 from p5export.cli.export import export
 from p5ui.pages.export.actions import (
@@ -30,7 +30,7 @@ from p5ui.workspace.workspace import Workspace
 def test_every_option_of_the_command_is_in_the_form() -> None:
     names = {one.name for one in export_options()}
     assert names == {one.name for one in export.params} - {"run", "output"}
-    assert all(one.manifest for one in export_options())
+    assert all(one.help for one in export_options())
 
 
 def test_the_form_makes_the_command_line(tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from pydantic import Field as Bounds
 
 from p5core.config.base import Config, ExpandedPath, PartSpec, parse_config
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.tree import get_value, set_value, to_toml
 from p5core.errors import ConfigError, DataError
+from p5core.plugins.discovery import load_plugins
 from p5core.plugins.hookspecs import hookimpl
-from p5core.plugins.registry import KINDS, Registry, load_plugins
-from p5ui import drafts, uploads
-from p5ui.forms.fields import Field, at, fields_of, put
+from p5core.plugins.kinds import KINDS
+from p5core.plugins.registry import Registry
+from p5ui.forms.fields import Field, fields_of
+from p5ui.workspace import drafts, uploads
 from p5ui.workspace.sandbox import data_files, grounded, hold_to_folder, usable_loaders
 from p5ui.workspace.workspace import Workspace
 
@@ -135,11 +138,11 @@ steps = st.lists(st.sampled_from(["a", "b", 0]), min_size=1, max_size=4).map(tup
 def test_what_was_put_is_found(place: tuple[str | int, ...], value: int) -> None:
     place = ("top", *place)
     tree = {"other": 1}
-    changed = put(tree, place, value)
-    assert at(changed, place) == value
+    changed = set_value(tree, place, value)
+    assert get_value(changed, place) == value
     assert changed["other"] == 1
     assert tree == {"other": 1}
-    assert at(put(changed, place, None), place) is None
+    assert get_value(set_value(changed, place, None), place) is None
 
 
 def test_loaders_are_held_to_the_folder(workspace: Workspace) -> None:
@@ -209,19 +212,19 @@ def test_what_is_no_draft_is_not_kept(workspace: Workspace, name: str, text: str
     assert drafts.draft_names(workspace) == []
 
 
-@pytest.mark.parametrize("start", drafts.STARTS)
-def test_every_start_is_a_valid_experiment(workspace: Workspace, start: str) -> None:
+@pytest.mark.parametrize("start", list(load_plugins().parts("preset")))
+def test_every_preset_begins_a_valid_experiment(workspace: Workspace, start: str) -> None:
     tree = drafts.tree_of(TEXT) | {"prepare": {"keep": "last"}, "model": {"encoders": [{"name": "id"}]}}
-    begun = drafts.begun_with(start, tree)
-    experiment = drafts.check(drafts.written(begun), workspace)
+    begun = drafts.begun_with(workspace.registry, start, tree)
+    experiment = drafts.check(to_toml(begun), workspace)
     assert experiment.data.name == "synthetic"
     assert experiment.prepare.keep == "last"
 
 
 def test_what_is_written_is_read_back(workspace: Workspace) -> None:
-    tree = drafts.begun_with("pretrain_finetune", drafts.tree_of(TEXT))
-    assert drafts.tree_of(drafts.written(tree)) == tree
-    assert 'metrics = ["hr@10", ' in drafts.written(tree)
+    tree = drafts.begun_with(workspace.registry, "pretrain_finetune", drafts.tree_of(TEXT))
+    assert drafts.tree_of(to_toml(tree)) == tree
+    assert 'metrics = ["hr@10", ' in to_toml(tree)
 
 
 def test_faults_of_parts_are_found(workspace: Workspace) -> None:
@@ -229,12 +232,13 @@ def test_faults_of_parts_are_found(workspace: Workspace) -> None:
         drafts.check(TEXT + '[model]\nbackbone = { name = "gpt", layers = 1 }\n', workspace)
 
 
-def test_a_dry_run_in_short() -> None:
-    output = "data: 9 read\nstage a, task next_item: loss bpr (x)\nEstimate for this machine: at\nmost 3 s."
-    assert drafts.in_short(output) == [
-        "stage a, task next_item: loss bpr (x)",
-        "Estimate for this machine: at most 3 s.",
-    ]
+def test_a_plan_holds_the_choices_and_the_estimate(workspace: Workspace) -> None:
+    small = TEXT + "n_users = 40\nn_items = 30\nn_events = 500\nn_clusters = 8\n"
+    plan = drafts.planned(small, workspace)
+    assert any(one.startswith("stage train, task next_item: loss cross_entropy (") for one in plan["choices"])
+    assert plan["estimate"]["sentence"].startswith("Estimate for this machine")
+    assert plan["estimate"]["seconds"] > 0
+    assert any("500 events read" in one for one in plan["sentences"])
 
 
 def test_an_estimate_that_cannot_be_made_says_why(workspace: Workspace) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from p5core.cli import build
-from p5core.plugins.registry import load_plugins
+from p5core.plugins.discovery import load_plugins
 from p5ui.server.cli import is_local
 
 

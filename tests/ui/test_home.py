@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
 from p5core.errors import RunError
-from p5core.plugins.registry import load_plugins
-from p5core.runs.folder import create_run
+from p5core.plugins.discovery import load_plugins
+from p5core.runs.create import create_run
 from p5core.system.files import write_json
 from p5ui.pages.home.demo import EXPORT, LOOK, START, TRAIN, export_demo, export_html, figures, start_demo, step_of
 from p5ui.pages.runs.run_list import RunRow, find_row

@@ -24,8 +24,8 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from p5core.config.experiment import parse_experiment
-from p5core.plugins.registry import load_plugins
+from p5core.config.document import parse_experiment
+from p5core.plugins.discovery import load_plugins
 from p5core.workflows import train as pipeline
 from p5ui.server.login import FREE_GUESSES, Account, Login
 from p5ui.workspace.workspace import Workspace

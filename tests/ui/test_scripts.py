@@ -68,7 +68,7 @@ def test_a_run_is_started_and_stopped(ui, script: Client, small: str) -> None:
 
 def test_figures(ui, script: Client) -> None:
     found = script.predict("first", api_name="/figures")
-    assert found == ui.workspace.run("first").metrics()
+    assert found == ui.workspace.run("first").metrics().model_dump(mode="json")
     assert {"model", "popularity"} <= found["test"].keys()
     with pytest.raises(AppError, match="is no run folder"):
         script.predict("nothing", api_name="/figures")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio.i18n import I18nData
@@ -23,12 +24,11 @@ from p5core.config.experiment import (
     StageConfig,
     TaskSpec,
 )
-from p5core.data.ingest.prepare import PrepareConfig
-from p5core.data.split import LeaveOneOut, TimeWindows
+from p5core.config.prepare import PrepareConfig
 from p5core.evaluation.report import protocol_note
-from p5core.model.options import NeighboursConfig
-from p5core.plugins.registry import KINDS, load_plugins
-from p5ui.forms.fields import SPLITS, fields_of
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.kinds import KINDS
+from p5ui.forms.fields import fields_of
 from p5ui.i18n.translations import FINDINGS, HELPS, known, told, translated
 from p5ui.i18n.words import LANGUAGES, words
 from p5ui.pages.data.profile_view import diagnose, dropped_rows, look, warning_text
@@ -37,12 +37,16 @@ from p5ui.workspace.workspace import Workspace
 
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
 CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
-SOURCES = [*CORE.glob("data/**/*.py"), CORE / "evaluation" / "report.py", *PARTS.glob("loaders/*.py")]
+SOURCES = [
+    *CORE.glob("data/**/*.py"),
+    CORE / "evaluation" / "report.py",
+    *PARTS.glob("loaders/*.py"),
+    *PARTS.glob("splits/*.py"),
+]
 """Files that find something."""
 
 SECTIONS = (
-    ModelConfig, NeighboursConfig, StageConfig, TaskSpec, OptimiserConfig, PrepareConfig, EvaluateConfig, Experiment,
-    *SPLITS.values(),
+    ModelConfig, StageConfig, TaskSpec, OptimiserConfig, PrepareConfig, EvaluateConfig, Experiment,
 )  # fmt: skip
 
 
@@ -59,8 +63,7 @@ def helps(workspace: Workspace) -> Iterator[str]:
     """What P5 says of its own options and parts."""
     for section in SECTIONS:
         yield from (one.help for one in fields_of(section))
-    yield from (" ".join((split.__doc__ or "").split()) for split in SPLITS.values())
-    yield from (one.about for one in export_options())
+    yield from (one.help for one in export_options())
     for kind in KINDS:
         for info in workspace.registry.parts(kind).values():
             if info.plugin.distribution == "p5rec":
@@ -160,7 +163,9 @@ def test_no_finding_is_left_over(workspace: Workspace) -> None:
 
 
 def test_every_reason_to_drop_rows_has_its_words() -> None:
-    nodes = [node for file in CORE.glob("data/*.py") for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
+    nodes = [
+        node for file in CORE.glob("data/**/*.py") for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)
+    ]
     reasons = [template(node.args[0]) for node in nodes if ast.unparse(node.func) == "Dropped"]
     findings = {form for texts in entries(FINDINGS).values() for form in forms(texts["en"])}
     assert len(reasons) >= 5
@@ -204,7 +209,7 @@ def dirty(workspace: Workspace) -> Workspace:
 
 def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Workspace) -> None:
     cleaning = PrepareConfig(min_rating=2, min_user_events=2, min_item_events=2, keep="first")
-    found = diagnose(dirty, SECTION, cleaning, LeaveOneOut())
+    found = diagnose(dirty, SECTION, cleaning, PartSpec(name="leave_one_out"))
     assert dropped_rows(CHINESE, found).iloc[:, 1].tolist() == [
         "没有用户或物品编号（空文本、含 NUL 的文本和 -9223372036854775808 不能作为编号）",
         "没有时间",
@@ -218,14 +223,18 @@ def test_the_doctor_of_a_dirty_log_speaks_chinese(dirty: Workspace) -> None:
 @pytest.mark.parametrize(
     ("cleaning", "splitting", "sentence"),
     [
-        (PrepareConfig(min_user_events=90), LeaveOneOut(), "没有剩余数据"),
-        (PrepareConfig(min_user_events=1), TimeWindows(validation=datetime(1970, 1, 2), test=0.9), "没有训练事件"),
+        (PrepareConfig(min_user_events=90), {"name": "leave_one_out"}, "没有剩余数据"),
+        (
+            PrepareConfig(min_user_events=1),
+            {"name": "time", "validation": datetime(1970, 1, 2), "test": 0.9},
+            "没有训练事件",
+        ),
     ],
 )
 def test_what_is_impossible_is_said_in_chinese(
-    dirty: Workspace, cleaning: PrepareConfig, splitting: LeaveOneOut | TimeWindows, sentence: str
+    dirty: Workspace, cleaning: PrepareConfig, splitting: dict[str, Any], sentence: str
 ) -> None:
-    assert sentence in warning_text(CHINESE, diagnose(dirty, SECTION, cleaning, splitting))
+    assert sentence in warning_text(CHINESE, diagnose(dirty, SECTION, cleaning, PartSpec.model_validate(splitting)))
 
 
 def test_the_form_helps_in_chinese(ui, browser: Browser, small: str) -> None:

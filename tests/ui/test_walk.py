@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from p5core.config.experiment import load_experiment
+from p5core.config.document import load_experiment
 from p5core.system.files import write_text
 from p5ui.workspace.workspace import Workspace
 
@@ -49,7 +49,7 @@ def train(page: Page, address: str, workspace: Workspace) -> None:
     page.locator("#train-save").click()
     expect(page.locator("#train-note")).to_contain_text("Saved as draft small-shop")
     assert load_experiment(workspace.experiments / "small-shop.toml").stages[0].epochs == 1
-    page.locator("#train-plan_run").click()
+    page.locator("#train-plan").click()
     expect(page.locator("#train-expected")).to_contain_text("items fit a full softmax", timeout=60_000)
     expect(page.locator("#train-expected")).to_contain_text("Estimate for this machine")
     page.locator("#train-run").locator("input, textarea").fill("mine")

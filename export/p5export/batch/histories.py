@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 
 from p5core.data.columns import ITEM, TIMESTAMP, USER
-from p5core.data.ingest.staging import Workspace, stage
+from p5core.data.ingest.database import Workspace
+from p5core.data.ingest.staging import stage
 from p5core.data.raw import RawData, Scan
 from p5core.data.tables.columns import LOOKED_AT, guess_column, likely_times
 from p5core.data.tables.files import TableFiles, open_table

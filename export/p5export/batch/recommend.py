@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from p5core.data.columns import ITEM, USER
-from p5core.data.ingest.staging import Workspace
+from p5core.data.ingest.database import Workspace
 from p5core.errors import DataError
 from p5export.batch.histories import Columns, History, open_histories
 from p5export.bundle.bundle import Bundle

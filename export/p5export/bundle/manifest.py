@@ -1,4 +1,4 @@
-"""What p5.json says of an export; the hashes are added when every file is there."""
+"""The manifest of an export, p5.json; hashes are added when every file is there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from p5core.plugins.registry import Registry
-from p5core.runs.folder import Run
-from p5core.system.files import read_json, sha256
+from p5core.runs.documents import Metrics, RunInfo
+from p5core.runs.run import Run
+from p5core.system.files import sha256
 from p5core.workflows.experiment_data import ExperimentData
 from p5export.bundle.bundle import FORMAT
 from p5export.bundle.onnx_file import IR_VERSION
@@ -32,13 +33,13 @@ def build_manifest(
     cost: Cost | None,
 ) -> dict[str, Any]:
     """Signature, options, proof, figures and origin, without a path or a time of this machine."""
-    made, metrics = read_json(run.path / "run.json"), run.metrics()
+    info, metrics = run.info(), run.metrics()
     return {
         "format": FORMAT,
-        "p5": made["p5"],
+        "p5": info.p5,
         "run": run.name,
-        "trained": made["created"],
-        "updated_from": run.updated_from(),
+        "trained": info.created,
+        "updated_from": info.updated_from,
         "opset": OPSET,
         "ir_version": IR_VERSION,
         **_signature(serving),
@@ -46,13 +47,13 @@ def build_manifest(
         "parity": _parity(parity, proof),
         "quantized": None if cost is None else cost.to_dict(),
         "tolerance": EXACT if cost is None else QUANTIZED,
-        "metrics": metrics["test"],
-        "intervals": metrics["intervals"]["test"],
-        "protocol": metrics["protocol"],
-        "n_test_users": metrics["n_test_users"],
-        "model": {**_model(data, metrics), "memory": _memory(serving)},
+        "metrics": metrics.test,
+        "intervals": metrics.intervals["test"],
+        "protocol": metrics.protocol,
+        "n_test_users": metrics.n_test_users,
+        "model": {**_model(data, metrics), "blend": _blend(serving)},
         "data": _data(run, data),
-        "plugins": {one.distribution: one.version for one in registry.plugins if one.fault is None},
+        "plugins": _plugins(info, registry),
     }
 
 
@@ -63,7 +64,7 @@ def _signature(serving: Serving) -> dict[str, Any]:
     if serving.users is not None:
         who = {"user": [serving.users.kind, ["batch"]]}
     columns = {name: ["string", ["batch", "k"]] for name in serving.metadata}
-    ratings = {"ratings": ["float32", ["scored_batch", "n"]]} if serving.has_ratings else {}
+    predictions = {name: ["float32", ["scored_batch", "n"]] for name in serving.predictions}
     return {
         "id_kind": ids,
         **({"user_kind": serving.users.kind} if serving.users is not None else {}),
@@ -71,7 +72,8 @@ def _signature(serving: Serving) -> dict[str, Any]:
         "inputs": {**who, "k": ["int64", [1]]},
         "outputs": {"items": [ids, ["batch", "k"]], "scores": ["float32", ["batch", "k"]], **columns},
         "score_inputs": {**who, "candidates": [ids, ["candidate_batch", "n"]]},
-        "score_outputs": {"scores": ["float32", ["scored_batch", "n"]], **ratings},
+        "predictions": {name: one.output.kind for name, one in serving.predictions.items()},
+        "score_outputs": {"scores": ["float32", ["scored_batch", "n"]], **predictions},
     }
 
 
@@ -105,27 +107,33 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _model(data: ExperimentData, metrics: dict[str, Any]) -> dict[str, Any]:
+def _model(data: ExperimentData, metrics: Metrics) -> dict[str, Any]:
     experiment = data.experiment
     return {
         "backbone": experiment.model.backbone.name,
         "encoders": [one.name for one in experiment.model.encoders],
         "width": experiment.model.width,
-        "parameters": metrics["n_parameters"],
+        "parameters": metrics.n_parameters,
         "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in experiment.stages],
     }
 
 
-def _memory(serving: Serving) -> dict[str, Any] | None:
-    """How the item memory counts, if it does."""
-    if serving.memory is None:
+def _blend(serving: Serving) -> dict[str, Any] | None:
+    """The scorers that are blended with the network, and their weights."""
+    if serving.blend is None:
         return None
-    network, memory = serving.memory.mixture.tolist()
+    pairs = zip(serving.blend.scorers, serving.blend.weights[1:], strict=True)
     return {
-        "n_neighbours": serving.memory.config.n_neighbours,
-        "of_network": round(network, 6),
-        "of_memory": round(memory, 6),
+        "network": round(serving.blend.weights[0], 6),
+        "scorers": [{"name": one.name, "weight": round(weight, 6)} for one, weight in pairs if weight > 0],
     }
+
+
+def _plugins(info: RunInfo, registry: Registry) -> dict[str, str]:
+    """Distribution → version of whatever provided the parts of the run; those installed now for a run of P5 0.1."""
+    if info.parts:
+        return {one.distribution: one.version for one in info.parts}
+    return {one.distribution: one.version for one in registry.plugins if one.fault is None}
 
 
 def _data(run: Run, data: ExperimentData) -> dict[str, Any]:

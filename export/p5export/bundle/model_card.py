@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from string import Template
 from typing import Any
 
+from p5core.system.text import cell
+
 __all__ = ["calls", "licence_notes", "model_card", "node_call"]
 
 Manifest = Mapping[str, Any]
@@ -42,22 +44,20 @@ def _summary(manifest: Manifest) -> str:
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
         f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
         f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
-        f"{_memory(model)}{_updated(manifest)}{_quantised(manifest)}"
+        f"{_blend(model)}{_updated(manifest)}{_quantised(manifest)}"
         f"- Compared with PyTorch on {manifest['parity']['cases']} random requests: largest difference of a score "
         f"{manifest['parity']['largest_difference']:.1e}. "
         "`p5 verify` on this folder repeats the check from `golden.json`."
     )
 
 
-def _memory(model: Mapping[str, Any]) -> str:
-    """What stands beside the network."""
-    memory = model["memory"]
-    if memory is None:
+def _blend(model: Mapping[str, Any]) -> str:
+    """The scorers beside the network."""
+    blend = model["blend"]
+    if blend is None:
         return ""
-    return (
-        f"- Score: {memory['of_network']:g} log p of the network + {memory['of_memory']:g} log p of co-occurrence "
-        f"counts ({memory['n_neighbours']} neighbours an item), as validation events said.\n"
-    )
+    scorers = " + ".join(f"{one['weight']:g} log p of {one['name']}" for one in blend["scorers"])
+    return f"- Score: {blend['network']:g} log p of the network + {scorers}; weights chosen on validation events.\n"
 
 
 def _updated(manifest: Manifest) -> str:
@@ -86,7 +86,7 @@ def _figures(manifest: Manifest) -> str:
     scorers = list(manifest["metrics"])
     head = f"| metric | {' | '.join(scorers)} |\n| --- |{' ---: |' * len(scorers)}"
     rows = [
-        f"| {label} | {' | '.join(_cell(manifest, scorer, label) for scorer in scorers)} |"
+        f"| {label} | {' | '.join(_figure(manifest, scorer, label) for scorer in scorers)} |"
         for label in manifest["metrics"]["model"]
     ]
     return (
@@ -95,12 +95,8 @@ def _figures(manifest: Manifest) -> str:
     )
 
 
-def _cell(manifest: Manifest, scorer: str, label: str) -> str:
-    value = manifest["metrics"][scorer].get(label)
-    if value is None:
-        return "–"
-    interval = manifest["intervals"][scorer].get(label)
-    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+def _figure(manifest: Manifest, scorer: str, label: str) -> str:
+    return cell(manifest["metrics"][scorer].get(label), manifest["intervals"][scorer].get(label))
 
 
 def _signature(manifest: Manifest) -> str:
@@ -128,8 +124,12 @@ def _meaning(manifest: Manifest, name: str) -> str:
         "items": f"best first; {seen}; {padding} where fewer are left",
         "scores": "higher is better; -inf beside padding or for an unknown candidate",
         "candidates": "item ids to score, seen or not",
-        "ratings": "predicted ratings in the units of the data; that of an unknown item is an average one",
     }
+    kinds = {
+        "value": "predicted values in the unit of the data; that of an unknown item is an average one",
+        "probability": "predicted probabilities; that of an unknown item is an average one",
+    }
+    meanings |= {output: kinds[kind] for output, kind in manifest["predictions"].items()}
     return meanings.get(name, f"column `{name}` of each item")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,28 +18,32 @@ __all__ = ["export", "verify"]
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder to write; RUN/export otherwise.")
 @click.option("--zip", "is_zipped", is_flag=True, help="Write FOLDER.zip as well.")
-@click.option("--keep-seen", is_flag=True, help="Let items of the history be recommended again.")
-@click.option("--max-length", type=click.IntRange(min=1), help="Newest history items to read; as trained otherwise.")
+@click.option("--keep-seen", is_flag=True, help="Allow items of the history to be recommended again.")
+@click.option(
+    "--max-length", type=click.IntRange(min=1), help="Number of most recent history items to read; default: as trained."
+)
 @click.option("--no-popular", is_flag=True, help="Answer an empty history with nothing instead of popular items.")
 @click.option(
     "--allow",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Text file with one item id a line: nothing else is recommended.",
+    help="Text file with one item id per line; only these are recommended.",
 )
-@click.option("--column", "columns", multiple=True, help="Column of the items to return, such as title; repeatable.")
+@click.option(
+    "--column", "columns", multiple=True, help="Column of the items table to return, such as title; repeatable."
+)
 @click.option(
     "--quantize",
     type=click.Choice(["none", "fp16", "int8", "weight8", "product"]),
     default="none",
     show_default=True,
-    help="Make the file smaller; judged by its ranking.",
+    help="Quantise item vectors for a smaller file; the ranking is checked.",
 )
 @click.option(
     "--subvectors",
     type=click.IntRange(min=1),
-    help="Bytes a vector with --quantize product; a quarter of the width otherwise.",
+    help="Bytes per vector for --quantize product; default: a quarter of the width.",
 )
-@click.option("--force", is_flag=True, help="Keep a quantised file whose ranking lost too much.")
+@click.option("--force", is_flag=True, help="Keep a quantised file even if its ranking lost too much.")
 @click.pass_obj
 def export(
     registry: Registry,
@@ -55,7 +60,7 @@ def export(
     force: bool,
 ) -> None:
     """Export RUN as ONNX files that take raw ids and return raw ids."""
-    from p5core.runs.folder import open_run
+    from p5core.runs.create import open_run
     from p5export.bundle.bundle import zip_folder
     from p5export.bundle.model_card import node_call
     from p5export.export import export_run
@@ -65,19 +70,15 @@ def export(
         exclude_seen=not keep_seen,
         max_length=max_length,
         popular=not no_popular,
-        allow=None if allow is None else [line for line in allow.read_text(encoding="utf-8").splitlines() if line],
+        allow=None if allow is None else _lines(allow),
         metadata=columns,
         quantize=quantize,
         subvectors=subvectors,
         force=force,
     )
     made = export_run(open_run(run), output or run / "export", registry, options, click.echo)
-    parity = made.manifest["parity"]
     if quantize == "none":
-        click.echo(
-            f"Equal to the network on {parity['cases']} requests (largest difference "
-            f"{parity['largest_difference']:.1e}) and in the metrics of {parity['users_measured']:,} test users."
-        )
+        click.echo(_proof(made.manifest["parity"]))
     click.echo(f"Export: {made.folder}")
     if is_zipped:
         zip_folder(made.folder, made.folder.with_suffix(".zip"))
@@ -97,3 +98,14 @@ def verify(folder: Path) -> None:
     with opened(folder) as where:
         found = verify_folder(where)
     click.echo(sentence_of(folder, found))
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _proof(parity: Mapping[str, Any]) -> str:
+    return (
+        f"Equal to the network on {parity['cases']} requests (largest difference "
+        f"{parity['largest_difference']:.1e}) and in the metrics of {parity['users_measured']:,} test users."
+    )

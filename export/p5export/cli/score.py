@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 __all__ = ["score"]
 
@@ -39,22 +43,12 @@ def score(
     EVENTS is Parquet or CSV. One row is an event (user, item, time), or, with a list column 'history', a whole
     history, oldest item first. OUT gets user, rank, item, score and the exported columns such as title.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from p5export.batch.histories import Columns
     from p5export.batch.recommend import score_file
     from p5export.bundle.bundle import opened
     from p5export.runtime import OnnxRecommender
 
-    console = Console(stderr=True)
-    with (
-        opened(folder) as where,
-        Progress(
-            TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("left"), console=console, transient=True, disable=not console.is_terminal,
-        ) as bar,
-    ):  # fmt: skip
+    with opened(folder) as where, _progress() as bar:
         task = bar.add_task("reading", total=None)
         model = OnnxRecommender(where, threads=threads)
         counts = score_file(
@@ -65,3 +59,13 @@ def score(
         click.echo(f"Note: {note}", err=True)
     left_out = f" {counts.dropped:,} rows without an id or a time were left out." if counts.dropped else ""
     click.echo(f"{output}: the {k} best items for {counts.histories:,} histories of {counts.rows:,} rows.{left_out}")
+
+
+def _progress() -> Progress:
+    """A bar with the time left, where somebody can see it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("left"), console=console, transient=True, disable=not console.is_terminal)

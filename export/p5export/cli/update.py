@@ -25,11 +25,11 @@ __all__ = ["update"]
 def update(
     registry: Registry, run: Path, events: Path, name: str | None, assignments: tuple[str, ...], no_export: bool
 ) -> None:
-    """Add NEW_EVENTS to the finished RUN without training: a new run with fresh co-occurrences and new items.
+    """Add NEW_EVENTS to the finished RUN without training: a new run with refitted scorers and new items.
 
     It is exported with the options of RUN's own export, if there is one.
     """
-    from p5core.runs.folder import open_run
+    from p5core.runs.create import open_run
     from p5core.workflows.update import update as update_run
     from p5export.export import export_run
 

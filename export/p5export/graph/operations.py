@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ class Ops:
         self._graph = graph
         self._tape = Tape()
         self._numbers: dict[int, ir.Value] = {}
+        self._inlined: list[ir.Node] = []
+        self._further: list[ir.Value] = []
 
     def __call__(self, kind: str, *inputs: Input, domain: str = "", **options: Any) -> ir.Value:
         """Add the operation `kind` with attributes `options`."""
@@ -38,6 +41,26 @@ class Ops:
             return self._tape.initializer(ir.StringTensor(texts, shape=ir.Shape(array.shape), name=name), name)
         return self._tape.initializer(ir.tensor(array, name=name), name)
 
+    def inline(self, model: ir.Model, name: str, inputs: Mapping[str, ir.Value]) -> ir.Value:
+        """Add all operations of another graph, their names under `name`; returns its only output."""
+        graph = model.clone().graph
+        for one in list(graph.inputs):
+            ir.convenience.replace_all_uses_with(one, inputs[str(one.name)])
+        (output,) = graph.outputs
+        graph.outputs.clear()
+        for key, value in list(graph.initializers.items()):
+            del graph.initializers[key]
+            value.name = f"{name}_{key}"
+            self._further.append(value)
+        nodes = list(graph)
+        graph.remove(nodes)
+        for node in nodes:
+            node.name = f"{name}_{node.name}"
+            for value in node.outputs:
+                value.name = f"{name}_{value.name}"
+        self._inlined += nodes
+        return output
+
     def _value(self, given: Input) -> ir.Value:
         """A plain number is an int64 of shape (1,); equal numbers are one constant."""
         if isinstance(given, ir.Value):
@@ -50,7 +73,7 @@ class Ops:
 
     def finish(self) -> None:
         """Put everything that was added into the graph, in an order in which it can be computed."""
-        for value in self._tape.initializers:
+        for value in (*self._tape.initializers, *self._further):
             self._graph.register_initializer(value)
-        self._graph.extend(self._tape.nodes)
+        self._graph.extend([*self._tape.nodes, *self._inlined])
         self._graph.sort()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from p5core.data.vocabulary import PAD_INT, PAD_STRING, Vocabulary
 from p5core.errors import ExportError
-from p5export.graph.cooccurrence import Reached, mixed, reached
+from p5export.graph.blend import BlendGraph
 from p5export.graph.operations import Ops
 from p5export.graph.serving import Serving
 from p5export.graph.states import VECTORS
@@ -37,8 +37,8 @@ class _Context:
     users: ir.Value | None
     """(B,) int64 user codes, -1 unknown"""
     vectors: ItemVectors
-    memory: Reached | None = None
-    """what the item memory knows"""
+    blend: BlendGraph | None = None
+    """scorers that are blended with the network"""
 
 
 def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
@@ -69,12 +69,13 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     return model
 
 
-def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
-    """`history` (or `user`), `candidates` → `scores`, and `ratings` where the model predicts any.
+def scoring_graph(states: ir.Model, serving: Serving, heads: Mapping[str, ir.Model]) -> ir.Model:
+    """`history` (or `user`), `candidates` → `scores`, and one output for each prediction of `serving`.
 
-    Any of the V items is scored, seen or not; an unknown candidate has the score -inf and the rating of an average
-    item. One row of candidates is scored for every history, and one history against every row of candidates; any other
-    unequal number of rows is an error, for which Expand is there: GatherElements would answer for the first rows alone.
+    Any of the V items is scored, seen or not; an unknown candidate has the score -inf, and predictions as an
+    average item. One row of candidates is scored for every history, and one history against every row of candidates;
+    any other unequal number of rows is an error. Expand is there for that: GatherElements would answer for the first
+    rows alone.
     """
     model, ops, inputs, context = _opened(states, serving)
     candidates = _input("candidates", _id_type(serving.items), ["candidate_batch", "n"])
@@ -87,16 +88,17 @@ def scoring_graph(states: ir.Model, serving: Serving) -> ir.Model:
     vectors = context.vectors.look_up(rows)  # (R, n, D)
     affinity = ops("Squeeze", ops("MatMul", vectors, ops("Unsqueeze", own_states, 2)), 2)  # (R, n)
     scores = affinity
-    if context.memory is not None:
-        catalogue = ops("Reshape", _mixed(ops, serving, context, context.memory), -1)  # (B · V,)
+    if context.blend is not None:
+        catalogue = ops("Reshape", _blended(ops, context, context.blend), -1)  # (B · V,)
         begins = ops("Unsqueeze", ops("Mul", of_request, len(serving.items)), 1)  # (R, 1)
         scores = ops("Gather", catalogue, ops("Add", begins, rows))
     popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
     scores = ops("Where", ops("Gather", context.empty, of_request), popular, scores)
     scores = ops("Where", known, scores, np.array(-np.inf, dtype=np.float32))
     outputs, kinds = [_named("scores", scores)], [ir.DataType.FLOAT]
-    if serving.has_ratings:
-        outputs.append(_named("ratings", _ratings(ops, serving, context, of_request, affinity, rows, known)))
+    for name, head in heads.items():
+        predicted = _predicted(ops, serving, context, name, head, own_states, of_request, places)
+        outputs.append(_named(name, predicted))
         kinds.append(ir.DataType.FLOAT)
     _close(ops, model, [*inputs, candidates], outputs, kinds, ["scored_batch", "n"])
     return model
@@ -147,8 +149,8 @@ def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVector
     wide = ops("Pad", rows, np.array([0, 1, 0, 1]))  # (B, L + 2); padding may hold any code
     items = ops("Slice", ops("ScatterElements", wide, column, rows, axis=1), 1, ops("Add", width, 1), 1)  # (B, T)
     _feed(graph, {"items": items, "lengths": ops("Squeeze", lengths, 1)})
-    memory = None if serving.memory is None else reached(ops, serving.memory, items, lengths, serving.max_length)
-    return [history], _Context(n_rows, graph.outputs[0], ops("Equal", total, 0), codes, None, vectors, memory)
+    blend = None if serving.blend is None else BlendGraph(ops, serving.blend, items, lengths, serving.max_length)
+    return [history], _Context(n_rows, graph.outputs[0], ops("Equal", total, 0), codes, None, vectors, blend)
 
 
 def _by_user(
@@ -192,8 +194,8 @@ def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.
 
 def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value:
     """(B, A) scores of the items that may be recommended."""
-    if context.memory is not None:
-        scores = _mixed(ops, serving, context, context.memory)
+    if context.blend is not None:
+        scores = _blended(ops, context, context.blend)
         is_whole = len(serving.allowed) == len(serving.items)
         return scores if is_whole else ops("Gather", scores, ops.constant(serving.allowed, "allowed_items"), axis=1)
     vectors = context.vectors
@@ -202,10 +204,9 @@ def _catalogue_scores(ops: Ops, serving: Serving, context: _Context) -> ir.Value
     return vectors.scores(context.states)
 
 
-def _mixed(ops: Ops, serving: Serving, context: _Context, memory: Reached) -> ir.Value:
-    """(B, V) scores of network and memory as one."""
-    assert serving.memory is not None
-    return mixed(ops, serving.memory, context.vectors.scores(context.states), memory)
+def _blended(ops: Ops, context: _Context, blend: BlendGraph) -> ir.Value:
+    """(B, V) scores of the network and of the blended scorers as one."""
+    return blend.scores(ops, context.vectors.scores(context.states))
 
 
 def _or_popular(
@@ -239,30 +240,40 @@ def _without_seen(ops: Ops, serving: Serving, context: _Context, scores: ir.Valu
     return ops("ScatterElements", scores, ops("Max", seen, 0), updates, axis=1, reduction="min")
 
 
-def _ratings(
+def _predicted(
     ops: Ops,
     serving: Serving,
     context: _Context,
+    name: str,
+    head: ir.Model,
+    own_states: ir.Value,
     of_request: ir.Value,
-    affinity: ir.Value,
-    rows: ir.Value,
-    known: ir.Value,
+    places: ir.Value,
 ) -> ir.Value:
-    """(R, n) mean + user bias + item bias + affinity, as far as user and item are known."""
-    head = serving.network.rating_head
-    assert head is not None
-    bias = ops.constant(head.item_bias.weight.detach().cpu().numpy()[serving.rows, 0], "item_bias")
+    """(R, n) a task's prediction of the items at `places` (R, n), -1 unknown, in the states (R, D) of the request.
+
+    A row more goes in and is taken off again, for few layers take a batch of zero rows.
+    """
+    shape = ops("Shape", places)
+    flat = ops("Unsqueeze", ops("Size", places), 0)  # its one dimension: R · n
+    width = serving.vectors.shape[1]
+    items = ops("Reshape", places, flat, allowzero=1)  # (R · n,)
+    known = ops("GreaterOrEqual", items, 0)
+    rows = ops("Max", items, 0)
     nothing = np.array(0, dtype=np.float32)
-    rating = ops("Where", known, ops("Add", ops("Gather", bias, rows), affinity), nothing)
-    rating = ops("Add", rating, ops.constant(head.mean.detach().cpu().numpy(), "mean_rating"))
-    if head.state_bias is not None:
-        weight = ops.constant(head.state_bias.weight.detach().cpu().numpy().T, "state_bias")  # (D, 1)
-        return ops("Add", rating, ops("Gather", ops("MatMul", context.states, weight), of_request))
-    assert head.user_bias is not None
-    assert context.users is not None
-    user_bias = ops.constant(head.user_bias.weight.detach().cpu().numpy()[:, 0], "user_bias")
-    own = ops("Where", ops("Less", context.users, 0), nothing, ops("Gather", user_bias, ops("Max", context.users, 0)))
-    return ops("Add", rating, ops("Gather", ops("Unsqueeze", own, 1), of_request))
+    vectors = ops("Where", ops("Unsqueeze", known, 1), context.vectors.look_up(rows), nothing)
+    codes = ops("Where", known, ops("Gather", ops.constant(serving.rows, f"{name}_item_codes"), rows), -1)
+    each = ops("Expand", ops("Unsqueeze", own_states, 1), ops("Concat", shape, width, axis=0))  # (R, n, D)
+    states = ops("Reshape", each, ops("Concat", flat, width, axis=0), allowzero=1)
+    unknown = ops("Expand", np.array(-1), ops("Shape", own_states, start=0, end=1))
+    of_row = unknown if context.users is None else ops("Gather", context.users, of_request)  # (R,)
+    users = ops("Reshape", ops("Expand", ops("Unsqueeze", of_row, 1), shape), flat, allowzero=1)
+    inputs = {name: ops("Pad", one, np.array([0, 0, 1, 0])) for name, one in (("states", states), ("vectors", vectors))}
+    inputs |= {
+        name: ops("Pad", one, np.array([0, 1]), np.array(-1)) for name, one in (("users", users), ("items", codes))
+    }
+    values = ops.inline(head, name, inputs)
+    return ops("Reshape", ops("Slice", values, 0, -1), shape, allowzero=1)
 
 
 def _codes(ops: Ops, raw: ir.Value, ids: Vocabulary) -> ir.Value:

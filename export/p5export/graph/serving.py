@@ -1,4 +1,4 @@
-"""What a finished run serves: its network beside the raw ids that go in and come out."""
+"""The serving form of a finished run: its model beside the raw ids that go in and come out."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from p5core.contracts.task import Output, Task
 from p5core.data.columns import DOMAIN, ITEM
 from p5core.data.dataset import Dataset
+from p5core.data.ids import ItemIds
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError, did_you_mean
-from p5core.evaluation.evaluator import domain_items
-from p5core.model.cooccurrence import Memory
+from p5core.model.blend import Blend
 from p5core.model.network import Network
+from p5core.workflows.trained_model import TrainedModel
 from p5export.quantisation.product import Product
 
-__all__ = ["ExportOptions", "Serving", "serving_of"]
+__all__ = ["ExportOptions", "Prediction", "Serving", "serving_of"]
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export may be asked to do differently."""
+    """Options of an export."""
 
     exclude_seen: bool = True
     """leave items of the history out of the recommendations"""
@@ -53,10 +55,19 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, eq=False)
+class Prediction:
+    """A value or probability that a task predicts of an item."""
+
+    task: Task
+    name: str
+    output: Output
+
+
+@dataclass(frozen=True, eq=False)
 class Serving:
     """V items that a history may hold, of which A may be recommended, and the network that ranks them."""
 
-    network: Network
+    model: TrainedModel
     rows: npt.NDArray[np.int64]
     """(V,) their codes in the run's catalogue"""
 
@@ -96,31 +107,41 @@ class Serving:
         return self.users is None
 
     @property
-    def memory(self) -> Memory | None:
-        """The item memory, if it has a say."""
-        memory = self.network.memory
-        return memory if memory is not None and memory.is_used else None
+    def network(self) -> Network:
+        """The trained network."""
+        return self.model.network
 
     @property
-    def has_ratings(self) -> bool:
-        """Whether it predicts ratings."""
-        return self.network.rating_head is not None
+    def blend(self) -> Blend | None:
+        """The scorers that are blended with the network, if any has a weight."""
+        blend = self.model.blend
+        return blend if blend is not None and blend.is_used else None
+
+    @cached_property
+    def predictions(self) -> Mapping[str, Prediction]:
+        """Name of an output → what `score.onnx` predicts beside scores."""
+        found: dict[str, Prediction] = {}
+        for task in self.model.tasks:
+            for name, output in task.outputs.items():
+                if output.kind in ("value", "probability"):
+                    found.setdefault(name, Prediction(task, name, output))
+        return found
 
 
-def serving_of(network: Network, dataset: Dataset, max_length: int, options: ExportOptions) -> Serving:
+def serving_of(model: TrainedModel, dataset: Dataset, options: ExportOptions) -> Serving:
     """Choose the items of the run's domain; raises ExportError for options that do not fit."""
     if options.subvectors is not None and options.quantize != "product":
         raise ExportError("Vectors are cut into pieces by --quantize product alone; leave --subvectors out.")
-    own = domain_items(dataset)
-    rows = np.arange(len(dataset.catalogue)) if own is None else own.astype(np.int64)
+    network, max_length = model.network, model.max_length
+    rows = ItemIds.of(dataset).codes.astype(np.int64)
     frame = dataset.catalogue.frame.iloc[rows]
     if frame[ITEM].duplicated().any():
         domains = ", ".join(sorted(frame[DOMAIN].unique()))
         raise ExportError(
             f"The domains {domains} share raw ids, so a raw id names no item. Export a run of one domain."
         )
-    if network.memory is not None and network.memory.is_used and len(rows) < len(dataset.catalogue):
-        raise ExportError("A model with an item memory is exported from a run of one domain; this one has several.")
+    if model.blend is not None and model.blend.is_used and len(rows) < len(dataset.catalogue):
+        raise ExportError("A model with a blend is exported from a run of one domain; this one has several.")
     items = Vocabulary.of(frame[ITEM].to_numpy())
     history = network.backbone.uses_history
     _refuse_nul(items, "item")
@@ -130,12 +151,12 @@ def serving_of(network: Network, dataset: Dataset, max_length: int, options: Exp
     if length > max_length:
         raise ExportError(f"max_length {length} is more than the {max_length} items that the model was built for.")
     return Serving(
-        network=network,
+        model=model,
         rows=rows,
         items=items,
         vectors=_vectors(network, rows),
         allowed=_allowed(items, options.allow),
-        popularity=network.table.log_frequency.detach().cpu().numpy()[rows].astype(np.float32),
+        popularity=network.items.log_frequency.detach().cpu().numpy()[rows].astype(np.float32),
         metadata={name: _texts(frame, name) for name in options.metadata},
         users=None if history else dataset.users,
         seen=None if history else _seen(dataset, rows),
@@ -153,7 +174,9 @@ def _refuse_nul(ids: Vocabulary, what: str) -> None:
 
 def _vectors(network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
-        found: npt.NDArray[np.float32] = network.table.vectors(torch.from_numpy(rows)).float().cpu().numpy()
+        found: npt.NDArray[np.float32] = (
+            network.items.vectors(torch.from_numpy(rows).to(network.items.counts.device)).float().cpu().numpy()
+        )
     return np.ascontiguousarray(found)
 
 

@@ -1,4 +1,4 @@
-"""What a smaller file costs: judged by its ranking, beside the file that is equal to the network."""
+"""The cost of a smaller file in ranking quality, beside the file that equals the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import onnxruntime
 from p5core.errors import ExportError
 from p5core.evaluation.evaluator import Evaluator
 from p5export.graph.serving import Serving
-from p5export.validation.parity import ExportedScorer, request_of
+from p5export.validation.sessions import ExportedScorer, request_of
 
 __all__ = ["MAX_NDCG_LOSS", "MIN_OVERLAP", "Cost", "cost_of"]
 
@@ -103,7 +103,7 @@ def _lists(folder: Path, requests: list[dict[str, Any]]) -> tuple[list[set[Any]]
 
 
 def _ndcg(evaluator: Evaluator, scorer: ExportedScorer) -> float:
-    return evaluator.figures(scorer)["ndcg@10"].value
+    return evaluator.results(scorer)["ndcg@10"].value
 
 
 def _size(folder: Path) -> int:

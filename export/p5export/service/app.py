@@ -74,13 +74,13 @@ class _Service:
         return RecommendAnswer(items=[_item(one) for one in found])
 
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
-        """One score a candidate, and one rating where the model predicts them."""
+        """One score and one of each prediction a candidate."""
         self._limit("candidates", len(asked.candidates), self.limits.candidates, "items")
         candidates = as_ids(asked.candidates, self.model.bundle.id_kind)
         found = await self._answer(ScoreJob(self._who(asked), candidates))
         assert isinstance(found, Scored)
         scores = [None if score == float("-inf") else score for score in found.scores]
-        return ScoreAnswer(scores=scores, ratings=found.ratings)
+        return ScoreAnswer(scores=scores, ratings=found.predictions.get("ratings"), predictions=found.predictions)
 
     async def health(self) -> Health:
         """What runs here, and what it has done."""

@@ -33,10 +33,10 @@ class ScoreJob:
 
 @dataclass(frozen=True)
 class Scored:
-    """One score, and perhaps one rating, a candidate."""
+    """One score and one of each prediction a candidate."""
 
     scores: list[float]
-    ratings: list[float] | None
+    predictions: dict[str, list[float]]
 
 
 Job = RecommendJob | ScoreJob
@@ -74,8 +74,8 @@ class RequestModel(OnnxRecommender):
         inputs = {**self._who([job.who for job in jobs]), "candidates": candidates.reshape(len(jobs), width)}
         names = [output.name for output in session.get_outputs()]
         found = dict(zip(names, (one.tolist() for one in session.run(None, inputs)), strict=True))
-        ratings = found.get("ratings")
+        scores = found.pop("scores")
         return [
-            Scored(found["scores"][row][:n], None if ratings is None else ratings[row][:n])
+            Scored(scores[row][:n], {name: values[row][:n] for name, values in found.items()})
             for row, n in enumerate(len(job.candidates) for job in jobs)
         ]

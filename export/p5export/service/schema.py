@@ -65,7 +65,8 @@ class ScoreAnswer(BaseModel):
     """One score a candidate, in their order."""
 
     scores: list[float | None] = Field(description="null for an item that the model does not know.")
-    ratings: list[float] | None = Field(description="In rating units; null for a model that predicts none.")
+    ratings: list[float] | None = Field(description="The prediction `ratings`; null for a model without it.")
+    predictions: dict[str, list[float]] = Field(description="Every prediction of the model, by its name.")
 
 
 class Health(BaseModel):

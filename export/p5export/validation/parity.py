@@ -1,4 +1,4 @@
-"""Proof, before anybody gets the file, that it answers as the network does."""
+"""Proof, before anybody gets the file, that it answers as the model does."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import torch
-from torch import Tensor
 
 from p5core.data.dataset import Ragged
-from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError
 from p5core.evaluation.evaluator import Evaluator
 from p5core.model.network_scorer import NetworkScorer
 from p5export.graph.serving import Serving
+from p5export.validation.sessions import (
+    Arrays,
+    ExportedScorer,
+    as_array,
+    open_session,
+    raw_ids,
+    run_session,
+    unknown_id,
+)
 from p5export.validation.verify import close, difference, to_plain
 
-__all__ = ["ExportedScorer", "Parity", "Proof", "check_metrics", "check_parity", "request_of"]
+__all__ = ["Parity", "Proof", "check_metrics", "check_parity"]
 
 N_CASES = 64
 N_GOLDEN = 12
@@ -30,8 +36,6 @@ LONGEST_BEYOND = 3
 
 EMPTY_BATCHES = (4, 9)
 """Cases without a row: the first with no row of candidates, the second with one."""
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,17 @@ def _request(serving: Serving, rng: np.random.Generator, number: int) -> _Reques
     n_rows = _rows(number)
     if serving.users is not None:
         users = rng.integers(-1, len(serving.users), n_rows).astype(np.int32)
-        return _Request({"user": _raw(serving.users, users)}, [[] for _ in users], users)
+        return _Request({"user": raw_ids(serving.users, users)}, [[] for _ in users], users)
     length = _length(number, serving.max_length)
     places = rng.integers(0, len(serving.items), (n_rows, length))
     if number % 3 == 0:
         places = rng.choice(min(3, len(serving.items)), (n_rows, length))  # the same items again and again
     places[rng.random((n_rows, length)) < rng.choice([0.0, 0.3, 0.9])] = -1
     padding = np.iinfo(np.int64).min if serving.items.kind == "int64" else ""
-    other = [padding, _unknown(serving.items.kind)]
+    other = [padding, unknown_id(serving.items.kind)]
     known = serving.items.decode(np.arange(len(serving.items)))
     raw = [known[place] if place >= 0 else other[int(rng.integers(2))] for place in places.ravel().tolist()]
-    history = _array(raw, serving.items.kind).reshape(n_rows, length)
+    history = as_array(raw, serving.items.kind).reshape(n_rows, length)
     codes = [[place for place in row if place >= 0] for row in places.tolist()]
     return _Request({"history": history}, codes, np.full(n_rows, -1, dtype=np.int32))
 
@@ -125,19 +129,6 @@ def _length(number: int, max_length: int) -> int:
     longest = max_length + LONGEST_BEYOND
     special = (0, longest, 1, max_length)
     return special[number] if number < len(special) else int(number * 0.6180339887 % 1 * (longest + 1))
-
-
-def _unknown(kind: str) -> int | str:
-    return -987_654_321_987 if kind == "int64" else "\N{SNOWMAN} nobody has this id"
-
-
-def _raw(ids: Vocabulary, codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Raw ids of codes; an id that nobody has for -1."""
-    return _array([ids.decode(np.array([one]))[0] if one >= 0 else _unknown(ids.kind) for one in codes], ids.kind)
-
-
-def _array(raw: list[Any], kind: str) -> npt.NDArray[Any]:
-    return np.array(raw, dtype=np.int64 if kind == "int64" else object)
 
 
 def _wanted(serving: Serving, rng: np.random.Generator, number: int) -> int:
@@ -164,8 +155,8 @@ class _Trial:
 
     @classmethod
     def of(cls, serving: Serving, folder: Path) -> _Trial:
-        network = NetworkScorer(serving.network, serving.max_length)
-        model, score = (_open(folder / name) for name in ("model.onnx", "score.onnx"))
+        network = _scorer(serving)
+        model, score = (open_session(folder / name) for name in ("model.onnx", "score.onnx"))
         return cls(serving, network, model, score)
 
     def check_dimensions(self) -> None:
@@ -179,7 +170,7 @@ class _Trial:
     def ranking(self, request: _Request, k: int) -> _Compared:
         """Answers are the best there are by the network's scores, in order outside ties, none of them seen."""
         inputs = {**request.inputs, "k": np.array([k], dtype=np.int64)}
-        found = _run(self.model, inputs)
+        found = run_session(self.model, inputs)
         reference = self._catalogue(request)  # (B, A)
         n = min(k, reference.shape[1])
         wanted = -np.sort(-reference, axis=1)[:, :n]
@@ -199,20 +190,22 @@ class _Trial:
         return _Compared(difference(scores, wanted), _golden(inputs, found))
 
     def scoring(self, request: _Request, n_candidate_rows: int, rng: np.random.Generator) -> _Compared:
-        """Scores and ratings of candidates, known and unknown."""
+        """Scores and predictions of candidates, known and unknown."""
         serving = self.serving
         places = rng.integers(-1, len(serving.items), (n_candidate_rows, int(rng.integers(1, 9))))
-        inputs = {**request.inputs, "candidates": _raw(serving.items, places.ravel()).reshape(places.shape)}
-        found = _run(self.score, inputs)
+        inputs = {**request.inputs, "candidates": raw_ids(serving.items, places.ravel()).reshape(places.shape)}
+        found = run_session(self.score, inputs)
         rows, places = np.broadcast_arrays(np.arange(len(request.users))[:, None], places)
         wanted = np.where(places < 0, -np.inf, self._all_scores(request)[rows, np.maximum(places, 0)])
         self._assert_close("scores", request, found["scores"], wanted)
         worst = difference(found["scores"], wanted)
-        if serving.has_ratings:
-            known = self._ratings(request, rows[:, 0], np.maximum(places, 0))
-            same = np.where(places < 0, found["ratings"], known)
-            self._assert_close("ratings", request, found["ratings"], same)
-            worst = max(worst, difference(found["ratings"], same))
+        for name, prediction in serving.predictions.items():
+            known = self._predictions(prediction.output.field, request, rows[:, 0], np.maximum(places, 0))
+            same = np.where(places < 0, found[name], known)
+            if not np.isfinite(found[name]).all():
+                raise ExportError(f"score.onnx predicts {name} {found[name]} for {str(request)[:300]}.")
+            self._assert_close(name, request, found[name], same)
+            worst = max(worst, difference(found[name], same))
         return _Compared(worst, _golden(inputs, found))
 
     def _histories(self, request: _Request) -> Ragged:
@@ -223,7 +216,7 @@ class _Trial:
         serving = self.serving
         if not len(request.users):
             return np.empty((0, len(serving.items)), dtype=np.float32)
-        scores = self.network.scores(request.users, self._histories(request)).numpy()[:, serving.rows].copy()
+        scores = self.network.scores(request.users, self._histories(request)).cpu().numpy()[:, serving.rows].copy()
         empty = (request.users < 0) if serving.users is not None else np.array([not row for row in request.codes])
         if not serving.options.popular:
             scores[empty] = -np.inf
@@ -244,15 +237,17 @@ class _Trial:
         offsets, places = self.serving.seen
         return list(places[offsets[user] : offsets[user + 1]].tolist())
 
-    def _ratings(
-        self, request: _Request, rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
+    def _predictions(
+        self, field: str, request: _Request, rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
         """(R, n) of the items at `places` for the request's `rows` (R,)."""
         if not len(rows):
             return np.empty(places.shape)
         targets = Ragged.of([self.serving.rows[row].tolist() for row in places])
         histories = self._histories(request).take(rows)
-        return self.network.ratings(request.users[rows], histories, targets).reshape(places.shape)
+        found = self.network.predict(field, request.users[rows], histories, targets)
+        assert found is not None
+        return found.reshape(places.shape)
 
     def _places(self, items: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """(B, n) places among the A items, -1 for padding."""
@@ -272,14 +267,6 @@ class _Trial:
             )
 
 
-def _open(path: Path) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def _run(session: onnxruntime.InferenceSession, inputs: Arrays) -> Arrays:
-    return dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
-
-
 def _golden(inputs: Arrays, outputs: Arrays) -> Mapping[str, Any]:
     return {
         "inputs": {name: to_plain(value) for name, value in inputs.items()},
@@ -287,52 +274,14 @@ def _golden(inputs: Arrays, outputs: Arrays) -> Mapping[str, Any]:
     }
 
 
-class ExportedScorer:
-    """`score.onnx` as a scorer of the run's catalogue, so that the run's own metrics can be computed from it."""
-
-    def __init__(self, serving: Serving, path: Path) -> None:
-        self._serving = serving
-        self._session = _open(path)
-        self._everything = _raw(serving.items, np.arange(len(serving.items)))[None]
-        self._n_items = serving.network.table.n_items
-
-    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
-        """(B, V) scores, -inf for items of other domains."""
-        serving = self._serving
-        scores = np.full((len(users), self._n_items), -np.inf, dtype=np.float32)
-        for row in range(len(users)):
-            inputs = {**request_of(self._serving, users[row : row + 1], histories[row]), "candidates": self._everything}
-            scores[row, serving.rows] = _run(self._session, inputs)["scores"][0]
-        return torch.from_numpy(scores)
-
-    def ratings(self, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> npt.NDArray[np.float64]:
-        """(n_targets,) predicted ratings."""
-        found = []
-        for row in range(len(users)):
-            wanted = _raw(self._serving.items, _places(self._serving, targets[row]))[None]
-            inputs = {**request_of(self._serving, users[row : row + 1], histories[row]), "candidates": wanted}
-            found.append(_run(self._session, inputs)["ratings"][0])
-        return np.concatenate(found).astype(np.float64)
-
-
-def request_of(serving: Serving, user: npt.NDArray[np.int32], history: npt.NDArray[np.int32]) -> Arrays:
-    """What one user (1,) with a history of catalogue codes (n,) is asked with."""
-    if serving.users is not None:
-        return {"user": _raw(serving.users, user)}
-    places = _places(serving, history)
-    return {"history": _raw(serving.items, places[places >= 0]).reshape(1, -1)}
-
-
-def _places(serving: Serving, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Places among the V items of catalogue codes, -1 for those of other domains."""
-    places = np.minimum(np.searchsorted(serving.rows, codes), len(serving.rows) - 1)
-    found: npt.NDArray[np.int64] = np.where(serving.rows[places] == codes, places, -1)
-    return found
+def _scorer(serving: Serving) -> NetworkScorer:
+    """The model that the export must equal."""
+    return NetworkScorer(serving.network, serving.max_length, serving.blend, serving.model.tasks)
 
 
 def check_metrics(serving: Serving, path: Path, evaluator: Evaluator, tolerance: float = 5e-5) -> Proof:
     """Figures of `evaluator` by the network and by `score.onnx`; raises ExportError unless they agree to 4 decimals."""
-    network = _values(evaluator, NetworkScorer(serving.network, serving.max_length))
+    network = _values(evaluator, _scorer(serving))
     exported = _values(evaluator, ExportedScorer(serving, path))
     for label, value in network.items():
         other = exported[label]
@@ -342,4 +291,4 @@ def check_metrics(serving: Serving, path: Path, evaluator: Evaluator, tolerance:
 
 
 def _values(evaluator: Evaluator, scorer: Any) -> dict[str, float]:
-    return {label: figure.value for label, figure in evaluator.figures(scorer).items()}
+    return {label: figure.value for label, figure in evaluator.results(scorer).items()}

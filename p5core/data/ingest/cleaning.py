@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from p5core.data.columns import ITEM, USER
-from p5core.data.ingest.staging import Dropped, Staged, Workspace
+from p5core.data.ingest.database import Workspace
+from p5core.data.ingest.staging import Staged
+from p5core.data.profile.report import Dropped
 from p5core.errors import DataError
 
 __all__ = ["Cleaned", "clean"]
@@ -14,7 +16,7 @@ __all__ = ["Cleaned", "clean"]
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The table `events`: user and item (codes in order of raw ids), time, rating, in order of user, time, source row.
+    """The table `events`: user and item (codes in order of raw ids), time and fields, by user, time and source row.
 
     The tables `users` (id, code) and `items` (domain, id, code) hold the raw ids of all codes, dropped ones included.
     """
@@ -55,7 +57,8 @@ def _encode_ids(workspace: Workspace) -> None:
         code = f"CAST(row_number() OVER (ORDER BY {key}) - 1 AS INTEGER)"
         workspace.run(f"CREATE TABLE {table} AS SELECT {key}, {code} AS code FROM ({distinct})")
     workspace.run(
-        'CREATE TABLE coded AS SELECT e."row", u.code AS "user", i.code AS "item", e."time", e."rating" FROM events e '
+        'CREATE TABLE coded AS SELECT e.* EXCLUDE ("user", "item", "domain"), u.code AS "user", i.code AS "item" '
+        "FROM events e "
         'JOIN users u ON e."user" = u.id JOIN items i ON e."item" = i.id AND e."domain" = i."domain"'
     )
     _becomes_events(workspace, "coded")

@@ -13,8 +13,9 @@ from p5core.data.catalogue import Catalogue
 from p5core.data.columns import DOMAIN, ITEM, USER
 from p5core.data.dataset import Dataset, Events
 from p5core.data.ingest.cleaning import Cleaned
-from p5core.data.ingest.report import PrepareReport, describe
-from p5core.data.ingest.staging import Staged, Workspace
+from p5core.data.ingest.database import Workspace
+from p5core.data.ingest.staging import Staged
+from p5core.data.profile.report import PrepareReport, describe
 from p5core.data.raw import RawData
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError
@@ -27,15 +28,20 @@ def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned)
     kept_users, users = _closed(_column(workspace, "user"))
     kept_items, items = _closed(_column(workspace, "item"))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(kept_users)))]).astype(np.int64)
-    ratings = _column(workspace, "rating").astype(np.float32) if staged.has_rating else None
-    events = Events(offsets, items, _column(workspace, "time").astype(np.int64), ratings)
+    fields, field_values = _fields(workspace, staged)
+    events = Events(offsets, items, _column(workspace, "time").astype(np.int64), fields)
     item_keys = workspace.connection.execute(f'SELECT id AS "{ITEM}", "{DOMAIN}" FROM items ORDER BY code').df()
     user_keys = workspace.connection.execute(f'SELECT id AS "{USER}" FROM users ORDER BY code').df()
     items_table, domain_notes = _with_own_domain(raw.items, item_keys, staged.has_domain)
     item_frame, item_notes = _joined(item_keys.iloc[kept_items], items_table, ITEM, raw.source)
     user_frame, user_notes = _joined(user_keys.iloc[kept_users], raw.users, USER, raw.source)
     dataset = Dataset(
-        events, Vocabulary.of(pd.Index(user_frame[USER])), Catalogue(item_frame), user_frame, staged.has_clock
+        events,
+        Vocabulary.of(pd.Index(user_frame[USER])),
+        Catalogue(item_frame),
+        user_frame,
+        staged.has_clock,
+        field_values,
     )
     notes = (*staged.notes, *domain_notes, *item_notes, *user_notes)
     dropped = (*staged.dropped, *cleaned.dropped)
@@ -45,6 +51,22 @@ def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned)
 def _column(workspace: Workspace, name: str) -> npt.NDArray[Any]:
     """One column of the sorted events; one at a time, so that they are never all held twice."""
     return np.asarray(workspace.connection.execute(f'SELECT "{name}" FROM events').fetchnumpy()[name])
+
+
+def _fields(
+    workspace: Workspace, staged: Staged
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, tuple[str, ...]]]:
+    """The fields of the sorted events: numbers as float32, values as codes in order, and the value of each code."""
+    fields: dict[str, npt.NDArray[np.generic]] = {}
+    values: dict[str, tuple[str, ...]] = {}
+    for one in staged.fields:
+        column = _column(workspace, one.column)
+        if one.is_number:
+            fields[one.name] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
+            continue
+        codes, known = pd.factorize(np.ma.filled(np.ma.asarray(column, dtype=object), None), sort=True)
+        fields[one.name], values[one.name] = codes.astype(np.int32), tuple(str(value) for value in known)
+    return fields, values
 
 
 def _closed(codes: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

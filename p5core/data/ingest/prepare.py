@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 import duckdb
-from pydantic import Field
 
-from p5core.config.base import Config
+from p5core.config.prepare import PrepareConfig
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.cleaning import clean
+from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.encoding import encode
-from p5core.data.ingest.report import PrepareReport
-from p5core.data.ingest.staging import Workspace, stage
+from p5core.data.ingest.staging import stage
+from p5core.data.profile.report import PrepareReport
 from p5core.data.raw import RawData
 from p5core.errors import DataError
 
-__all__ = ["PrepareConfig", "prepare", "prepare_more"]
-
-
-class PrepareConfig(Config):
-    """How an interaction log is cleaned."""
-
-    keep: Literal["first", "last", "all"] = "first"
-    """Which of several events of one user with one item stay."""
-
-    min_rating: float | None = None
-    """Events rated lower are dropped."""
-
-    min_user_events: int = Field(3, ge=1)
-    """Users with fewer events are dropped, again and again until nothing changes (k-core)."""
-
-    min_item_events: int = Field(1, ge=1)
-    """Items with fewer events are dropped, again and again until nothing changes (k-core)."""
-
-    memory_limit: str = Field("1GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$")
-    """What DuckDB may hold in memory before it spills to disk, such as "600MB"."""
+__all__ = ["prepare", "prepare_more"]
 
 
 def prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareReport]:
@@ -79,7 +59,7 @@ def _prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareRepor
         tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as folder,
         Workspace.open(Path(folder), config.memory_limit) as workspace,
     ):
-        staged = stage(workspace, raw)
+        staged = stage(workspace, raw, config.fields)
         cleaned = clean(
             workspace,
             staged,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, USER
+from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER
+from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.timestamps import time_in_microseconds
+from p5core.data.profile.report import Dropped
 from p5core.data.raw import RawData
+from p5core.data.tables.sql import quote_identifier
 from p5core.data.vocabulary import PAD_INT
-from p5core.errors import DataError
+from p5core.errors import DataError, did_you_mean
 
-__all__ = ["Dropped", "Staged", "Workspace", "stage"]
+__all__ = ["Staged", "StagedField", "stage"]
 
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
 EXACT_FLOATS = {"FLOAT": 2**24, "DOUBLE": 2**53}
@@ -27,86 +26,62 @@ EXACT_FLOATS = {"FLOAT": 2**24, "DOUBLE": 2**53}
 
 FLOATS = set(EXACT_FLOATS)
 
+NUMBERS = INTEGERS | FLOATS | {"BOOLEAN"}
 
-@dataclass(frozen=True)
-class Workspace:
-    """A temporary DuckDB database that spills to disk beyond its memory limit."""
-
-    connection: duckdb.DuckDBPyConnection
-
-    @classmethod
-    @contextmanager
-    def open(cls, folder: Path, memory_limit: str) -> Iterator[Workspace]:
-        """Make the database in `folder`; it is closed at the end."""
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": memory_limit,
-            "temp_directory": str(folder / "spill"),
-            "threads": os.cpu_count() or 1,
-        }
-        with duckdb.connect(folder / "work.duckdb", config=settings) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            yield cls(connection)
-
-    def run(self, query: str, parameters: list[Any] | None = None) -> None:
-        """Run a statement."""
-        self.connection.execute(query, parameters)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a small result."""
-        return self.connection.execute(query).fetchall()
-
-    def row(self, query: str) -> tuple[Any, ...]:
-        """The only row of a result."""
-        return self.rows(query)[0]
-
-    def count(self, table: str) -> int:
-        """Rows of a table."""
-        return int(self.row(f"SELECT count(*) FROM {table}")[0])
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """Rows that a step left out, and why."""
-
-    reason: str
-    rows: int
+KNOWN_COLUMNS = (USER, ITEM, TIMESTAMP, RATING, EVENT, DOMAIN)
+"""Columns that are read without being named."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """The table `events`: row, user, item (raw ids), domain, time, rating; NULL where there is none."""
+    """The table `events`: row, user, item (raw ids), domain, time, and a column for each field."""
 
     n_read: int
     dropped: tuple[Dropped, ...]
     has_clock: bool
-    has_rating: bool
+    fields: tuple[StagedField, ...]
     has_domain: bool
     """whether the rows name domains; all are of one otherwise"""
     notes: tuple[str, ...]
 
+    @property
+    def has_rating(self) -> bool:
+        """Whether the events are rated."""
+        return any(one.name == RATING for one in self.fields)
 
-def stage(workspace: Workspace, raw: RawData) -> Staged:
-    """Fill the table `events` from raw rows; raises DataError for what cannot be read."""
-    types = _load(workspace, raw)
+
+@dataclass(frozen=True)
+class StagedField:
+    """One value an event beside user, item and time."""
+
+    name: str
+    column: str
+    """of the table `events`"""
+    is_number: bool
+
+
+def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Staged:
+    """Fill the table `events` from raw rows, with the further columns `fields`; raises DataError for faulty rows."""
+    types, notes = _load(workspace, raw, fields)
     n_read = workspace.count("raw")
     if n_read == 0:
         raise DataError(f"{raw.source} has no rows. Check the path and the header option.")
     user, item = (_id(workspace, raw, types, column) for column in (USER, ITEM))
-    rating = _rating(workspace, raw, types)
+    staged_fields, expressions = _fields(workspace, raw, types)
     moment = time_in_microseconds(workspace, raw, types)
     domain = _domain(workspace, raw, types)
     workspace.run(
         f'CREATE TABLE staged AS SELECT "row", {user} AS "user", {item} AS "item", {domain} AS "domain", '
-        f'{moment.expression} AS "time", {rating} AS "rating" FROM raw'
+        f'{moment.expression} AS "time"{expressions} FROM raw'
     )
     workspace.run("DROP TABLE raw")
     dropped = _drop_incomplete(workspace)
-    notes = (*raw.notes, *moment.notes)
-    return Staged(n_read, dropped, moment.is_clock, rating != "NULL", DOMAIN in types, notes)
+    notes = (*raw.notes, *notes, *moment.notes)
+    return Staged(n_read, dropped, moment.is_clock, staged_fields, DOMAIN in types, notes)
 
 
-def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:
-    """Make the table `raw` with a row number in the order of the source; returns its columns and their types."""
+def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Make the table `raw` with a row number in the order of the source; returns its columns' types, and notes."""
     if isinstance(raw.interactions, pd.DataFrame):
         _refuse_twice(raw)
         _refuse_mixed(raw)
@@ -115,17 +90,27 @@ def _load(workspace: Workspace, raw: RawData) -> dict[str, str]:
     else:
         query = raw.interactions.query
     try:
-        workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", * FROM ({query})')
+        names = [name for name, *_ in workspace.rows(f"DESCRIBE SELECT * FROM ({query})")]
+        used, unused = _used_columns(raw, names, fields)
+        selected = ", ".join(quote_identifier(name) for name in used)
+        workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", {selected} FROM ({query})')
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
         raise DataError(f"{raw.source} cannot be read: {_first_line(error)}.") from None
-    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw")}
-    missing = [column for column in (USER, ITEM) if column not in types]
+    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "row"}
+    note = f"columns that are not used: {', '.join(unused)}; keep them with prepare.fields" if unused else ""
+    return types, (note,) if note else ()
+
+
+def _used_columns(raw: RawData, names: Sequence[str], fields: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that are read and those that are left; raises DataError for one that is missing."""
+    missing = [column for column in (USER, ITEM, *fields) if column not in names]
     if missing:
-        listed = ", ".join(name for name in types if name != "row")
-        raise DataError(f"{raw.source} has no column '{missing[0]}'. Its columns: {listed}.")
-    return types
+        near = did_you_mean(missing[0], names)
+        raise DataError(f"{raw.source} has no column '{missing[0]}'.{near} Its columns: {', '.join(names)}.")
+    used = [name for name in names if name in (*KNOWN_COLUMNS, *fields)]
+    return used, [name for name in names if name not in used]
 
 
 def _first_line(error: duckdb.Error) -> str:
@@ -193,10 +178,33 @@ def _refuse_inexact(workspace: Workspace, raw: RawData, column: str, kind: str) 
         )
 
 
-def _rating(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
+def _fields(workspace: Workspace, raw: RawData, types: dict[str, str]) -> tuple[tuple[StagedField, ...], str]:
+    """The fields of the events and the SQL that selects them."""
+    found: list[StagedField] = []
+    expressions = []
+    for name in (one for one in types if one not in (USER, ITEM, TIMESTAMP, DOMAIN)):
+        column = RATING if name == RATING else f"field_{len(found)}"
+        is_number = name == RATING or _is_number(workspace, name, types[name])
+        text = f"nullif(CAST({quote_identifier(name)} AS VARCHAR), '')"
+        cast = f"CAST({text} AS FLOAT)" if is_number else text
+        expressions.append(f", {_rating(workspace, raw) if name == RATING else cast} AS {column}")
+        found.append(StagedField(name, column, is_number))
+    return tuple(found), "".join(expressions)
+
+
+def _is_number(workspace: Workspace, name: str, kind: str) -> bool:
+    """Whether a column holds numbers, in whatever type: in text files all columns are texts."""
+    if kind != "VARCHAR":
+        return kind in NUMBERS or kind.startswith("DECIMAL")
+    column = f"nullif({quote_identifier(name)}, '')"
+    found = workspace.row(
+        f"SELECT bool_and(TRY_CAST({column} AS DOUBLE) IS NOT NULL) FILTER ({column} IS NOT NULL) FROM raw"
+    )
+    return bool(found[0])
+
+
+def _rating(workspace: Workspace, raw: RawData) -> str:
     """The SQL expression of the rating; every one must be a finite number."""
-    if RATING not in types:
-        return "NULL"
     number = f'TRY_CAST("{RATING}" AS FLOAT)'
     found = workspace.rows(
         f'SELECT "row", "{RATING}" FROM raw WHERE {number} IS NULL OR NOT isfinite({number}) ORDER BY "row" LIMIT 1'

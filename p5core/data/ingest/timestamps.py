@@ -16,7 +16,7 @@ from p5core.data.tables.sql import quote_text
 from p5core.errors import DataError
 
 if TYPE_CHECKING:
-    from p5core.data.ingest.staging import Workspace
+    from p5core.data.ingest.database import Workspace
 
 __all__ = ["Moment", "Reading", "time_in_microseconds"]
 

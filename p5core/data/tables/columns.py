@@ -21,6 +21,7 @@ __all__ = [
     "Mapping",
     "find_id",
     "find_title",
+    "further_columns",
     "guess_column",
     "guess_columns",
     "is_known_name",
@@ -61,31 +62,31 @@ class ColumnOptions(Config):
     """Which column is which; what is left open is guessed from common names and shown."""
 
     user: str | None = None
-    """Column of user ids; guessed otherwise."""
+    """Column of user ids; default: guessed."""
 
     item: str | None = None
-    """Column of item ids; guessed otherwise."""
+    """Column of item ids; default: guessed."""
 
     timestamp: str | None = None
-    """Column of times; "" ignores the one that would be guessed."""
+    """Column of timestamps; default: guessed; "": none."""
 
     rating: str | None = None
-    """Column of ratings; "" ignores the one that would be guessed."""
+    """Column of ratings; default: guessed; "": none."""
 
     domain_column: str | None = None
-    """Column that says which domain an item belongs to."""
+    """Column with the domain of each item."""
 
     domain: str | None = Field(None, min_length=1)
-    """Name of the domain that all items belong to; not together with domain_column."""
+    """Domain of all items; excludes domain_column."""
 
     time_unit: TimeUnit | None = None
-    """Unit of numeric timestamps: s, ms, us, ns, or step for a bare order; guessed from their size otherwise."""
+    """Unit of numeric timestamps: s, ms, us, ns, or step (order only); default: guessed."""
 
     time_format: str | None = Field(None, min_length=1)
-    """Format of times in texts, such as %d/%m/%Y %H:%M; found otherwise."""
+    """Format of textual timestamps, such as %d/%m/%Y %H:%M; default: detected."""
 
     day_first: bool | None = None
-    """Whether 01/02/2024 is the first of February; told by the column otherwise."""
+    """True if 01/02/2024 means 1 February; default: detected from the column."""
 
     @property
     def times(self) -> dict[str, Any]:
@@ -150,6 +151,12 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
     return Mapping(found, (f"guessed columns: {', '.join(guessed)}",) if guessed else ())
 
 
+def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
+    """The columns that are mapped to nothing, and whose own names mean nothing else here."""
+    taken = {*mapping.columns.values(), USER, ITEM, TIMESTAMP, RATING, DOMAIN}
+    return [name for name in names if name not in taken]
+
+
 def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
     """Canonical name → column as far as it is clear; nothing is refused."""
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
@@ -168,9 +175,8 @@ def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tu
     for column in mapping.columns.values():
         if names.count(column) > 1:
             raise DataError(f"{source} has {names.count(column)} columns '{column}'. Give each a name of its own.")
-    picked = pd.DataFrame(
-        {canonical: frame.iloc[:, names.index(column)] for canonical, column in mapping.columns.items()}
-    )
+    kept = {**mapping.columns, **{name: name for name in further_columns(mapping, names) if names.count(name) == 1}}
+    picked = pd.DataFrame({canonical: frame.iloc[:, names.index(column)] for canonical, column in kept.items()})
     notes = (*mapping.notes, *unused_times(options, mapping, frame.set_axis(names, axis=1).head(LOOKED_AT)))
     return picked.assign(**{DOMAIN: options.domain}) if options.domain else picked, notes
 

@@ -14,7 +14,7 @@ from p5core.data.tables.files import TableFiles
 from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError
 
-__all__ = ["as_features", "as_ids", "is_integer"]
+__all__ = ["as_features", "as_ids", "as_text", "is_integer"]
 
 INTEGER = r"(0|-?[1-9][0-9]*)(\.0+)?"
 NUMBER = r"(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|NaN|nan)"
@@ -46,6 +46,12 @@ def as_ids(table: TableFiles, ids: Sequence[str], others: Sequence[str] = ()) ->
     for column, all_integers in zip(ids, found, strict=False):
         quoted[column] = f"CAST(nullif({quoted[column]}, '') AS BIGINT)" if all_integers else quoted[column]
     return quoted
+
+
+def as_text(table: TableFiles, column: str) -> str:
+    """SQL of a column as it stands; a value of JSON as its text."""
+    quoted = quote_identifier(column)
+    return f"{quoted}->>'$' AS {quoted}" if table.format == "json" else quoted
 
 
 def _all(test: str, column: str) -> str:

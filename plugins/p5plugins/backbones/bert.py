@@ -13,7 +13,7 @@ __all__ = ["BERT"]
 
 
 class BERT(Backbone):
-    """A transformer in which each position sees the whole history (BERT4Rec, arXiv 1904.06690)."""
+    """Bidirectional transformer (BERT4Rec, arXiv 1904.06690)."""
 
     name = "bert"
     Config = TransformerConfig

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config.base import Choices, Config, Tunable
-from p5core.contracts.backbone import pick
+from p5core.contracts.backbone import select_states
 from p5core.errors import ConfigError
 from p5core.model.dropout import Dropout
 
@@ -21,16 +21,16 @@ class TransformerConfig(Config):
     """Options of a transformer."""
 
     n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
-    """Blocks on top of each other."""
+    """Number of blocks."""
 
     n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1)
-    """Attention heads; they share the width evenly."""
+    """Number of attention heads; must divide the width."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
-    """Share of attention weights and of each block's outputs that is dropped while training."""
+    """Dropout probability of attention weights and block outputs."""
 
     feedforward: float = Field(4.0, gt=0)
-    """Width inside the feed-forward layers, as a multiple of the model's width."""
+    """Hidden dimension of feed-forward layers, as a multiple of the model width."""
 
 
 class Transformer(nn.Module):
@@ -102,7 +102,7 @@ class SelfAttention(nn.Module):
         """(B, D) what `forward` gives at `places` (B,), each the last that its row may see."""
         width = states.shape[-1]
         weight, bias = self.project_in.weight, self.project_in.bias
-        (query,) = self._heads(F.linear(pick(states, places)[:, None], weight[:width], bias[:width]), 1)
+        (query,) = self._heads(F.linear(select_states(states, places)[:, None], weight[:width], bias[:width]), 1)
         key, value = self._heads(F.linear(states, weight[width:], bias[width:]), 2)
         mixed = _attention(query, key, value, visible[:, None, None, :], is_causal=False)  # (B, H, 1, D / H)
         return cast("Tensor", self.project_out(mixed.transpose(1, 2).flatten(1)))
@@ -144,7 +144,7 @@ class _Block(nn.Module):
 
     def state_at(self, states: Tensor, visible: Tensor, places: Tensor) -> Tensor:
         mixed = self.attention.state_at(self.attention_norm(states), visible, places)
-        state: Tensor = pick(states, places) + self.dropout(mixed)
+        state: Tensor = select_states(states, places) + self.dropout(mixed)
         return state + cast("Tensor", self.dropout(self.feedforward(state)))
 
 

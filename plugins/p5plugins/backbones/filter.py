@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config.base import Config, Tunable
-from p5core.contracts.backbone import Backbone, pick
+from p5core.contracts.backbone import Backbone, select_states
 from p5core.model.dropout import Dropout
 
 __all__ = ["Filter", "FilterConfig"]
@@ -23,20 +23,20 @@ class FilterConfig(Config):
     """Options of the filters."""
 
     n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
-    """Blocks on top of each other."""
+    """Number of blocks."""
 
     reach: Annotated[int, Tunable(4, 64, log=True)] = Field(16, ge=1)
-    """How many of the newest positions a filter reads."""
+    """Length of the filters: number of most recent positions read."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
-    """Share of each block's outputs that is dropped while training."""
+    """Dropout probability of block outputs."""
 
     feedforward: Annotated[float, Tunable(1, 4)] = Field(4.0, gt=0)
-    """Width inside the feed-forward layers, as a multiple of the model's width."""
+    """Hidden dimension of feed-forward layers, as a multiple of the model width."""
 
 
 class Filter(Backbone):
-    """Blocks of a learnt filter along time for each channel and a feed-forward layer, without attention.
+    """Blocks of a learned causal filter along time per channel, and a feed-forward layer.
 
     The causal counterpart of FMLP-Rec (arXiv 2202.13556) and of the filters of BSARec (arXiv 2312.10325): their Fourier
     filters read the whole window, the item to predict included, so they cannot be trained at every position.
@@ -118,7 +118,7 @@ class _Block(nn.Module):
         """(B, D) what `forward` gives at `places` (B,): each position is weighed by its distance."""
         distance = places[:, None] - torch.arange(states.shape[1], device=states.device)  # (B, T)
         filtered = (self.filter_norm(states) * self._taps_at(distance)).sum(dim=1)
-        return self._fed(pick(states, places) + self.dropout(filtered))
+        return self._fed(select_states(states, places) + self.dropout(filtered))
 
     def _fed(self, states: Tensor) -> Tensor:
         return states + cast("Tensor", self.dropout(self.feedforward(states)))

@@ -13,11 +13,12 @@ __all__ = ["GPT"]
 
 
 class GPT(Backbone):
-    """A transformer in which each position sees itself and what came before (SASRec, arXiv 1808.09781)."""
+    """Causal transformer (SASRec, arXiv 1808.09781)."""
 
     name = "gpt"
     Config = TransformerConfig
     causal = True
+    is_default = True
 
     def __init__(self, config: TransformerConfig, width: int, max_length: int) -> None:
         super().__init__(config, width, max_length)

@@ -18,11 +18,11 @@ class MFConfig(Config):
     """Options of matrix factorisation."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.0, ge=0, lt=1)
-    """Share of the user vector's entries that is dropped while training."""
+    """Dropout probability of the user vector."""
 
 
 class MF(Backbone):
-    """The vector of the user as it is: no history is read (Koren et al., Computer 42(8), 2009)."""
+    """Matrix factorisation: the user's vector, no history (Koren et al., Computer 42(8), 2009)."""
 
     name = "mf"
     Config = MFConfig

@@ -20,17 +20,17 @@ class MLPConfig(Config):
     """Options of the multi-layer perceptron."""
 
     n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
-    """Layers on top of the pooled history."""
+    """Number of hidden layers."""
 
     n_means: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
-    """Means of the history, each of which learns how fast old items fade."""
+    """Number of history means, each with a learned decay."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
-    """Share of each layer's outputs that is dropped while training."""
+    """Dropout probability of hidden layers."""
 
 
 class MLP(Backbone):
-    """Layers over the newest item and decayed means of the history up to it.
+    """Multi-layer perceptron over the last item and decayed means of the history.
 
     Mean m at position t is Σ_{i ≤ t} exp(-rate_m (t - i)) x_i, divided by the sum of its weights. Layers over a mean
     of the history come from YouTube's candidate generator (doi 10.1145/2959100.2959190), which has no decay.

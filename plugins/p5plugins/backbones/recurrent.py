@@ -20,13 +20,13 @@ class RecurrentConfig(Config):
     """Options of a recurrent network."""
 
     n_layers: Annotated[int, Tunable(1, 3)] = Field(1, ge=1)
-    """Recurrent layers on top of each other."""
+    """Number of recurrent layers."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
-    """Share of the outputs of each layer that is dropped while training."""
+    """Dropout probability of layer outputs."""
 
     attention: Annotated[bool, Choices((False, True))] = False
-    """Let each state look back at all earlier ones before it answers: encoder, attention, decoder."""
+    """Add attention over all earlier states."""
 
 
 class _Recurrent(Backbone):
@@ -66,14 +66,14 @@ class _Recurrent(Backbone):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent units (GRU4Rec, arXiv 1511.06939; with attention NARM, arXiv 1711.04725)."""
+    """Gated recurrent units (GRU4Rec, arXiv 1511.06939; with attention: NARM, arXiv 1711.04725)."""
 
     name = "gru"
     layer = nn.GRU
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory (doi 10.1162/neco.1997.9.8.1735; attention over its states as in arXiv 1409.0473)."""
+    """Long short-term memory (doi 10.1162/neco.1997.9.8.1735; attention: arXiv 1409.0473)."""
 
     name = "lstm"
     layer = nn.LSTM

@@ -1,8 +1,8 @@
-"""Item vectors from what items have in common: genres, brands, tags."""
+"""Vectors from categories: genres, brands, tags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config.base import Config
-from p5core.contracts.encoder import Encoder
-from p5core.data.catalogue import Catalogue
+from p5core.contracts.encoder import Encoder, Features, RowLabels
+from p5core.data.catalogue import Entities
 from p5plugins.encoders.columns import feature_columns
 
 __all__ = ["Categories", "CategoriesConfig"]
@@ -25,14 +25,14 @@ class CategoriesConfig(Config):
     """Options of the category encoder."""
 
     columns: list[str] = Field(min_length=1)
-    """Columns of the items table; each cell holds a list, a text of several values, or one value."""
+    """Categorical columns; a cell holds one value, a list, or separated text."""
 
     separator: str = Field("|", min_length=1)
-    """What stands between the values of a text, such as "Action|Comedy"."""
+    """Separator of several values in a text, such as "Action|Comedy"."""
 
 
 class Categories(Encoder):
-    """The mean of the vectors of an item's values: over the values of each column, then over the columns.
+    """Mean of learned vectors of an entity's categories, per column and over columns.
 
     A cell without a value gets a vector of its own, "missing", one a column. Values of the items lie one after the
     other in one array, so memory follows the number of values and not the longest list.
@@ -40,6 +40,7 @@ class Categories(Encoder):
 
     name = "categories"
     Config = CategoriesConfig
+    encodes = ("item", "user")
 
     offsets: Tensor
     """(V + 1,) where the values of each item begin"""
@@ -50,18 +51,26 @@ class Categories(Encoder):
     weights: Tensor
     """(n_values,) share of the value in the vector of its item"""
 
-    def __init__(self, config: CategoriesConfig, catalogue: Catalogue, width: int) -> None:
-        super().__init__(config, catalogue, width)
-        columns = feature_columns(catalogue, config.columns, self.name)
-        items, labels, shares = _entries(columns, config.separator)
+    @classmethod
+    def features(cls, config: CategoriesConfig, entities: Entities) -> Features:
+        """The values of each entity, one after the other, and the different values."""
+        columns = feature_columns(entities, config.columns, cls.name)
+        rows, labels, shares = _entries(columns, config.separator)
         values, names = pd.factorize(labels)
-        order = np.argsort(items, kind="stable")
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(items, minlength=self.n_items))])
-        self._labels: list[str] = names.tolist()
-        # The content is read from the catalogue anew whenever the encoder is built, so it is not stored with weights.
-        self.register_buffer("offsets", torch.from_numpy(offsets.astype(np.int64)), persistent=False)
-        self.register_buffer("values", torch.from_numpy(values[order].astype(np.int64)), persistent=False)
-        self.register_buffer("weights", torch.from_numpy(shares[order].astype(np.float32)), persistent=False)
+        order = np.argsort(rows, kind="stable")
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(entities)))])
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "offsets": offsets.astype(np.int64),
+            "values": values[order].astype(np.int64),
+            "weights": shares[order].astype(np.float32),
+        }
+        return Features(len(entities), arrays, {"values": names.tolist()})
+
+    def __init__(self, config: CategoriesConfig, features: Features, width: int) -> None:
+        super().__init__(config, features, width)
+        self._labels = list(features.labels["values"])
+        for name in ("offsets", "values", "weights"):  # features are stored apart from the weights
+            self.register_buffer(name, features.tensor(name), persistent=False)
         self.embedding = nn.Embedding(len(self._labels), width)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
@@ -77,7 +86,7 @@ class Categories(Encoder):
         shares = self.weights[places].to(weight.dtype)
         return F.embedding_bag(self.values[places], weight, bags, mode="sum", per_sample_weights=shares)
 
-    def row_labels(self) -> Mapping[str, Sequence[str]]:
+    def row_labels(self) -> Mapping[str, RowLabels]:
         """One row a value."""
         return {"embedding.weight": self._labels}
 

@@ -1,33 +1,43 @@
-"""Item vectors that stand for nothing but the id."""
+"""Vectors of ids."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from p5core.contracts.encoder import Encoder
-from p5core.data.catalogue import Catalogue
+from p5core.contracts.encoder import Encoder, EntityKind, Features, RowLabels
+from p5core.data.catalogue import Entities, Users
 
 __all__ = ["IdEmbedding"]
 
 
 class IdEmbedding(Encoder):
-    """A free vector for each item, learnt from events alone; starts from N(0, 0.02)."""
+    """A learned vector per item or user, initialised from N(0, 0.02)."""
 
     name = "id"
+    encodes = ("item", "user")
+    is_default = True
 
-    def __init__(self, config: Any, catalogue: Catalogue, width: int) -> None:
-        super().__init__(config, catalogue, width)
-        self.embedding = nn.Embedding(self.n_items, width)
+    _kind: EntityKind
+
+    @classmethod
+    def features(cls, config: Any, entities: Entities) -> Features:
+        """The kind of the entities; their ids are known by their order."""
+        kind = "user" if isinstance(entities, Users) else "item"
+        return Features(len(entities), about={"kind": kind})
+
+    def __init__(self, config: Any, features: Features, width: int) -> None:
+        super().__init__(config, features, width)
+        self.embedding = nn.Embedding(self.n_rows, width)
         nn.init.normal_(self.embedding.weight, std=0.02)
-        self._labels = catalogue.labels
+        self._kind = "user" if features.about.get("kind") == "user" else "item"
 
     def forward(self, codes: Tensor) -> Tensor:
         """Look up codes (N,) → vectors (N, D)."""
         return cast("Tensor", self.embedding(codes))
 
-    def row_labels(self) -> Mapping[str, Sequence[str]]:
-        """One row an item."""
-        return {"embedding.weight": self._labels}
+    def row_labels(self) -> Mapping[str, RowLabels]:
+        """One row an entity."""
+        return {"embedding.weight": self._kind}

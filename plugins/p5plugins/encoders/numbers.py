@@ -1,8 +1,8 @@
-"""Item vectors from numbers: price, year, length."""
+"""Vectors from numbers: price, year, length."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from p5core.config.base import Config
-from p5core.contracts.encoder import Encoder
-from p5core.data.catalogue import Catalogue
-from p5core.data.columns import ITEM
+from p5core.contracts.encoder import Encoder, Features, RowLabels
+from p5core.data.catalogue import Entities
 from p5core.errors import DataError
 from p5plugins.encoders.columns import feature_columns
 
@@ -31,11 +30,11 @@ class NumbersConfig(Config):
     """Options of the number encoder."""
 
     columns: list[str] = Field(min_length=1)
-    """Columns of the items table that hold numbers."""
+    """Numeric columns of the items or users table."""
 
 
 class Numbers(Encoder):
-    """A linear map of standardised numbers and of a flag for each missing one.
+    """Linear map of standardised numeric columns and of missing-value flags.
 
     A number x becomes (x - median) / scale, within ±5; a missing one becomes the median and its flag 1. The scale is
     the distance between the quartiles over 1.349 (the standard deviation, for a normal distribution), the standard
@@ -44,6 +43,7 @@ class Numbers(Encoder):
 
     name = "numbers"
     Config = NumbersConfig
+    encodes = ("item", "user")
 
     numbers: Tensor
     """(V, C) as loaded, NaN where missing"""
@@ -54,17 +54,23 @@ class Numbers(Encoder):
     scale: Tensor
     """(C,)"""
 
-    def __init__(self, config: NumbersConfig, catalogue: Catalogue, width: int) -> None:
-        super().__init__(config, catalogue, width)
-        columns = feature_columns(catalogue, config.columns, self.name)
-        items = catalogue.frame[ITEM]
-        table = np.stack([_numbers(name, cells, items) for name, cells in columns.items()], axis=1)  # (V, C)
-        statistics = np.array([_statistics(column) for column in table.T])
-        self._labels = list(columns)
-        self.register_buffer("numbers", torch.from_numpy(table.astype(np.float32)), persistent=False)
-        self.register_buffer("median", torch.from_numpy(statistics[:, 0].astype(np.float32)))
-        self.register_buffer("scale", torch.from_numpy(statistics[:, 1].astype(np.float32)))
-        self.weight = nn.Parameter(torch.empty(2 * len(columns), width).normal_(std=0.02))
+    @classmethod
+    def features(cls, config: NumbersConfig, entities: Entities) -> Features:
+        """The numbers, and the median and scale of each column."""
+        columns = feature_columns(entities, config.columns, cls.name)
+        ids = entities.frame.iloc[:, 0]
+        table = np.stack([_numbers(name, cells, ids) for name, cells in columns.items()], axis=1)  # (V, C)
+        statistics = np.array([_statistics(column) for column in table.T]).astype(np.float32)
+        arrays = {"numbers": table.astype(np.float32), "median": statistics[:, 0], "scale": statistics[:, 1]}
+        return Features(len(entities), arrays, {"columns": list(columns)})
+
+    def __init__(self, config: NumbersConfig, features: Features, width: int) -> None:
+        super().__init__(config, features, width)
+        self._labels = list(features.labels["columns"])
+        self.register_buffer("numbers", features.tensor("numbers"), persistent=False)
+        self.register_buffer("median", features.tensor("median"))
+        self.register_buffer("scale", features.tensor("scale"))
+        self.weight = nn.Parameter(torch.empty(2 * len(self._labels), width).normal_(std=0.02))
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -75,13 +81,13 @@ class Numbers(Encoder):
         inputs = torch.cat([scaled.masked_fill(missing, 0.0), missing.to(scaled.dtype)], dim=1)  # (N, 2C)
         return inputs @ self.weight + self.bias
 
-    def row_labels(self) -> Mapping[str, Sequence[str]]:
+    def row_labels(self) -> Mapping[str, RowLabels]:
         """One row a column, and one more for its flag; numbers of a later catalogue keep the scale of the first."""
         flags = [f"{name} is missing" for name in self._labels]
         return {"weight": self._labels + flags, "median": self._labels, "scale": self._labels}
 
 
-def _numbers(name: str, cells: pd.Series, items: pd.Series) -> npt.NDArray[np.float64]:
+def _numbers(name: str, cells: pd.Series, ids: pd.Series) -> npt.NDArray[np.float64]:
     """(V,) one column, NaN where missing; raises DataError with the item whose value is no finite number."""
     found = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     present = cells.notna().to_numpy() & (cells.astype("str").str.strip() != "").to_numpy()
@@ -89,11 +95,11 @@ def _numbers(name: str, cells: pd.Series, items: pd.Series) -> npt.NDArray[np.fl
     if wrong.any():
         place = int(np.argmax(wrong))
         raise DataError(
-            f"Column '{name}' of the items table holds '{cells.iloc[place]}' for item '{items.iloc[place]}', which is "
+            f"Column '{name}' holds '{cells.iloc[place]}' for '{ids.iloc[place]}', which is "
             "no finite number. Correct it or leave it empty, or use the encoder 'categories'."
         )
     if np.isnan(found).all():
-        raise DataError(f"Column '{name}' of the items table holds no number at all. Leave it out of the encoder.")
+        raise DataError(f"Column '{name}' holds no number at all. Leave it out of the encoder.")
     return found
 
 

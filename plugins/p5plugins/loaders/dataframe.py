@@ -36,9 +36,10 @@ class InMemoryConfig(ColumnOptions):
 
 
 class InMemory(Loader):
-    """DataFrames from Python; columns are named or guessed as those of files."""
+    """DataFrames passed from Python; columns are named or guessed as for files."""
 
     name = "dataframe"
+    path_option = None
     Config = InMemoryConfig
     config: InMemoryConfig
 

@@ -38,17 +38,20 @@ USERS = {"100k": (USER, "age", "gender", "occupation", "zip"), "1m": (USER, "gen
 
 
 class MovieLensConfig(Config):
-    """Options of the movielens loader."""
+    """Options of the movielens loader.
+
+    Layouts: 100k, 1m and latest as GroupLens publishes them, or those of RecBole and gSASRec. gSASRec's files lack the
+    last item but one of most users; gsasrec-gapless ends their histories before it.
+    """
 
     path: ExpandedPath | None = None
-    """Folder of one of the sets; without it MovieLens-100K is fetched through the package registry and kept."""
+    """Folder of a downloaded set; default: MovieLens-100K is downloaded and cached."""
 
     variant: Literal["auto", "100k", "1m", "latest", "recbole", "gsasrec", "gsasrec-gapless"] = "auto"
-    """Layout of the folder: as GroupLens publishes it (100k, 1m, latest), or as RecBole or gSASRec do; "auto" looks at
-    the files. gSASRec's lack the last item but one of most users; gsasrec-gapless ends their histories before it."""
+    """Layout of the folder, by publisher; "auto" detects it from the files."""
 
     domain: str | None = Field(None, min_length=1)
-    """Name of the domain that all items belong to."""
+    """Domain of all items."""
 
 
 class MovieLens(Loader):

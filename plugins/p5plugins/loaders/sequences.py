@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -22,30 +23,36 @@ __all__ = ["Sequences", "SequencesConfig"]
 
 ATTRIBUTES = "attributes"
 
+LOOKED_AT = 100
+"""Lines by which a file is recognised."""
+
+BETWEEN_COLUMNS = ("\t", ",", ";", "|", "::")
+"""Separators of tables, which histories do not hold."""
+
 
 class SequencesConfig(Config):
     """Options of the sequences loader."""
 
     path: ExpandedPath
-    """The file: one user a line, ids with spaces between, oldest first; also with .gz or .zst."""
+    """File with one user per line, ids separated by spaces, oldest first."""
 
     has_user: bool = True
-    """Whether a line begins with the user; else the number of the line is the user."""
+    """True if each line begins with the user id; else lines are numbered."""
 
     attributes: ExpandedPath | None = None
-    """JSON of item → list of attributes; they become the feature column `attributes`."""
+    """JSON file of item → list of attributes, read as feature column `attributes`."""
 
     items: ExpandedPath | None = None
-    """Table of items, joined by id; its other columns are features."""
+    """Table of items, joined by id; further columns become features."""
 
     items_id: str | None = None
-    """Id column of the items table; guessed otherwise."""
+    """Id column of the items table; default: guessed."""
 
     items_title: str | None = None
-    """Title column of the items table; "" for none; guessed otherwise."""
+    """Title column of the items table; default: guessed; "": none."""
 
     domain: str | None = Field(None, min_length=1)
-    """Name of the domain that all items belong to."""
+    """Domain of all items."""
 
 
 class Sequences(Loader):
@@ -58,6 +65,17 @@ class Sequences(Loader):
     name = "sequences"
     Config = SequencesConfig
     config: SequencesConfig
+
+    @classmethod
+    def recognises(cls, path: Path) -> float:
+        """Lines of words with spaces between, here more and there fewer: histories, and no table."""
+        if path.suffix not in {"", ".txt", ".seq", ".dat"} or not path.is_file():
+            return 0.0
+        with path.open(encoding="utf-8", errors="replace") as text:
+            lines = list(islice(text, LOOKED_AT))
+        is_table = any(mark in line for line in lines for mark in BETWEEN_COLUMNS)
+        is_ragged = len({len(line.split()) for line in lines if line.strip()}) > 1
+        return 0.9 if is_ragged and not is_table else 0.0
 
     def load(self) -> RawData:
         """Check the lines; preparation reads them. Raises DataError for a line with a user and no item."""

@@ -27,25 +27,26 @@ class SQLConfig(ColumnOptions):
     """Options of the sql loader."""
 
     url: str = Field(repr=False)
-    """A SQLAlchemy URL such as postgresql://reader:${PASSWORD}@host/shop, or the path of a DuckDB file."""
+    """SQLAlchemy URL such as postgresql://reader:${PASSWORD}@host/shop, or path of a DuckDB file."""
 
     query: str
-    """SELECT of the events, in order."""
+    """SQL query for the events, in order."""
 
     items_query: str | None = None
-    """SELECT of the items, joined by id; its other columns are features."""
+    """SQL query for the items; columns other than the id become features."""
 
     users_query: str | None = None
-    """SELECT of the users, joined by id; its other columns are features."""
+    """SQL query for the users; columns other than the id become features."""
 
 
 class SQL(Loader):
-    """Any database that SQLAlchemy reaches, or a DuckDB file, by queries.
+    """Queries to any database that SQLAlchemy supports, or to a DuckDB file.
 
     Messages never show the password. Name it by a variable, as in ${PASSWORD}, so that runs do not store it.
     """
 
     name = "sql"
+    path_option = None
     reads_only_paths = False
     Config = SQLConfig
     config: SQLConfig

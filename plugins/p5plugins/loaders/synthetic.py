@@ -27,34 +27,34 @@ class SyntheticConfig(Config):
     """Options of the synthetic loader."""
 
     n_users: int = Field(1_000, ge=1)
-    """Users."""
+    """Number of users."""
 
     n_items: int = Field(500, ge=1)
-    """Items."""
+    """Number of items."""
 
     n_events: int = Field(20_000, ge=1)
-    """Events; each user has about half of the mean at least."""
+    """Number of events; each user has at least about half the mean."""
 
     n_clusters: int = Field(20, ge=1)
-    """Groups of items; the next event of a user tends to come from the group that follows the last one's."""
+    """Number of item clusters; the next event tends to come from the following cluster."""
 
     predictability: float = Field(0.8, ge=0, le=1)
-    """How often the next group is the one that follows; otherwise it is any group."""
+    """Probability of moving to the following cluster rather than to a random one."""
 
     popularity_skew: float = Field(1.0, ge=0)
-    """Exponent of Zipf's law within a group: 0 makes its items equally popular."""
+    """Zipf exponent of popularity within a cluster; 0: all equally popular."""
 
     ratings: bool = False
-    """Whether events have ratings from 1 to 5, by taste of the user and quality of the item."""
+    """Give events ratings from 1 to 5."""
 
     id_kind: Literal["int64", "string"] = "int64"
-    """Type of the ids of users and items."""
+    """Type of user and item ids."""
 
     domain: str | None = Field(None, min_length=1)
-    """Name of the domain that all items belong to."""
+    """Domain of all items."""
 
     seed: int = Field(0, ge=0)
-    """Equal seeds and options give equal data."""
+    """Random seed; equal seeds and options give equal data."""
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
@@ -64,13 +64,14 @@ class SyntheticConfig(Config):
 
 
 class Synthetic(Loader):
-    """Clusters of items that follow each other in a circle, with a Zipf popularity within each; of any size.
+    """Synthetic events: a Markov chain over clusters of items with Zipf popularity.
 
     Items have a title, a `category` (the cluster, for one in ten another), `tags` (the category and a chance colour, as
     "a|b") and a `price` that goes with the cluster. Item numbers say nothing: they are shuffled.
     """
 
     name = "synthetic"
+    path_option = None
     Config = SyntheticConfig
     config: SyntheticConfig
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, TIMESTAMP, USER
-from p5core.data.preview import PREVIEWED_ROWS, Preview
+from p5core.data.profile.preview import PREVIEWED_ROWS, Preview
 from p5core.data.raw import RawData
 from p5core.data.tables.columns import LOOKED_AT, ColumnOptions, guess_columns, map_columns, unused_times
 from p5core.data.tables.events import day_order, scan_events
@@ -26,38 +27,38 @@ class TableConfig(ColumnOptions):
     """Options of the table loader."""
 
     path: ExpandedPath
-    """A file, or a pattern such as logs/*.csv.gz for many: CSV, TSV, Parquet, JSON lines; also with .gz or .zst."""
+    """File, or pattern such as logs/*.csv.gz: CSV, TSV, Parquet or JSON Lines."""
 
     separator: str | None = Field(None, min_length=1, max_length=4)
-    """What stands between the columns of a text file; guessed otherwise."""
+    """Column separator of text files; default: guessed."""
 
     header: bool | None = None
-    """Whether text files begin with the names of the columns (else column0, column1, ...); guessed otherwise."""
+    """True if text files have a header row; default: guessed."""
 
     quote: str | None = Field(None, max_length=1)
-    """What stands around values that hold a separator; "" for nothing; guessed otherwise."""
+    """Quote character of text files; "": none; default: guessed."""
 
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    """How text files write letters."""
+    """Character encoding of text files."""
 
     items: ExpandedPath | None = None
-    """Table of items, joined by id; its other columns are features."""
+    """Table of items, joined by id; further columns become features."""
 
     items_id: str | None = None
-    """Id column of the items table; guessed otherwise."""
+    """Id column of the items table; default: guessed."""
 
     items_title: str | None = None
-    """Title column of the items table; "" for none; guessed otherwise."""
+    """Title column of the items table; default: guessed; "": none."""
 
     users: ExpandedPath | None = None
-    """Table of users, joined by id; its other columns are features."""
+    """Table of users, joined by id; further columns become features."""
 
     users_id: str | None = None
-    """Id column of the users table; guessed otherwise."""
+    """Id column of the users table; default: guessed."""
 
 
 class Table(Loader):
-    """CSV, TSV, Parquet and JSON lines, read by DuckDB so that they may be larger than memory.
+    """CSV, TSV, Parquet or JSON Lines files, read by DuckDB; may exceed memory.
 
     Separator, header, columns and unit of time are guessed and shown. Ids stay what they are: in text files they are
     integers when all ids of the column are written as integers (42, or 42.0 as pandas writes a column with gaps), and
@@ -67,6 +68,11 @@ class Table(Loader):
     name = "table"
     Config = TableConfig
     config: TableConfig
+
+    @classmethod
+    def recognises(cls, path: Path) -> float:
+        """Any file or pattern may hold a table."""
+        return 0.0 if path.is_dir() else 0.5
 
     def load(self) -> RawData:
         """Find the columns; preparation reads the rows."""

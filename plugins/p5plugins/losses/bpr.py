@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from p5core.config.base import Config, Tunable
-from p5core.contracts.loss import ItemScorer, RankingLoss
+from p5core.contracts.loss import Candidates, RankingLoss
 
 __all__ = ["BPR", "BPRConfig"]
 
@@ -19,11 +19,11 @@ class BPRConfig(Config):
     """Options of Bayesian personalised ranking."""
 
     n_negatives: Annotated[int, Tunable(1, 64, log=True)] = Field(1, ge=1)
-    """Wrong items drawn for each state."""
+    """Number of negatives drawn for each state."""
 
 
 class BPR(RankingLoss):
-    """-log sigmoid(right - wrong) over pairs with uniformly drawn wrong items (arXiv 1205.2618).
+    """Bayesian personalised ranking: -log σ(positive - negative), negatives uniform (arXiv 1205.2618).
 
     A pair whose wrong item happens to be the right one is left out.
     """
@@ -31,12 +31,12 @@ class BPR(RankingLoss):
     name = "bpr"
     Config = BPRConfig
 
-    def __call__(self, states: Tensor, targets: Tensor, items: ItemScorer) -> Tensor:
+    def __call__(self, states: Tensor, targets: Tensor, candidates: Candidates) -> Tensor:
         """Draw `n_negatives` items for each state."""
-        wrong = torch.randint(items.n_items, (len(targets), self.config.n_negatives), device=targets.device)
+        wrong = torch.randint(candidates.n_items, (len(targets), self.config.n_negatives), device=targets.device)
         drawn = torch.cat([targets[:, None], wrong], dim=1)  # (N, 1 + n), the right item first
         codes, places = torch.unique(drawn, return_inverse=True)
-        vectors = items.vectors(codes)[places]  # (N, 1 + n, D)
+        vectors = candidates.vectors(codes)[places]  # (N, 1 + n, D)
         scores = torch.einsum("nd,nkd->nk", states.to(vectors.dtype), vectors)
         losses = -F.logsigmoid(scores[:, :1] - scores[:, 1:])  # (N, n)
         counts = wrong != targets[:, None]

@@ -15,13 +15,16 @@ __all__ = ["cross_entropy_in_chunks", "rows_at_once"]
 CHUNK = 2**20
 """Scores that stay in the caches of a processor."""
 
+CHUNK_ELSEWHERE = 2**27
+"""Scores that keep another device busy: 512 MiB in float32."""
+
 MIN_ROWS = 256
 """States that are worth a pass over the vectors."""
 
 
-def rows_at_once(n_vectors: int) -> int:
+def rows_at_once(n_vectors: int, device: str = "cpu") -> int:
     """States whose scores against so many vectors are held at once."""
-    return max(MIN_ROWS, CHUNK // n_vectors)
+    return max(MIN_ROWS, (CHUNK if device == "cpu" else CHUNK_ELSEWHERE) // n_vectors)
 
 
 def cross_entropy_in_chunks(
@@ -48,7 +51,7 @@ class _SummedCrossEntropy(Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, vectors: Tensor, targets: Tensor, corrections: Tensor | None) -> Tensor:
-        chunk_rows = rows_at_once(len(vectors))
+        chunk_rows = rows_at_once(len(vectors), states.device.type)
         exact = torch.promote_types(states.dtype, torch.float32)
         state_gradient, vector_gradient = torch.empty_like(states), torch.zeros_like(vectors, dtype=exact)
         total = torch.zeros((), dtype=exact, device=states.device)

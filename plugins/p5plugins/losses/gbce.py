@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from p5core.config.base import Config, Tunable
-from p5core.contracts.loss import ItemScorer, RankingLoss
+from p5core.contracts.loss import Candidates, RankingLoss
 
 __all__ = ["GBCE", "GBCEConfig"]
 
@@ -19,14 +19,14 @@ class GBCEConfig(Config):
     """Options of generalised binary cross-entropy."""
 
     n_negatives: Annotated[int, Tunable(16, 1024, log=True)] = Field(256, ge=1)
-    """Wrong items drawn for each batch, shared by its states."""
+    """Number of negatives drawn per batch, shared by its states."""
 
     t: Annotated[float, Tunable(0, 1)] = Field(0.75, ge=0, le=1)
-    """Calibration: 0 is plain binary cross-entropy, which is overconfident from few wrong items; 1 undoes that."""
+    """Calibration: 0: plain binary cross-entropy; 1: corrects for negative sampling."""
 
 
 class GBCE(RankingLoss):
-    """Binary cross-entropy in which sigmoid(right) is raised to the power β (gSASRec, arXiv 2308.07192).
+    """Binary cross-entropy with σ(positive) raised to the power β (gSASRec, arXiv 2308.07192).
 
     β = α (t (1 - 1/α) + 1/α), where α = n_negatives / (V - 1) is the share of wrong items that is drawn. The draws are
     shared by all states of a batch, which makes their scores one matrix product; where one is a state's right item, it
@@ -36,15 +36,15 @@ class GBCE(RankingLoss):
     name = "gbce"
     Config = GBCEConfig
 
-    def __call__(self, states: Tensor, targets: Tensor, items: ItemScorer) -> Tensor:
+    def __call__(self, states: Tensor, targets: Tensor, candidates: Candidates) -> Tensor:
         """Draw the wrong items and score them for all states."""
-        wrong = torch.randint(items.n_items, (self.config.n_negatives,), device=targets.device)
+        wrong = torch.randint(candidates.n_items, (self.config.n_negatives,), device=targets.device)
         codes, places = torch.unique(torch.cat([targets, wrong]), return_inverse=True)
-        vectors = items.vectors(codes)
+        vectors = candidates.vectors(codes)
         right = (states * vectors[places[: len(targets)]]).sum(dim=1)  # (N,)
         others = states @ vectors[places[len(targets) :]].T  # (N, n)
         counts = wrong != targets[:, None]
-        losses = -self.beta(items.n_items) * F.logsigmoid(right).sum() - (F.logsigmoid(-others) * counts).sum()
+        losses = -self.beta(candidates.n_items) * F.logsigmoid(right).sum() - (F.logsigmoid(-others) * counts).sum()
         return losses / (len(targets) + counts.sum())
 
     def beta(self, n_items: int) -> float:

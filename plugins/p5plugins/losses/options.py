@@ -15,4 +15,4 @@ class SoftmaxConfig(Config):
     """Options of a softmax over items."""
 
     temperature: Annotated[float, Tunable(0.3, 3, log=True)] = Field(1.0, gt=0)
-    """Scores are divided by it; below 1 the loss looks harder at the strongest wrong items."""
+    """Softmax temperature; below 1 emphasises the hardest negatives."""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from p5core.config.base import Tunable
-from p5core.contracts.loss import ItemScorer, RankingLoss
+from p5core.contracts.loss import Candidates, RankingLoss
 from p5plugins.losses.chunks import cross_entropy_in_chunks
 from p5plugins.losses.options import SoftmaxConfig
 
@@ -20,10 +20,10 @@ class SampledSoftmaxConfig(SoftmaxConfig):
     """Options of the sampled softmax."""
 
     n_uniform: Annotated[int, Tunable(128, 4096, log=True)] = Field(1024, ge=0)
-    """Wrong items drawn for each batch, all equally likely."""
+    """Number of uniformly drawn negatives per batch."""
 
     in_batch: bool = True
-    """Let the right items of the batch's other states count as wrong ones."""
+    """Use the targets of other states in the batch as negatives."""
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> Self:
@@ -35,7 +35,7 @@ class SampledSoftmaxConfig(SoftmaxConfig):
 
 
 class SampledSoftmax(RankingLoss):
-    """-log softmax of the right item among a sample, corrected for how likely each item was to be sampled.
+    """Softmax cross-entropy over sampled items, corrected for their sampling probabilities.
 
     The wrong items of all states are one sample: n_uniform uniform draws and the targets of the batch. Item j is
     expected in it e_j = (N - 1) · share_j + n_uniform / V times; c_j occurrences of score s count exp(s) · c_j / e_j,
@@ -48,18 +48,24 @@ class SampledSoftmax(RankingLoss):
     name = "sampled_softmax"
     Config = SampledSoftmaxConfig
     config: SampledSoftmaxConfig
+    is_default = True
 
-    def __call__(self, states: Tensor, targets: Tensor, items: ItemScorer) -> Tensor:
+    @classmethod
+    def suits(cls, n_items: int, n_events: int) -> str | None:
+        """Any catalogue that is too large for a full softmax."""
+        return f"{n_items:,} items are too many for a full softmax over {n_events:,} events"
+
+    def __call__(self, states: Tensor, targets: Tensor, candidates: Candidates) -> Tensor:
         """Draw the sample and score it for all states."""
-        uniform = torch.randint(items.n_items, (self.config.n_uniform,), device=targets.device)
+        uniform = torch.randint(candidates.n_items, (self.config.n_uniform,), device=targets.device)
         codes, places = torch.unique(torch.cat([targets, uniform]), return_inverse=True)  # (C,), (N + n_uniform,)
         sampled = places if self.config.in_batch else places[len(targets) :]
         counts = torch.bincount(sampled, minlength=len(codes))
-        corrections = torch.log(counts / self._expected(codes, len(targets), items))  # -inf where only a target
+        corrections = torch.log(counts / self._expected(codes, len(targets), candidates))  # -inf where only a target
         scaled = states / self.config.temperature
-        return cross_entropy_in_chunks(scaled, items.vectors(codes), places[: len(targets)], corrections)
+        return cross_entropy_in_chunks(scaled, candidates.vectors(codes), places[: len(targets)], corrections)
 
-    def _expected(self, codes: Tensor, n_states: int, items: ItemScorer) -> Tensor:
+    def _expected(self, codes: Tensor, n_states: int, candidates: Candidates) -> Tensor:
         """(C,) how often each item is expected in the sample."""
-        uniform = torch.full(codes.shape, self.config.n_uniform / items.n_items, device=codes.device)
-        return uniform + (n_states - 1) * items.log_frequency[codes].exp() if self.config.in_batch else uniform
+        uniform = torch.full(codes.shape, self.config.n_uniform / candidates.n_items, device=codes.device)
+        return uniform + (n_states - 1) * candidates.log_frequency[codes].exp() if self.config.in_batch else uniform

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import EvalResult
-from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.metric import AtK, EvalResult, Metric
 
 __all__ = ["Coverage", "Diversity", "Gini", "Novelty"]
 
@@ -26,7 +25,7 @@ def _lists(result: EvalResult, k: int) -> npt.NDArray[np.int32]:
 
 
 class Coverage(Metric):
-    """Share of the items that may be recommended that stand in any list: |∪ lists| / V.
+    """Catalogue coverage: fraction of items that occur in any list, |∪ lists| / V.
 
     Source: Ge, Delgado-Battenfeld and Jannach 2010, doi 10.1145/1864708.1864761.
     """
@@ -43,7 +42,7 @@ class Coverage(Metric):
 
 
 class Gini(Metric):
-    """Popularity bias: how unequally items are recommended, 0 when all are equally often, near 1 when few always are.
+    """Gini index of how often items are recommended: 0: equally often; 1: very unequally.
 
     With x_1 ≤ … ≤ x_V, how many lists hold each item that may be recommended: Σ_i (2i - V - 1) x_i / (V Σ_i x_i).
     Source: Fleder and Hosanagar 2009, doi 10.1287/mnsc.1080.0974.
@@ -67,7 +66,7 @@ class Gini(Metric):
 
 
 class Novelty(Metric):
-    """How surprising the items of a list are: the mean of -log2 of the share of training users who have the item.
+    """Novelty: mean of -log2 of the fraction of training users who have the item.
 
     An item that nobody has counts as had by one user; an empty list is undefined.
     Source: Zhou et al. 2010, doi 10.1073/pnas.1000488107 (mean self-information).
@@ -87,7 +86,7 @@ class Novelty(Metric):
 
 
 class Diversity(Metric):
-    """Intra-list diversity: the mean of 1 - cos(a, b) over the pairs of a list; undefined below two items.
+    """Intra-list diversity: mean of 1 - cos(a, b) over pairs of a list.
 
     Items are as similar as the sets of their training users; an item without any is similar to none.
     Source: Ziegler et al. 2005, doi 10.1145/1060745.1060754.

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from p5core.contracts.eval_result import EvalResult, Ranks
-from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.metric import AtK, EvalResult, Metric, Ranks
 
 __all__ = ["AUC", "F1", "MAP", "MRR", "NDCG", "HitRate", "Precision", "Recall"]
 
@@ -30,7 +29,7 @@ def _hits(result: EvalResult, k: int) -> Values:
 
 
 class HitRate(Metric):
-    """Whether any target stands among the first k: 1 if r_1 ≤ k, else 0.
+    """Hit rate: 1 if any target ranks in the top k, else 0.
 
     Equals recall when every user has one target. Source: Deshpande and Karypis 2004, doi 10.1145/963770.963776.
     """
@@ -45,7 +44,7 @@ class HitRate(Metric):
 
 
 class Recall(Metric):
-    """Share of the targets among the first k: |{j: r_j ≤ k}| / T.
+    """Recall: fraction of targets in the top k, |{j: r_j ≤ k}| / T.
 
     Source: Herlocker et al. 2004, doi 10.1145/963770.963772.
     """
@@ -60,7 +59,7 @@ class Recall(Metric):
 
 
 class Precision(Metric):
-    """Share of targets among the first k: |{j: r_j ≤ k}| / k.
+    """Precision: fraction of the top k that are targets, |{j: r_j ≤ k}| / k.
 
     Source: Herlocker et al. 2004, doi 10.1145/963770.963772.
     """
@@ -90,7 +89,7 @@ class F1(Metric):
 
 
 class NDCG(Metric):
-    """Discounted gain of the first k places as a share of the best one there is: DCG / IDCG.
+    """Normalised discounted cumulative gain: DCG / IDCG of the top k.
 
     DCG = Σ_{r_j ≤ k} 1 / log2(1 + r_j), IDCG = Σ_{i = 1..min(k, T)} 1 / log2(1 + i).
     Source: Järvelin and Kekäläinen 2002, doi 10.1145/582415.582418.
@@ -109,7 +108,7 @@ class NDCG(Metric):
 
 
 class MAP(Metric):
-    """Precision at each target among the first k, averaged: Σ_{r_j ≤ k} (j / r_j) / min(k, T).
+    """Mean average precision: Σ_{r_j ≤ k} (j / r_j) / min(k, T).
 
     Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, chapter 8.
     """
@@ -126,7 +125,7 @@ class MAP(Metric):
 
 
 class MRR(Metric):
-    """One over the rank of the best target, 0 beyond place k: 1 / r_1 if r_1 ≤ k, else 0.
+    """Reciprocal rank of the best target: 1 / r_1 if r_1 ≤ k, else 0.
 
     Source: Voorhees 1999, The TREC-8 question answering track report.
     """
@@ -143,7 +142,7 @@ class MRR(Metric):
 
 
 class AUC(Metric):
-    """Chance that a target stands above another candidate, equal scores counting one half.
+    """Area under the ROC curve: probability that a target ranks above another candidate.
 
     With C candidates: (Σ_j (C + 1 - r_j) - T (T + 1) / 2) / (T (C - T)), the Mann-Whitney statistic; undefined when
     every candidate is a target. Targets that cannot be recommended share the last places.

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.config.base import Config
-from p5core.contracts.eval_result import EvalResult
-from p5core.contracts.metric import Metric
+from p5core.contracts.metric import EvalResult, Metric
 
 __all__ = ["MAE", "RMSE", "Accuracy", "LikedFrom", "LogLoss", "SquaredError"]
 
@@ -21,7 +20,7 @@ Values = npt.NDArray[np.float64]
 
 
 class _RatingMetric(Metric):
-    needs = "ratings"
+    needs = "values"
     higher_is_better = False
     bounds = (0.0, np.inf)
 
@@ -30,14 +29,11 @@ class _RatingMetric(Metric):
         """(n_targets,) what each rating adds to the mean."""
 
     def values(self, result: EvalResult) -> Values:
-        assert result.ratings is not None
-        ratings = result.ratings
-        sums = np.add.reduceat(self.score(ratings.predicted, ratings.observed), ratings.offsets[:-1])
-        return sums / np.diff(ratings.offsets)
+        values = result.predictions["values"]
+        return values.mean_by_user(self.score(values.predicted, values.observed))
 
     def weights(self, result: EvalResult) -> Values:
-        assert result.ratings is not None
-        return np.diff(result.ratings.offsets).astype(np.float64)
+        return np.diff(result.predictions["values"].offsets).astype(np.float64)
 
 
 class SquaredError(_RatingMetric):
@@ -71,11 +67,11 @@ class LikedFrom(Config):
     """Options of metrics that ask whether an item is liked."""
 
     threshold: float = 4.0
-    """Ratings from here on count as liked."""
+    """Ratings at or above this count as liked."""
 
 
 class Accuracy(_RatingMetric):
-    """Share of ratings that fall on the right side of the threshold t: mean of [p ≥ t] = [r ≥ t]."""
+    """Accuracy of liked or not, at threshold t: mean of [p ≥ t] = [r ≥ t]."""
 
     name = "accuracy"
     Config = LikedFrom
@@ -90,7 +86,7 @@ class Accuracy(_RatingMetric):
 
 
 class LogLoss(_RatingMetric):
-    """Cross-entropy of being liked, in nats: mean of -log q if r ≥ t, else -log(1 - q).
+    """Log loss of being liked, in nats: -log q if r ≥ t, else -log(1 - q).
 
     The chance of being liked is read off the prediction as q = sigmoid(p - t), one half at the threshold t.
     """

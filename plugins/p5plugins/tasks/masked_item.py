@@ -14,11 +14,10 @@ from torch import Tensor
 from p5core.config.base import Config, Tunable
 from p5core.contracts.backbone import Backbone
 from p5core.contracts.loss import RankingLoss
-from p5core.contracts.task import Task, TrainingData
+from p5core.contracts.task import Task, TaskNetwork, TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_windows, gather_padded
 from p5core.data.dataset import Events
 from p5core.errors import ConfigError
-from p5core.model.network import Network
 
 __all__ = ["MaskedItem", "MaskedItemConfig"]
 
@@ -27,20 +26,21 @@ class MaskedItemConfig(Config):
     """Options of masked-item prediction."""
 
     share: Annotated[float, Tunable(0.1, 0.6)] = Field(0.3, gt=0, lt=1)
-    """Share of a history's items that is hidden, on average; one at least."""
+    """Average fraction of a history's items that is masked; at least one."""
 
     last_share: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, le=1)
-    """Share of histories in which the last item alone is hidden, as it is when the model serves."""
+    """Fraction of histories in which only the last item is masked, as in serving."""
 
 
 class MaskedItem(Task):
-    """Find hidden items from both sides (BERT4Rec, arXiv 1904.06690).
+    """Predict masked items from both sides (BERT4Rec, arXiv 1904.06690).
 
     A causal backbone finds each from what is left before it: its state at the place before predicts the hidden item.
     """
 
     name = "masked_item"
     Config = MaskedItemConfig
+    metrics = ("hr@10", "ndcg@10")
     config: MaskedItemConfig
 
     loss_function: RankingLoss
@@ -87,7 +87,8 @@ class MaskedItem(Task):
         only_last = rng.random(len(lengths)) < self.config.last_share
         return np.where(only_last[:, None], places == lengths[:, None] - 1, drawn)
 
-    def loss(self, network: Network, batch: Batch) -> Tensor:
+    def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
         """The ranking loss over all hidden items of the batch."""
-        wanted = batch.targets != NO_TARGET
-        return self.loss_function(network.states(batch)[wanted], batch.targets[wanted], network.table)
+        assert batch.targets is not None
+        chosen = batch.targets != NO_TARGET
+        return self.loss_function.within_domains(network.states(batch)[chosen], batch.targets[chosen], network.items)

@@ -2,56 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import ClassVar
 
-import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from p5core.contracts.backbone import Backbone
-from p5core.contracts.loss import RatingLoss
-from p5core.contracts.task import Task, TrainingData
-from p5core.data.batch import NO_TARGET, Batch, Rows
-from p5core.data.dataset import Events
-from p5core.errors import ConfigError
-from p5core.model.network import Network
-from p5plugins.tasks.following import following_batch, following_plan
+from p5core.contracts.encoder import RowLabels
+from p5core.contracts.loss import ValueLoss
+from p5core.contracts.task import FollowingTask, Output, TaskInfo, TaskNetwork
+from p5core.data.batch import Batch
+from p5core.data.columns import RATING
 
-__all__ = ["RatingPrediction"]
+__all__ = ["RatingHead", "RatingPrediction"]
 
 
-class RatingPrediction(Task):
+class RatingHead(nn.Module):
+    """Mean rating + bias of the user + bias of the item + state · item vector (Koren et al., Computer 42(8), 2009).
+
+    Where users have vectors, each has a bias of its own; where histories are read, the bias is read from the state, so
+    that people whom the model has not met have one as well.
+    """
+
+    mean: Tensor
+
+    def __init__(self, n_users: int | None, n_items: int, width: int, mean: float) -> None:
+        """`n_users` are those with biases of their own; None reads the bias from states of `width` D."""
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean))
+        self.user_bias = None if n_users is None else nn.Embedding(n_users, 1)
+        self.state_bias = nn.Linear(width, 1, bias=False) if n_users is None else None
+        self.item_bias = nn.Embedding(n_items, 1)
+        for part in (self.user_bias, self.state_bias, self.item_bias):
+            if part is not None:
+                nn.init.zeros_(part.weight)
+
+    def forward(self, states: Tensor, vectors: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        """(N,) ratings from states (N, D), item vectors (N, D), user codes (N,) and item codes (N,), -1 unknown."""
+        affinity = (states * vectors).sum(dim=-1)
+        if self.user_bias is not None:
+            own = self.user_bias(users.clamp_min(0)).squeeze(-1) * (users >= 0)
+        else:
+            assert self.state_bias is not None
+            own = self.state_bias(states).squeeze(-1)
+        of_item = self.item_bias(items.clamp_min(0)).squeeze(-1) * (items >= 0)
+        rating: Tensor = self.mean + own + of_item + affinity
+        return rating
+
+
+class RatingPrediction(FollowingTask):
     """Predict explicit ratings: mean + user bias + item bias + state · item (Koren et al., Computer 42(8), 2009).
 
     With `mf`, state and bias are the user's own; with any other backbone both are what the history tells.
     """
 
     name = "rating"
-    loss_kind = "rating"
+    loss_kind = "value"
+    outputs: ClassVar[Mapping[str, Output]] = {"scores": Output("ranking"), "ratings": Output("value", RATING)}
     metrics = ("mae", "rmse")
+    fields = (RATING,)
 
-    loss_function: RatingLoss
+    loss_function: ValueLoss
 
-    @classmethod
-    def check(cls, backbone: type[Backbone], events: Events) -> None:
-        """Ratings are needed, and two events of somebody where a history is read."""
-        if events.ratings is None:
-            raise ConfigError("Task 'rating' needs ratings, and this data has none. Name the column in [data].")
-        if backbone.uses_history and not (np.diff(events.offsets) > 1).any():
-            raise ConfigError("Task 'rating' needs a user with two training events or more; there is none.")
+    def layers(self, info: TaskInfo) -> nn.Module:
+        """Biases and the mean rating."""
+        mean = float(info.events.fields[RATING].mean()) if RATING in info.events.fields else 0.0
+        return RatingHead(None if info.backbone.uses_history else info.n_users, info.n_items, info.width, mean)
 
-    def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Rows]:
-        """The windows of next-item prediction."""
-        return following_plan(data, rng)
+    def row_labels(self) -> Mapping[str, RowLabels]:
+        """One bias an item, and one a user where users have biases of their own."""
+        return {"item_bias.weight": "item", "user_bias.weight": "user"}
 
-    def batch(self, data: TrainingData, rows: Rows, rng: np.random.Generator) -> Batch:
-        """Histories with the following items and their ratings."""
-        return following_batch(data, rows, rng)
-
-    def loss(self, network: Network, batch: Batch) -> Tensor:
-        """The rating loss over all targets of the batch."""
-        if batch.ratings is None:
-            raise ValueError("The batch holds no ratings.")
-        wanted = batch.targets != NO_TARGET
-        users = batch.users[:, None].expand_as(batch.targets)[wanted]
-        predicted = network.ratings(network.states(batch)[wanted], users, batch.targets[wanted])
-        return self.loss_function(predicted, batch.ratings[wanted])
+    def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
+        """The loss of the predicted ratings of all targets."""
+        targets = self.targets(network, batch)
+        layers, vectors = network.task_layers[self.name], network.items.vectors(targets.items)
+        predicted = self.predict(layers, "ratings", targets.states, vectors, targets.users, targets.items)
+        return self.loss_function(predicted, targets.fields[RATING])

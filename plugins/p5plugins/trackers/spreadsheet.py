@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from p5core.contracts.tracker import Tracker
+from p5core.contracts.tracker import RunEvent, Tracker
 
 __all__ = ["Spreadsheet"]
 
 
 class Spreadsheet(Tracker):
-    """Writes `events.csv` into the run folder: one row for each figure, to open in any spreadsheet."""
+    """Writes `events.csv` into the run folder: one row per value."""
 
     name = "csv"
 
@@ -26,11 +25,13 @@ class Spreadsheet(Tracker):
         if is_new:
             self._writer.writerow(["kind", "step", "figure", "value"])
 
-    def log(self, event: Mapping[str, Any]) -> None:
-        """Append one row for each number of the event."""
-        for figure, value in event.items():
+    def log(self, event: RunEvent) -> None:
+        """Append one row for each number of the event; those of metrics are called `metrics/LABEL`."""
+        figures = event.to_dict()
+        figures |= {f"metrics/{label}": value for label, value in figures.pop("metrics", {}).items()}
+        for figure, value in figures.items():
             if isinstance(value, (int, float)) and figure != "step":
-                self._writer.writerow([event["kind"], event.get("step", ""), figure, value])
+                self._writer.writerow([event.kind, figures.get("step", ""), figure, value])
         self._file.flush()
 
     def close(self) -> None:

@@ -91,6 +91,8 @@ def test_a_batch_knows_its_real_positions() -> None:
 
 def test_a_batch_moves_as_a_whole() -> None:
     items = torch.zeros((1, 2), dtype=torch.int64)
-    batch = Batch(items[:, 0], items, torch.tensor([2]), items, masked=items.bool()).to(torch.device("meta"))
-    assert {one.device.type for one in vars(batch).values() if one is not None} == {"meta"}
-    assert batch.ratings is None
+    extra = {"clicked": items.float()}
+    batch = Batch(items[:, 0], items, torch.tensor([2]), items, items.bool(), extra).to(torch.device("meta"))
+    tensors = [one for one in (*vars(batch).values(), *batch.extra.values()) if isinstance(one, torch.Tensor)]
+    assert len(tensors) == 6
+    assert {one.device.type for one in tensors} == {"meta"}

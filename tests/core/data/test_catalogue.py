@@ -63,7 +63,8 @@ def test_features_are_what_is_left() -> None:
 def test_every_item_is_found_in_its_domain_alone(pairs: list[tuple[str, str]]) -> None:
     domains, items = map(list, zip(*pairs, strict=True))
     found = catalogue(items, domains)
-    assert len(set(found.labels)) == len(found) == len(pairs)
+    assert found.index.is_unique
+    assert len(found.index) == len(found) == len(pairs)
     for domain in found.domains:
         wanted = [code if own == domain else -1 for code, own in enumerate(domains)]
         members = found.members(domain)

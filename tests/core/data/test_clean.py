@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p5core.config.prepare import PrepareConfig
 from p5core.data.dataset import Dataset
-from p5core.data.ingest.prepare import PrepareConfig, prepare
-from p5core.data.ingest.report import report_text, with_split
+from p5core.data.ingest.prepare import prepare
+from p5core.data.profile.report import with_split
+from p5core.data.profile.report_text import report_text
 from p5core.data.raw import RawData, Scan
 from p5core.errors import DataError
 
@@ -268,8 +270,7 @@ def test_a_frame_and_a_file_give_equal_data_sets(tmp_path: Path, kind: str) -> N
     config = PrepareConfig(keep="last", min_rating=1.0, min_user_events=10, min_item_events=10)
     (one, first), (other, second) = prepare(RawData(frame), config), prepare(RawData(scan), config)
     assert decoded(one) == decoded(other)
-    assert one.events.ratings is not None
-    assert np.array_equal(one.events.ratings, other.events.ratings)
+    assert np.array_equal(one.events.fields["rating"], other.events.fields["rating"])
     assert one.users.kind == other.users.kind == one.catalogue.id_kind == kind
     assert first == second
 

@@ -33,8 +33,8 @@ def test_take_is_indexing(values: list[list[int]], data: st.DataObject) -> None:
 def events(histories: list[list[int]], rated: bool) -> Events:
     ragged = Ragged.of(histories)
     n = len(ragged.values)
-    ratings = np.arange(n, dtype=np.float32) / 2 if rated else None
-    return Events(ragged.offsets, ragged.values, np.arange(n, dtype=np.int64) * 10, ratings)
+    fields = {"rating": np.arange(n, dtype=np.float32) / 2, "event": np.arange(n, dtype=np.int32) % 3} if rated else {}
+    return Events(ragged.offsets, ragged.values, np.arange(n, dtype=np.int64) * 10, fields)
 
 
 @given(lists.filter(bool), st.booleans(), st.data())
@@ -46,12 +46,9 @@ def test_select_keeps_users_and_order(histories: list[list[int]], rated: bool, d
     assert chosen.users.tolist() == log.users[keep].tolist()
     assert chosen.items.tolist() == log.items[keep].tolist()
     assert chosen.times.tolist() == log.times[keep].tolist()
-    if rated:
-        assert chosen.ratings is not None
-        assert log.ratings is not None
-        assert chosen.ratings.tolist() == log.ratings[keep].tolist()
-    else:
-        assert chosen.ratings is None
+    assert {name: values.tolist() for name, values in chosen.fields.items()} == {
+        name: values[keep].tolist() for name, values in log.fields.items()
+    }
 
 
 def test_users_without_events_are_counted() -> None:

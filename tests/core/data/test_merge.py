@@ -28,7 +28,7 @@ def dataset(histories: dict[Any, list[Any]], items: Catalogue) -> Dataset:
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         items.encode(raw) if raw else np.zeros(0, np.int32),
         np.arange(len(raw), dtype=np.int64),
-        np.arange(len(raw), dtype=np.float32),
+        {"rating": np.arange(len(raw), dtype=np.float32)},
     )
     users = pd.DataFrame({"user": list(histories)})
     return Dataset(events, Vocabulary.of(pd.Index(users["user"])), items, users, has_clock=True)
@@ -36,9 +36,8 @@ def dataset(histories: dict[Any, list[Any]], items: Catalogue) -> Dataset:
 
 def decoded(found: Dataset) -> dict[Any, list[tuple[Any, int, float]]]:
     events = found.events
-    assert events.ratings is not None
     items = found.catalogue.decode(events.items)
-    rows = list(zip(items, events.times.tolist(), events.ratings.tolist(), strict=True))
+    rows = list(zip(items, events.times.tolist(), events.fields["rating"].tolist(), strict=True))
     users = found.users.decode(np.arange(len(found.users)))
     bounds = zip(events.offsets[:-1].tolist(), events.offsets[1:].tolist(), strict=True)
     return {user: rows[begin:end] for user, (begin, end) in zip(users, bounds, strict=True)}

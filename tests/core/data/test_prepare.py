@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p5core.data.ingest.prepare import PrepareConfig, prepare
-from p5core.data.ingest.report import report_text
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
+from p5core.data.profile.report_text import report_text
 from p5core.data.raw import RawData, Scan
 from p5core.errors import ConfigError, DataError
 

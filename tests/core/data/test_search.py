@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
 from p5core.data.raw import RawData
 from p5core.workflows.item_search import ItemSearch
 

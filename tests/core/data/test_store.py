@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from p5core.config.prepare import PrepareConfig
 from p5core.data.dataset import Dataset
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.data.ingest.prepare import prepare
 from p5core.data.raw import RawData
 from p5core.data.storage import read_dataset, write_dataset
 from p5plugins.encoders.categories import Categories, CategoriesConfig
@@ -41,11 +42,12 @@ def test_everything_comes_back(tmp_path: Path, items: list[Any], columns: dict[s
         one, other = getattr(dataset.events, name), getattr(found.events, name)
         assert np.array_equal(one, other)
         assert one.dtype == other.dtype
-    assert (found.events.ratings is None) == ("rating" not in columns)
-    assert found.events.ratings is None or np.array_equal(found.events.ratings, dataset.events.ratings)
+    assert ("rating" in found.events.fields) == ("rating" in columns)
+    for name, values in dataset.events.fields.items():
+        assert np.array_equal(found.events.fields[name], values)
     assert found.has_clock == ("timestamp" in columns)
     assert found.users.ids.equals(dataset.users.ids)
-    assert found.catalogue.labels == dataset.catalogue.labels
+    assert found.catalogue.index.equals(dataset.catalogue.index)
     assert found.catalogue.id_kind == dataset.catalogue.id_kind
     assert found.catalogue.titles(np.arange(3)) == dataset.catalogue.titles(np.arange(3))
     assert found.catalogue.features == dataset.catalogue.features == ["tags", "price", "pages"]
@@ -60,7 +62,9 @@ def test_encoders_read_the_same_from_a_stored_catalogue(tmp_path: Path) -> None:
     dataset = prepared(["a", "b", "c"])
     write_dataset(tmp_path, dataset)
     config = CategoriesConfig(columns=["tags", "pages", "price"])
-    before, after = (Categories(config, one.catalogue, 4) for one in (dataset, read_dataset(tmp_path)))
+    before, after = (
+        Categories(config, Categories.features(config, one.catalogue), 4) for one in (dataset, read_dataset(tmp_path))
+    )
     assert before.row_labels() == after.row_labels()
     for name, values in before.named_buffers():
         assert torch.equal(values, after.get_buffer(name))

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p5core.config.prepare import PrepareConfig
 from p5core.data.dataset import Dataset
-from p5core.data.ingest.prepare import PrepareConfig, prepare
-from p5core.data.ingest.report import PrepareReport
+from p5core.data.ingest.prepare import prepare
+from p5core.data.profile.report import PrepareReport
 from p5core.data.raw import RawData, Scan, TimeUnit
 from p5core.errors import DataError
 

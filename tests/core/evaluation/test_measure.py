@@ -12,8 +12,7 @@ import pytest
 from rich.console import Console
 from scipy.sparse import csr_array
 
-from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks
-from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.metric import AtK, EvalResult, ItemStatistics, Metric, Ranks
 from p5core.contracts.part import NoOptions
 from p5core.errors import ConfigError, RunError, UnknownPartError
 from p5core.evaluation import intervals as bootstrap
@@ -21,8 +20,9 @@ from p5core.evaluation.intervals import interval, resampled_sums
 from p5core.evaluation.metric_results import MetricResult, choose_metrics, measure
 from p5core.evaluation.report import plain_intervals, plain_values, protocol_note, results_table
 from p5core.evaluation.significance import UserValues, compare
+from p5core.plugins.discovery import load_plugins
 from p5core.plugins.hookspecs import hookimpl
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.registry import Registry
 from p5plugins.metrics.ratings import MAE
 
 FloatArray = npt.NDArray[np.float64]
@@ -83,10 +83,10 @@ def result(ranks: Sequence[Sequence[float]], lists: npt.NDArray[np.int32] | None
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in ranks])]).astype(np.int64)
     flat = np.array([place for one in ranks for place in one], dtype=np.float64)
     statistics = ItemStatistics(np.ones(9, dtype=np.int64), 1, csr_array((9, 1)))
-    return EvalResult(Ranks(flat, offsets, np.full(len(ranks), 9)), lists, None, statistics, 9)
+    return EvalResult(Ranks(flat, offsets, np.full(len(ranks), 9)), lists, {}, statistics, 9)
 
 
-def random_outcome(n_users: int, seed: int) -> EvalResult:
+def random_result(n_users: int, seed: int) -> EvalResult:
     rng = np.random.default_rng(seed)
     return result([(rng.integers(1, 10, size=rng.integers(1, 4)) * 1.0).tolist() for _ in range(n_users)])
 
@@ -137,7 +137,7 @@ def test_a_missing_part_of_the_outcome_is_undefined() -> None:
 
 
 def test_intervals_are_those_of_a_plain_bootstrap() -> None:
-    data = random_outcome(40, 1)
+    data = random_result(40, 1)
     found = measure(data, [Place(NoOptions()), RootPlace(NoOptions())], 300, seed=7)["root_place"]
     values, weights = cast("FloatArray", found.values), cast("FloatArray", found.weights)
     rng = np.random.default_rng(7)
@@ -147,7 +147,7 @@ def test_intervals_are_those_of_a_plain_bootstrap() -> None:
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
-    data, metrics = random_outcome(30, 2), [Place(NoOptions())]
+    data, metrics = random_result(30, 2), [Place(NoOptions())]
     first, again, other = (measure(data, metrics, 200, seed)["place"] for seed in (3, 3, 4))
     assert (first.low, first.high) == (again.low, again.high)
     assert (first.low, first.high) != (other.low, other.high)
@@ -279,4 +279,4 @@ def test_the_protocol_is_named() -> None:
     assert protocol_note(place, 100, True).startswith("NOT full ranking: each user's targets compete with 100 sampled")
     assert protocol_note(place, 0, True).startswith("Full ranking")
     assert "compete as well" in protocol_note(place, 0, False)
-    assert protocol_note([MAE(NoOptions())], 0, True) == "Predicted ratings against those of the held-out events."
+    assert protocol_note([MAE(NoOptions())], 0, True) == "Predicted values against those of the held-out events."

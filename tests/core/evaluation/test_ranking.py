@@ -11,11 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
+from support import rated
 from torch import Tensor
 
-from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks
+from p5core.contracts.metric import EvalResult, ItemStatistics, Ranks
 from p5core.data.dataset import Ragged
-from p5core.data.split import Holdout
+from p5core.data.holdout import Holdout
 from p5core.errors import DataError, TrainingError
 from p5core.evaluation import ranking
 from p5core.evaluation.candidate_mask import sample_negatives
@@ -34,7 +35,7 @@ class Fixed:
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         return torch.from_numpy(self.table[users].astype(np.float32))
 
-    def ratings(self, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> FloatArray:
+    def predict(self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> FloatArray:
         return self.table[users[targets.rows], targets.values]
 
 
@@ -44,6 +45,9 @@ class Unrated:
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         return torch.zeros(len(users), 4)
 
+    def predict(self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> None:
+        return None
+
 
 def statistics(n_items: int) -> ItemStatistics:
     return ItemStatistics(np.ones(n_items, dtype=np.int64), 1, csr_array((n_items, 1)))
@@ -51,8 +55,7 @@ def statistics(n_items: int) -> ItemStatistics:
 
 def holdout(histories: list[list[int]], targets: list[list[int]], ratings: list[float] | None = None) -> Holdout:
     users = np.arange(len(targets), dtype=np.int32)
-    rated = None if ratings is None else np.array(ratings, dtype=np.float32)
-    return Holdout(users, Ragged.of(histories), Ragged.of(targets), rated)
+    return Holdout(users, Ragged.of(histories), Ragged.of(targets), rated(ratings))
 
 
 def run(
@@ -73,7 +76,8 @@ def run(
         held,
         statistics(n_items),
         set(needs),
-        k=k,
+        depth=k,
+        fields={"values": "rating"},
         exclude_seen=exclude_seen,
         candidates=candidates,
         candidate_items=None if allowed is None else np.array(allowed, dtype=np.int32),
@@ -196,29 +200,28 @@ def test_only_what_is_needed_is_computed() -> None:
     scorer, held = Fixed(np.eye(2)), holdout([[], []], [[0], [1]], [3.0, 4.0])
     ranks = run(scorer, held, 2, needs=("ranks",))
     assert ranks.lists is None
-    assert ranks.ratings is None
-    ratings = run(scorer, held, 2, needs=("ratings",))
+    assert ranks.predictions == {}
+    ratings = run(scorer, held, 2, needs=("values",))
     assert ratings.ranks is None
-    assert ratings.ratings is not None
-    assert ratings.ratings.predicted.tolist() == [1.0, 1.0]
-    assert ratings.ratings.observed.tolist() == [3.0, 4.0]
+    assert ratings.predictions["values"].predicted.tolist() == [1.0, 1.0]
+    assert ratings.predictions["values"].observed.tolist() == [3.0, 4.0]
 
 
 def test_a_scorer_that_does_not_rate_leaves_ratings_out() -> None:
-    assert run(Unrated(), holdout([[]], [[0]], [5.0]), 4, needs=("ratings",)).ratings is None
+    assert run(Unrated(), holdout([[]], [[0]], [5.0]), 4, needs=("values",)).predictions == {}
 
 
 def test_ratings_need_rated_events() -> None:
     with pytest.raises(DataError, match="the held-out events have none"):
-        run(Fixed(np.eye(2)), holdout([[]], [[0]]), 2, needs=("ratings",))
+        run(Fixed(np.eye(2)), holdout([[]], [[0]]), 2, needs=("values",))
 
 
 def test_nan_scores_are_refused() -> None:
     table = np.array([[0.0, np.nan, 1.0]])
     with pytest.raises(TrainingError, match="gives NaN scores"):
         run(Fixed(table), holdout([[]], [[0]]), 3)
-    with pytest.raises(TrainingError, match="predicts NaN ratings"):
-        run(Fixed(table), holdout([[]], [[1]], [2.0]), 3, needs=("ratings",))
+    with pytest.raises(TrainingError, match="predicts NaN for 'rating'"):
+        run(Fixed(table), holdout([[]], [[1]], [2.0]), 3, needs=("values",))
 
 
 def test_infinite_scores_of_both_signs_are_no_nan() -> None:

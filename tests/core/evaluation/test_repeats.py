@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import p5core
-from p5core.config.experiment import parse_experiment
+from p5core.config.document import parse_experiment
 
 
 @pytest.mark.parametrize("candidates", [0, 5])
@@ -23,7 +23,7 @@ def test_no_cut_off_finds_an_item_that_no_list_can_hold(tmp_path: Path, candidat
             "evaluate": {"metrics": ["hr@10", "recall@8", "ndcg@10", "mrr@10"], "candidates": candidates},
         }
     )
-    test = p5core.run(experiment, tmp_path, "repeats").metrics()["test"]
+    test = p5core.run(experiment, tmp_path, "repeats").metrics().test
     assert {label: value for scorer in test.values() for label, value in scorer.items()} == dict.fromkeys(
         ["hr@10", "recall@8", "ndcg@10", "mrr@10"], 0.0
     )

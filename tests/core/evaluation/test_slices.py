@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import p5core
-from p5core.config.experiment import Experiment, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
 from p5core.data.storage import read_dataset
 from p5core.errors import RunError
 from p5core.evaluation.metric_results import choose_metrics
-from p5core.evaluation.segments import Group, Traits, even_groups, segments, traits_of_run, warm_and_cold
+from p5core.evaluation.segments import Group, Traits, even_groups, segments, warm_and_cold
 from p5core.evaluation.significance import UserValues, compare
-from p5core.plugins.registry import Registry, load_plugins
-from p5core.runs.folder import Run, create_run
-from p5core.workflows.compare import Side, compare_sides, stored_side
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.runs.create import create_run
+from p5core.runs.run import Run
+from p5core.workflows.compare import Side, compare_sides, stored_side, traits_of_run
 from p5core.workflows.controls import controls, is_pretrained, without_pretraining
 
 
@@ -85,8 +88,8 @@ def test_weights_count_and_a_group_without_values_is_undefined(registry: Registr
     assert np.isnan(none.value)
 
 
-def test_traits_are_counted_from_the_stored_data(run: Run) -> None:
-    traits, dataset = traits_of_run(run), read_dataset(run.data / "target")
+def test_traits_are_counted_from_the_stored_data(run: Run, registry: Registry) -> None:
+    traits, dataset = traits_of_run(run, registry), read_dataset(run.data / "target")
     stored = load_file(run.path / "per_user.safetensors")
     lengths = np.diff(dataset.events.offsets)
     assert np.array_equal(traits.history, lengths[stored["users"]] - 1), "leave-one-out: all events but the last"
@@ -112,7 +115,7 @@ def test_sides_are_compared_as_their_metrics_are(run: Run, registry: Registry) -
     assert (model.name, baseline.name) == ("plain", "plain: popularity")
     found = compare_sides(registry, model, baseline, 200, 0)
     assert [one.label for one in found] == ["hr@10", "ndcg@10"]
-    test = run.metrics()["test"]
+    test = run.metrics().test
     assert [(one.first, one.second) for one in found] == [
         (pytest.approx(test["model"][label]), pytest.approx(test["popularity"][label]))
         for label in ("hr@10", "ndcg@10")

@@ -11,18 +11,24 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from p5core.config.experiment import Experiment, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
 from p5core.contracts.task import Task, TrainingData
+from p5core.contracts.tracker import RunEvent
 from p5core.evaluation.evaluator import Evaluator
 from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import choose_metrics
 from p5core.model.build import build_network
+from p5core.model.features import compute_features
 from p5core.model.network import Network
-from p5core.plugins.registry import Registry, load_plugins
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
 from p5core.training.checkpoint import Progress
+from p5core.training.defaults import name_defaults, resolve
+from p5core.training.engine import Engine
 from p5core.training.loop import Stage, StopRequestedError, train_stage
-from p5core.training.stages import fit, make_fabric, make_tasks
-from p5core.workflows.experiment_data import ExperimentData, gather, rebuild
+from p5core.training.stages import StageEvaluator, fit, make_tasks
+from p5core.workflows.experiment_data import ExperimentData, gather
 
 SMALL = """
 [data]
@@ -61,8 +67,8 @@ class Recorder:
     n_asked: int = 0
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def event(self, kind: str, **figures: Any) -> None:
-        self.events.append({"kind": kind, **figures})
+    def event(self, event: RunEvent) -> None:
+        self.events.append(event.to_dict())
 
     def stop_requested(self) -> bool:
         self.n_asked += 1
@@ -83,22 +89,31 @@ class Trainer:
         """The small experiment, with sections of a TOML text in the place of its own."""
         return parse_experiment({**tomllib.loads(SMALL), **tomllib.loads(changes)})
 
-    def network(self, experiment: Experiment, rating_mean: float | None = None) -> Network:
-        return build_network(experiment.model, self.registry, self.materials.target.dataset, rating_mean, 0)
+    def resolved(self, experiment: Experiment) -> Experiment:
+        """The experiment with every choice made."""
+        named = name_defaults(experiment, self.registry)
+        return resolve(named, self.registry, self.materials.target.dataset)[0]
+
+    def network(self, experiment: Experiment) -> Network:
+        target, chosen = self.materials.target, self.resolved(experiment)
+        features = compute_features(chosen, self.registry, target.dataset)
+        return build_network(chosen, self.registry, target.dataset, target.split.train, features)
 
     def fit(self, experiment: Experiment, folder: Path, follower: Recorder | None = None) -> dict[str, Tensor]:
         """Train all stages, or go on with them; returns the weights."""
         folder.mkdir(parents=True, exist_ok=True)
         target = self.materials.target
-        found = rebuild(experiment, self.registry, [target.dataset] * len(experiment.stages), target.dataset, None)
         metrics = choose_metrics(self.registry, ["hr@10", "ndcg@10"])
         statistics = item_statistics(target.split.train, target.dataset.n_items)
         evaluator = Evaluator(
-            target.split.validation, statistics, metrics, experiment.evaluate, None, experiment.model.max_length, 0
+            target.split.validation, statistics, metrics, experiment.evaluate, None, experiment.model.max_length, {}, 0
         )
-        evaluators = [(evaluator, metrics[-1])] * len(experiment.stages)
+        chosen = self.resolved(experiment)
+        n = len(chosen.stages)
+        evaluators = [StageEvaluator(evaluator, metrics[-1], [])] * n
+        engine = Engine("cpu", chosen.precision)
         network = self.network(experiment)
-        fit(network, found.experiment, self.registry, found.stages, evaluators, folder, follower or Recorder())
+        fit(network, chosen, self.registry, [target] * n, evaluators, folder, follower or Recorder(), engine)
         return network.state_dict()
 
     def fit_until(self, experiment: Experiment, folder: Path, stop_at: int) -> None:
@@ -110,14 +125,14 @@ class Trainer:
         self, experiment: Experiment, folder: Path, validate: Callable[[Network], float], **changes: Any
     ) -> Stage:
         """The first stage of an experiment, measured by `validate`."""
-        config = rebuild_first(experiment, self).experiment.stages[0]
+        config = self.resolved(experiment).stages[0]
         backbone = self.registry.get("backbone", experiment.model.backbone.name)
         train = self.materials.target.split.train
         data = TrainingData(train, backbone, experiment.model.max_length, config.token_budget)
         made = Stage(
             index=0,
             config=config,
-            tasks=make_tasks(config, self.registry),
+            tasks=make_tasks(0, config, self.registry),
             data=data,
             validate=lambda network: {"value": validate(network)},
             watch="value",
@@ -130,16 +145,11 @@ class Trainer:
     def run(self, network: Network, stage: Stage, precision: str = "32-true") -> tuple[Progress, Recorder]:
         """Train one stage from its beginning."""
         follower = Recorder()
-        return train_stage(network, stage, make_fabric("cpu", precision), follower, Progress()), follower
+        return train_stage(network, stage, Engine("cpu", precision), follower, Progress()), follower
 
     def tasks(self, experiment: Experiment) -> Sequence[Task]:
         """The tasks of the first stage."""
-        return make_tasks(rebuild_first(experiment, self).experiment.stages[0], self.registry)
-
-
-def rebuild_first(experiment: Experiment, trainer: Trainer) -> ExperimentData:
-    dataset = trainer.materials.target.dataset
-    return rebuild(experiment, trainer.registry, [dataset] * len(experiment.stages), dataset, None)
+        return make_tasks(0, self.resolved(experiment).stages[0], self.registry)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from p5core.config.experiment import OptimiserConfig
-from p5core.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from p5core.training.checkpoint import Progress, load_checkpoint, random_state, save_checkpoint
 from p5core.training.optimiser import build_optimiser
 
 
@@ -26,7 +26,7 @@ def trained() -> tuple[nn.Module, torch.optim.Optimizer]:
 def test_all_that_was_saved_comes_back(tmp_path: Path) -> None:
     module, optimiser = trained()
     progress = Progress(stage=1, epoch=2, batch=3, step=40, best=-0.123456789, n_worse=1, seconds=1.5)
-    save_checkpoint(tmp_path / "last.safetensors", module, optimiser, progress)
+    save_checkpoint(tmp_path / "last.safetensors", module, optimiser, progress, [random_state()])
     wanted = torch.rand(4)
     weights, moments, found = load_checkpoint(tmp_path / "last.safetensors")
     assert torch.equal(torch.rand(4), wanted)
@@ -43,7 +43,7 @@ def test_all_that_was_saved_comes_back(tmp_path: Path) -> None:
 
 def test_weights_alone_can_be_saved(tmp_path: Path) -> None:
     module, _ = trained()
-    save_checkpoint(tmp_path / "x", module, None, Progress())
+    save_checkpoint(tmp_path / "x", module, None, Progress(), [])
     weights, moments, progress = load_checkpoint(tmp_path / "x")
     assert (len(weights), moments, progress) == (5, {}, Progress())
 
@@ -54,3 +54,17 @@ def test_progress_counts_batches_steps_epochs_and_stages() -> None:
     later = after.next_epoch()
     assert (later.epoch, later.batch, later.step) == (1, 0, 2)
     assert Progress(epoch=3, step=9, best=0.1, n_worse=2, seconds=4.0).next_stage() == Progress(stage=1, seconds=4.0)
+
+
+def test_each_process_gets_its_own_random_state_back(tmp_path: Path) -> None:
+    module, _ = trained()
+    torch.manual_seed(1)
+    first = random_state()
+    torch.manual_seed(2)
+    second = random_state()
+    save_checkpoint(tmp_path / "x", module, None, Progress(), [first, second])
+    expected = torch.rand(3)
+    load_checkpoint(tmp_path / "x", rank=1)
+    assert torch.equal(torch.rand(3), expected)
+    load_checkpoint(tmp_path / "x", rank=0)
+    assert not torch.equal(torch.rand(3), expected)

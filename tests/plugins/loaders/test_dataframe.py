@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
 from p5core.errors import DataError
 from p5plugins.loaders.dataframe import InMemory, InMemoryConfig
 
@@ -15,7 +16,12 @@ EVENTS = pd.DataFrame({"userId": [1, 2], "sku": ["a", "b"], "stars": [4.0, 5.0],
 def test_columns_are_guessed_and_the_frame_is_left_alone():
     before = EVENTS.copy()
     raw = InMemory(InMemoryConfig(interactions=EVENTS)).load()
-    assert raw.interactions.to_dict("list") == {"user": [1, 2], "item": ["a", "b"], "rating": [4.0, 5.0]}
+    assert raw.interactions.to_dict("list") == {
+        "user": [1, 2],
+        "item": ["a", "b"],
+        "rating": [4.0, 5.0],
+        "other": [0, 0],
+    }
     assert raw.notes == ("guessed columns: user = 'userId', item = 'sku', rating = 'stars'",)
     pd.testing.assert_frame_equal(EVENTS, before)
 
@@ -24,7 +30,12 @@ def test_columns_domain_and_unit_can_be_named():
     raw = InMemory(
         InMemoryConfig(interactions=EVENTS, user="other", item="sku", rating="", domain="books", time_unit="ms")
     ).load()
-    assert raw.interactions.to_dict("list") == {"user": [0, 0], "item": ["a", "b"], "domain": ["books"] * 2}
+    assert raw.interactions[["user", "item", "domain"]].to_dict("list") == {
+        "user": [0, 0],
+        "item": ["a", "b"],
+        "domain": ["books"] * 2,
+    }
+    assert "rating" not in raw.interactions
     assert raw.time_unit == "ms"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
 from p5core.errors import DataError
 from p5plugins.loaders import movielens
 from p5plugins.loaders.movielens import MovieLens, MovieLensConfig

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from p5core.config.base import parse_config
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
 from p5core.data.raw import RawData
 from p5core.errors import DataError
 from p5plugins.loaders.sequences import Sequences, SequencesConfig

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from p5core.data.preview import Preview
-from p5core.data.profile.profile import read_events
+from p5core.data.ingest.first_events import read_events
+from p5core.data.profile.preview import Preview
 from p5core.errors import DataError
 from p5plugins.loaders.sql import SQL
 from p5plugins.loaders.table import Table, TableConfig

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from p5core.config.base import parse_config
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
 from p5core.data.raw import RawData
 from p5core.errors import ConfigError
 from p5plugins.loaders.table import Table, TableConfig
@@ -66,7 +67,10 @@ def test_options_override_every_guess(write, rows):
         time_unit="ms",
         domain="b",
     )
-    assert rows(raw).to_dict("records") == [{"user": 7, "item": "x,y", "timestamp": "5", "domain": "b"}]
+    assert rows(raw)[["user", "item", "timestamp", "domain"]].to_dict("records") == [
+        {"user": 7, "item": "x,y", "timestamp": "5", "domain": "b"}
+    ]
+    assert "rating" not in rows(raw).columns
     assert raw.notes == ()
     assert raw.time_unit == "ms"
 
@@ -93,7 +97,7 @@ def test_two_domains_exclude_each_other(write):
 
 def test_a_table_without_header_has_numbered_columns(write, rows):
     raw = load(write("u.data", "1\t10\t4\t1000000000\n2\t20\t3\t1000000001\n"), user="column0", item="column1")
-    assert rows(raw).to_dict("list") == {"user": [1, 2], "item": [10, 20]}
+    assert rows(raw)[["user", "item"]].to_dict("list") == {"user": [1, 2], "item": [10, 20]}
     assert raw.header_rows == 0
     assert raw.notes == (
         "guessed separator tab and no header line",
@@ -103,12 +107,12 @@ def test_a_table_without_header_has_numbered_columns(write, rows):
 
 def test_a_header_line_of_one_known_name_counts_as_header(write, rows):
     frame = rows(load(write("a.csv", "user,2019,2020\nann,apple,pear\n"), item="2020"))
-    assert frame.to_dict("records") == [{"user": "ann", "item": "pear"}]
+    assert frame.to_dict("records") == [{"user": "ann", "item": "pear", "2019": "apple"}]
 
 
 def test_columns_without_a_name_or_of_one_name_are_numbered(write, rows):
     raw = load(write("a.csv", ",user,item,item\n0,1,2,3\n"), item="item_3")
-    assert rows(raw).to_dict("records") == [{"user": 1, "item": 3}]
+    assert rows(raw).to_dict("records") == [{"user": 1, "item": 3, "column0": "0"}]
 
 
 @pytest.mark.parametrize(
@@ -179,9 +183,15 @@ def test_variables_in_paths_are_expanded(write, rows, monkeypatch):
     assert len(rows(load(Path("${P5_TEST_FOLDER}/a.csv")))) == 2
 
 
-def test_unneeded_columns_are_not_read(write):
-    raw = load(write("a.csv", "user,item,note,when\n1,2,x,y\n"))
-    assert "note" not in raw.interactions.query.partition("FROM")[0]
+def test_further_columns_are_kept_for_those_who_ask(write, rows):
+    raw = load(write("a.csv", "user,item,price,note\n1,2,9.5,x\n2,3,3,y\n"))
+    assert rows(raw)[["price", "note"]].to_dict("records") == [
+        {"price": "9.5", "note": "x"},
+        {"price": "3", "note": "y"},
+    ]
+    assert prepare(raw, PrepareConfig(min_user_events=1, min_item_events=1))[0].events.fields == {}
+    kept = prepare(raw, PrepareConfig(min_user_events=1, min_item_events=1, fields=["price"]))[0]
+    assert kept.events.fields["price"].tolist() == [9.5, 3.0]
 
 
 def test_parquet_keeps_its_types(rows, tmp_path):

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from p5core.data.ingest.prepare import PrepareConfig, prepare
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare
 from p5core.errors import DataError
 from p5plugins.loaders.table import Table, TableConfig
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
-from p5core.contracts.eval_result import EvalResult
-from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.metric import AtK, EvalResult, Metric
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.item_statistics import item_statistics
 from p5plugins.metrics import lists as module

@@ -21,8 +21,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ranks
-from p5core.contracts.metric import AtK, Metric
+from p5core.contracts.metric import AtK, EvalResult, ItemStatistics, Metric, Ranks
 from p5core.contracts.part import NoOptions
 from p5plugins.metrics.ranking import AUC, F1, MAP, MRR, NDCG, HitRate, Precision, Recall
 

@@ -13,8 +13,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, root_mean_squared_error
 
-from p5core.contracts.eval_result import EvalResult, ItemStatistics, Ratings
-from p5core.contracts.metric import Metric
+from p5core.contracts.metric import EvalResult, ItemStatistics, Metric, Predictions
 from p5core.evaluation.metric_results import measure
 from p5plugins.metrics.ratings import MAE, RMSE, Accuracy, LikedFrom, LogLoss, SquaredError
 
@@ -27,7 +26,7 @@ def result(users: list[list[tuple[float, float]]]) -> EvalResult:
     """The result of (predicted, observed) pairs of each user."""
     predicted, observed = np.array([pair for one in users for pair in one]).T
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in users])]).astype(np.int64)
-    return EvalResult(None, None, Ratings(predicted, observed, offsets), FACTS, 1)
+    return EvalResult(None, None, {"values": Predictions(predicted, observed, offsets)}, FACTS, 1)
 
 
 PAIRS = st.tuples(st.floats(-2, 8), st.integers(1, 5).map(float))
@@ -56,8 +55,8 @@ def test_figures_are_those_of_scikit_learn_over_all_ratings(
     users: list[list[tuple[float, float]]], metric: type[Metric]
 ) -> None:
     data = result(users)
-    assert data.ratings is not None
-    expected = LIBRARY[metric](data.ratings.predicted, data.ratings.observed)
+    values = data.predictions["values"]
+    expected = LIBRARY[metric](values.predicted, values.observed)
     assert figure(metric(metric.Config()), data) == pytest.approx(expected)
 
 

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from p5core.config.experiment import (
-    EvaluateConfig,
-    Experiment,
-    ModelConfig,
-    OptimiserConfig,
-    StageConfig,
-    TaskSpec,
-    parse_experiment,
-)
-from p5core.data.ingest.prepare import PrepareConfig
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import EvaluateConfig, Experiment, ModelConfig, OptimiserConfig, StageConfig, TaskSpec
+from p5core.config.prepare import PrepareConfig
+from p5core.config.tree import Steps, get_value, set_value, to_toml
 from p5core.errors import P5Error
-from p5core.model.options import NeighboursConfig
-from p5ui.forms.fields import SPLITS, Field, Steps, at, fields_of, put
+from p5ui.forms.fields import Field, fields_of
 from p5ui.forms.widgets import on_input, widget
 from p5ui.i18n.translations import told
 from p5ui.i18n.words import t
 from p5ui.pages.events import shown
-from p5ui.workspace.drafts import Ahead, tree_of, written
+from p5ui.workspace.drafts import Ahead, tree_of
 from p5ui.workspace.workspace import Workspace
 
 __all__ = ["ExperimentForm"]
@@ -66,58 +60,47 @@ class ExperimentForm:
         self._draw_rest(tree)
 
     def _draw_model(self, tree: Mapping[str, Any]) -> None:
+        parts = ("encoders", "user_encoders", "backbone", "blend")
         with gr.Accordion(t("train.model"), open=True):
-            self._fields(tree, fields_of(ModelConfig, ("model",), ("encoders", "backbone", "memory")))
-            self._part(tree, "backbone", ("model", "backbone"), "gpt", list(self._registry.parts("backbone")))
-            self._parts(tree, "encoder", ("model", "encoders"), [{"name": "id"}])
-            self._draw_memory(tree)
+            self._fields(tree, fields_of(ModelConfig, ("model",), parts))
+            self._part(tree, "backbone", ("model", "backbone"), list(self._registry.parts("backbone")))
+            self._parts(tree, "encoder", ("model", "encoders"), self._default("encoder"))
+            self._parts(tree, "scorer", ("model", "blend"), [])
 
-    def _draw_memory(self, tree: Mapping[str, Any]) -> None:
-        steps: Steps = ("model", "memory")
-        has_memory = at(tree, steps) is not None
-        words = " ".join((ModelConfig.model_fields["memory"].description or "").split())
-        box = gr.Checkbox(has_memory, label="memory", info=told(words), interactive=True, elem_id="option-model-memory")
-        self._on_shape(box, lambda tree, is_on: put(tree, steps, {} if is_on else None))
-        if has_memory:
-            with gr.Accordion(t("train.memory"), open=False):
-                self._rows(tree, fields_of(NeighboursConfig, steps))
+    def _default(self, kind: str) -> list[dict[str, Any]]:
+        """The part that an experiment gets which names none of a kind."""
+        return [{"name": self._registry.defaults(kind)[0].part.name}]
 
     def _draw_stage(self, tree: Mapping[str, Any], index: int, experiment: Experiment) -> None:
         steps: Steps = ("stages", index)
         left_out = ["tasks", "optimiser", "data", "prepare", *(["from_run"] if index else [])]
         with gr.Accordion(f"{index + 1}. {experiment.stages[index].name}", open=True, elem_id=f"train-stage-{index}"):
-            self._parts(tree, "task", (*steps, "tasks"), [{"name": "next_item"}])
+            self._parts(tree, "task", (*steps, "tasks"), self._default("task"))
             options = fields_of(StageConfig, steps, left_out) + fields_of(OptimiserConfig, (*steps, "optimiser"))
             self._fields(tree, options)
             if len(experiment.stages) > 1:
                 button = gr.Button(t("train.remove_stage"), size="sm", elem_id=f"train-remove-{index}")
-                self._on_shape(button, lambda tree, _: put(tree, steps, None))
+                self._on_shape(button, lambda tree, _: set_value(tree, steps, None))
 
     def _draw_rest(self, tree: Mapping[str, Any]) -> None:
         with gr.Accordion(t("train.prepare"), open=False):
             self._fields(tree, fields_of(PrepareConfig, ("prepare",)))
         with gr.Accordion(t("train.split"), open=False):
-            chosen = str(at(tree, ("split", "name"), "leave_one_out"))
-            box = gr.Dropdown(
-                list(SPLITS),
-                value=chosen,
-                label="split",
-                info=told(_about(SPLITS[chosen])),
-                interactive=True,
-                elem_id="option-split",
-            )
-            self._on_shape(box, lambda tree, name: put(tree, ("split",), {"name": name}))
-            self._rows(tree, fields_of(SPLITS[chosen], ("split",), ("name",)))
+            self._part(tree, "split", ("split",), list(self._registry.parts("split")))
         with gr.Accordion(t("train.evaluate"), open=False):
-            self._fields(tree, fields_of(EvaluateConfig, ("evaluate",)))
+            self._fields(tree, [self._with_names(one) for one in fields_of(EvaluateConfig, ("evaluate",))])
         with gr.Accordion(t("train.machine"), open=False):
-            sections = ("data", "prepare", "split", "model", "stages", "evaluate", "export", "trackers")
+            sections = ("data", "prepare", "split", "model", "stages", "evaluate", "trackers")
             self._fields(tree, fields_of(Experiment, (), sections))
             self._parts(tree, "tracker", ("trackers",), [])
 
-    def _part(self, tree: Mapping[str, Any], kind: str, steps: Steps, default: str, names: Sequence[str]) -> None:
-        """One part: which, and its options."""
-        chosen = str(at(tree, (*steps, "name"), default))
+    def _with_names(self, field: Field) -> Field:
+        """A list of scorers with the installed ones to choose from."""
+        return replace(field, choices=tuple(self._registry.parts("scorer"))) if field.name == "baselines" else field
+
+    def _part(self, tree: Mapping[str, Any], kind: str, steps: Steps, names: Sequence[str], default: str = "") -> None:
+        """The choice of one part, and its options."""
+        chosen = str(get_value(tree, (*steps, "name"), default or self._registry.defaults(kind)[0].part.name))
         info = self._registry.parts(kind).get(chosen)
         about = told(info.about) if info else ""
         box = gr.Dropdown(
@@ -128,13 +111,13 @@ class ExperimentForm:
             interactive=True,
             elem_id=_id(steps),
         )
-        self._on_shape(box, lambda tree, name: put(tree, steps, {"name": name}))
+        self._on_shape(box, lambda tree, name: set_value(tree, steps, {"name": name}))
         if info:
             self._rows(tree, fields_of(info.part.Config, steps))
 
     def _parts(self, tree: Mapping[str, Any], kind: str, steps: Steps, default: list[dict[str, Any]]) -> None:
         """Any number of parts, each with its options."""
-        specs = at(tree, steps, default)
+        specs = get_value(tree, steps, default)
         chosen = [str(one["name"]) for one in specs]
         known = self._registry.parts(kind)
         abouts = {one: known[one].about for one in chosen if one in known}
@@ -147,7 +130,7 @@ class ExperimentForm:
         if len(abouts) > 1:
             for name, about in abouts.items():
                 gr.Markdown(f"`{name}`: {told(about)}")  # gradio translates the first sentence of a text alone
-        self._on_shape(box, lambda tree, names: put(tree, steps, _chosen(at(tree, steps, default), names)))
+        self._on_shape(box, lambda tree, names: set_value(tree, steps, _chosen(get_value(tree, steps, default), names)))
         for place, name in enumerate(chosen):
             if name in known:
                 self._draw_options(tree, kind, name, (*steps, place))
@@ -157,18 +140,16 @@ class ExperimentForm:
         if kind == "task":
             with gr.Accordion(name, open=True):
                 self._rows(tree, options)
-                self._part(tree, "loss", (*steps, "loss"), "auto", self._losses(name))
+                self._part(tree, "loss", (*steps, "loss"), self._losses(name), "auto")
                 self._fields(tree, fields_of(TaskSpec, steps, ("name", "loss")))
         elif options:
             with gr.Accordion(name, open=True):
                 self._rows(tree, options)
 
     def _losses(self, task: str) -> list[str]:
-        """Those that suit a task."""
-        from p5core.contracts.loss import RankingLoss, RatingLoss  # brings torch, which no other page waits for
-
-        wanted = RatingLoss if self._registry.get("task", task).loss_kind == "rating" else RankingLoss
-        return ["auto", *(name for name, one in self._registry.parts("loss").items() if issubclass(one.part, wanted))]
+        """The losses of the kind of a task."""
+        kind = self._registry.get("task", task).loss_kind
+        return ["auto", *(name for name, one in self._registry.parts("loss").items() if _kind(one.part) == kind)]
 
     def _fields(self, tree: Mapping[str, Any], fields: Sequence[Field]) -> None:
         """Common options open, the others folded."""
@@ -194,7 +175,7 @@ class ExperimentForm:
 
     def _on_change(self, component: Component, change: Change, drawn_from: list[Component]) -> None:
         def event(value: Any, seen: str, ahead: Ahead) -> list[Any]:
-            text = written(change(tree_of(ahead.latest(seen)), value))
+            text = to_toml(change(tree_of(ahead.latest(seen)), value))
             return [text, ahead.then(seen, text), *[text for _ in drawn_from]]
 
         texts = [self._code, self._ahead]
@@ -209,13 +190,13 @@ def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[di
 
 def _with_stage(tree: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
     """One stage more, that fine-tunes on the next item."""
-    stages = list(at(tree, ("stages",), [])) or [{"name": experiment.stages[0].name}]
-    stage = {"name": f"stage-{len(stages) + 1}", "tasks": [{"name": "next_item"}], "epochs": 20}
-    return put(tree, ("stages",), [*stages, stage])
+    stages = list(get_value(tree, ("stages",), [])) or [{"name": experiment.stages[0].name}]
+    stage = {"name": f"stage-{len(stages) + 1}", "tasks": [{"name": "auto"}], "epochs": 20}
+    return set_value(tree, ("stages",), [*stages, stage])
 
 
-def _about(config: type[Any]) -> str:
-    return " ".join((config.__doc__ or "").split())
+def _kind(part: Any) -> str:
+    return str(part.kind)
 
 
 def _id(steps: Steps) -> str:

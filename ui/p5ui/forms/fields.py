@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 
-from p5core.data.split import ByUser, LeaveOneOut, RandomRatio, SplitConfig, TimeWindows
+from p5core.config.tree import Steps, get_value, parse_value, set_value
 from p5core.errors import ConfigError
 
-__all__ = ["SPLITS", "Field", "Steps", "at", "fields_of", "has_paths", "put"]
+__all__ = ["Field", "fields_of", "has_paths"]
 
-SPLITS: Mapping[str, type[SplitConfig]] = {
-    "leave_one_out": LeaveOneOut,
-    "time": TimeWindows,
-    "by_user": ByUser,
-    "random": RandomRatio,
-}
-"""Name → options of each split."""
+Kind = Literal["bool", "int", "float", "choice", "list", "text", "word", "toml"]
 
-Steps = tuple[str | int, ...]
-"""Where in an experiment: ("stages", 0, "epochs")."""
-
-Kind = Literal["bool", "int", "float", "choice", "list", "text", "toml"]
-
-PLAIN: Mapping[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text", Path: "text"}
+PLAIN: Mapping[str, Kind] = {"boolean": "bool", "integer": "int", "number": "float", "string": "text"}
+"""Type in JSON schema → kind of field."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +45,14 @@ class Field:
 
     def show(self, tree: Mapping[str, Any]) -> Any:
         """What the form shows for it."""
-        value = at(tree, self.steps, self.default)
+        value = get_value(tree, self.steps, self.default)
         if self.kind == "list":
             return list(value or [])
         if self.kind == "choice":
             return "" if value is None else _word(value)
         if self.kind == "toml":
             return "" if value is None or value == [] else _toml(value)
-        if self.kind == "text":
+        if self.kind in ("text", "word"):
             return "" if value is None else str(value)
         return value
 
@@ -71,7 +61,7 @@ class Field:
 
         Raises ConfigError for text that is no TOML value.
         """
-        return put(tree, self.steps, self._read(shown))
+        return set_value(tree, self.steps, self._read(shown))
 
     def _read(self, shown: Any) -> Any:
         if shown is None or (shown == "" and self.kind != "text"):
@@ -80,45 +70,62 @@ class Field:
             return None if shown == "" and self.default in (None, "") else shown
         if self.kind == "choice":
             return {"true": True, "false": False}.get(shown, shown)
+        if self.kind == "word":
+            return int(shown) if str(shown).strip().isdecimal() else str(shown).strip()
         if self.kind == "int" and float(shown).is_integer():
             return int(shown)
         return _parsed(self.name, shown) if self.kind == "toml" else shown
 
 
 def fields_of(config: type[BaseModel], place: Steps = (), leave: Collection[str] = ()) -> list[Field]:
-    """The options of a block but for those to `leave` and those that no file can hold."""
+    """The options of a block but for those to `leave` and those that no file can hold, by its JSON schema."""
+    schema = config.model_json_schema(schema_generator=_Schema)
     return [
-        _field((*place, info.alias or name), info)
+        _field((*place, info.alias or name), info, schema["properties"][info.alias or name])
         for name, info in config.model_fields.items()
         if name not in leave and not info.exclude
     ]
 
 
-def _field(steps: Steps, info: FieldInfo) -> Field:
-    inner, is_optional = _without_none(info.annotation)
+class _Schema(GenerateJsonSchema):
+    """JSON schema in which an option that no file can hold allows anything."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {}
+
+
+def _field(steps: Steps, info: FieldInfo, schema: Mapping[str, Any]) -> Field:
+    variants = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    is_optional = len(variants) < len(schema.get("anyOf", [schema]))
+    kind, choices = _kind(variants, is_optional)
     default = None if info.is_required() else info.get_default(call_default_factory=True)
-    low, high = _bound(info, "ge", "gt"), _bound(info, "le", "lt")
-    words = " ".join((info.description or "").split())
-    if get_origin(inner) is Literal:
-        choices = tuple(_word(one) for one in get_args(inner))
-        return Field(steps, words, "choice", default, is_optional, ("", *choices) if is_optional else choices)
-    if inner is bool and is_optional:
-        return Field(steps, words, "choice", default, is_optional, ("", "true", "false"))
-    if get_origin(inner) is list and get_args(inner)[0] is str:
-        return Field(steps, words, "list", default, is_optional)
-    if get_origin(inner) is list and get_origin(get_args(inner)[0]) is Literal:
-        return Field(steps, words, "list", default, is_optional, tuple(map(str, get_args(get_args(inner)[0]))))
-    return Field(steps, words, PLAIN.get(inner, "toml"), default, is_optional, (), low, high)
+    low = _first(variants[0], "minimum", "exclusiveMinimum")
+    high = _first(variants[0], "maximum", "exclusiveMaximum")
+    return Field(steps, " ".join((info.description or "").split()), kind, default, is_optional, choices, low, high)
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    """The type without `| None` and without what is annotated to it."""
-    if hasattr(annotation, "__metadata__"):
-        return _without_none(get_args(annotation)[0])
-    if get_origin(annotation) not in (Union, types.UnionType):
-        return annotation, False
-    members = [one for one in get_args(annotation) if one is not type(None)]
-    return (_without_none(members[0])[0] if len(members) == 1 else annotation), len(members) < len(get_args(annotation))
+def _kind(variants: Sequence[Mapping[str, Any]], is_optional: bool) -> tuple[Kind, tuple[str, ...]]:
+    """The kind of a field whose values fit one of some schemas, and its choices."""
+    first = variants[0]
+    if len(variants) == 1 and _words(first):
+        return "choice", (*([""] if is_optional else []), *_words(first))
+    if len(variants) == 1 and first.get("type") == "boolean" and is_optional:
+        return "choice", ("", "true", "false")
+    if len(variants) == 1 and first.get("type") == "array" and _holds_texts(first["items"]):
+        return "list", _words(first["items"])
+    if {one.get("type") for one in variants if not _words(one)} == {"integer"} and len(variants) > 1:
+        return "word", ()  # a number, or a word such as "auto"
+    is_plain = len(variants) == 1 and first.get("format") not in ("date", "date-time")
+    return (PLAIN.get(first.get("type", ""), "toml") if is_plain else "toml"), ()
+
+
+def _words(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values of an enumeration."""
+    return tuple(_word(one) for one in schema.get("enum", [schema["const"]] if "const" in schema else []))
+
+
+def _holds_texts(items: Mapping[str, Any]) -> bool:
+    return any(one.get("type") == "string" for one in items.get("anyOf", [items]))
 
 
 def has_paths(info: FieldInfo) -> bool:
@@ -131,9 +138,9 @@ def has_paths(info: FieldInfo) -> bool:
     return within(info.annotation)
 
 
-def _bound(info: FieldInfo, *names: str) -> float | None:
-    found = [getattr(one, name) for one in info.metadata for name in names if getattr(one, name, None) is not None]
-    return float(found[0]) if found and isinstance(found[0], (int, float)) else None
+def _first(schema: Mapping[str, Any], *names: str) -> float | None:
+    """The first of some bounds that a schema has."""
+    return next((float(schema[name]) for name in names if name in schema), None)
 
 
 def _word(value: Any) -> str:
@@ -152,39 +159,8 @@ def _toml(value: Any) -> str:
 
 def _parsed(name: str, text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parse_value(text)
     except tomllib.TOMLDecodeError:
         raise ConfigError(
             f"{name}: {text!r} is no TOML value; texts stand in quotation marks and lists in brackets."
         ) from None
-
-
-def at(tree: Any, steps: Steps, default: Any = None) -> Any:
-    """What stands at a place, or the default where nothing does."""
-    for step in steps:
-        try:
-            tree = tree[step]
-        except (KeyError, IndexError, TypeError):
-            return default
-    return tree
-
-
-def put(tree: Mapping[str, Any], steps: Steps, value: Any) -> dict[str, Any]:
-    """A copy with another value at a place; None takes it away. What leads there is made where it is missing."""
-    changed: dict[str, Any] = _put(tree, steps, value)
-    return changed
-
-
-def _put(node: Any, steps: Steps, value: Any) -> Any:
-    if not steps:
-        return value
-    head, rest = steps[0], steps[1:]
-    if isinstance(head, int):
-        inner = _put(at(node, (head,)), rest, value)
-        return [*(node or [])[:head], *([] if inner is None else [inner]), *(node or [])[head + 1 :]]
-    known = dict(node or {})
-    inner = _put(known.get(head), rest, value)
-    if inner is None:
-        known.pop(head, None)
-        return known
-    return {**known, head: inner}

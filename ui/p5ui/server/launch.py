@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from p5core.errors import ConfigError
-from p5core.plugins.registry import KINDS, Registry
+from p5core.plugins.kinds import KINDS
+from p5core.plugins.registry import Registry
 from p5ui.i18n.words import I18N
 from p5ui.server.app import build_app, script
 from p5ui.server.guard import app_options
@@ -44,6 +45,22 @@ class Place(NamedTuple):
     """user and password; nobody is asked without"""
 
 
+FIXED: Mapping[str, Any] = {
+    "max_file_size": MAX_UPLOAD,
+    "prevent_thread_lock": True,
+    "quiet": True,
+    "i18n": I18N,
+    "allowed_paths": [],
+    "footer_links": [],
+    "share": False,
+    "run_history": False,
+    "enable_monitoring": False,
+    "ssr_mode": False,
+    "pwa": False,
+}
+"""Options of gradio that nobody chooses."""
+
+
 def launch(
     workspace: Workspace,
     place: Place,
@@ -63,20 +80,10 @@ def launch(
             server_name=place.host,
             server_port=place.port or None,
             app_kwargs=app_options([place.host, *place.names], account),
-            max_file_size=MAX_UPLOAD,
-            prevent_thread_lock=True,
-            quiet=True,
             mcp_server=mcp,
-            i18n=I18N,
             js=script(),
             theme=gr.themes.Default(font=FONTS, font_mono=MONO_FONTS),
-            allowed_paths=[],
-            footer_links=[],
-            share=False,
-            run_history=False,
-            enable_monitoring=False,
-            ssr_mode=False,
-            pwa=False,
+            **FIXED,
         )
     except OSError:
         raise ConfigError(

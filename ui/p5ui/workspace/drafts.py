@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import re
+import json
 import signal
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from p5core.config.experiment import Experiment, parse_experiment
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.tree import parse_toml
 from p5core.errors import ConfigError
-from p5core.runs.folder import NAME
+from p5core.plugins.registry import Registry
 from p5core.runs.job import Job
+from p5core.runs.names import NAME
 from p5core.system.files import write_text
 from p5core.system.processes import kill, start
-from p5core.workflows.presets import Recipe, recipe_text
 from p5ui.workspace.sandbox import hold_to_folder
 from p5ui.workspace.workspace import Workspace
 
 __all__ = [
-    "STARTS",
     "Ahead",
     "beginning",
     "begun_with",
     "check",
     "draft_names",
     "free_run_name",
-    "in_short",
     "planned",
     "read_draft",
     "save_draft",
     "tree_of",
-    "written",
 ]
-
-STARTS = ("next_item", "pretrain_finetune", "recurrent", "factorisation", "ratings")
-"""What training may begin with, beside what the data page suggests."""
 
 PATIENCE_SECONDS = 120
 PARTS = ("data", "prepare", "split")
@@ -102,21 +94,7 @@ def save_draft(workspace: Workspace, name: str, text: str) -> str:
 
 def tree_of(text: str) -> dict[str, Any]:
     """The plain values of TOML; raises ConfigError with the place of a fault."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"This is not valid TOML: {error}.") from None
-
-
-def written(tree: Mapping[str, Any]) -> str:
-    """Plain values as TOML, lists of words in one line."""
-    text = tomli_w.dumps(tree)
-    return re.sub(r"\[\n((?:    [^\[\]{}\n]*,\n)+)\]", lambda found: _one_line(found[1]), text)
-
-
-def _one_line(lines: str) -> str:
-    joined = " ".join(line.strip() for line in lines.splitlines()).rstrip(",")
-    return f"[{joined}]" if len(joined) < 100 else f"[\n{lines}]"
+    return parse_toml(text, "The experiment")
 
 
 def check(text: str, workspace: Workspace) -> Experiment:
@@ -129,19 +107,18 @@ def check(text: str, workspace: Workspace) -> Experiment:
     return experiment
 
 
-def beginning(data: Mapping[str, Any], recipe: Recipe, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe makes of a data section; `sections` are what was chosen otherwise."""
-    return {**tomllib.loads(recipe_text({}, recipe, "")), "data": dict(data), **sections}
+def beginning(data: Mapping[str, Any], preset: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment that a preset makes of a data section; `sections` are what was chosen otherwise."""
+    return {**preset, "data": dict(data), **sections}
 
 
-def begun_with(name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """One of the starts, for the data of a draft and with its encoders."""
-    text = files("p5ui").joinpath("starts", f"{name}.toml").read_text(encoding="utf-8")
-    found = tomllib.loads(text)
+def begun_with(registry: Registry, name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment of a preset, for the data of a draft and with its encoders."""
+    found = parse_toml(registry.choose("preset", name).build().sections(None), f"preset {name}")
     encoders = tree.get("model", {}).get("encoders")
     if encoders:
         found["model"] = {**found["model"], "encoders": encoders}
-    return {key: tree[key] for key in PARTS if key in tree} | found
+    return found | {key: tree[key] for key in PARTS if key in tree}
 
 
 def free_run_name(workspace: Workspace, name: str) -> str:
@@ -152,8 +129,8 @@ def free_run_name(workspace: Workspace, name: str) -> str:
     return next(one for one in names if one not in taken)
 
 
-def planned(text: str, workspace: Workspace) -> str:
-    """What `p5 run --dry-run` says of an experiment, in a process of its own, so that no page waits for it.
+def planned(text: str, workspace: Workspace) -> Mapping[str, Any]:
+    """The plan that `p5 run --dry-run --json` prints, from a process of its own, so that no page waits for it.
 
     Raises ConfigError with what it complains of, or when it takes too long.
     """
@@ -161,20 +138,13 @@ def planned(text: str, workspace: Workspace) -> str:
     with tempfile.TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         write_text(folder / "experiment.toml", text)
-        arguments = ["run", str(folder / "experiment.toml"), "--dry-run"]
+        arguments = ["run", str(folder / "experiment.toml"), "--dry-run", "--json"]
         command = [sys.executable, "-m", "p5core.cli.job", str(folder), *arguments]
         start(command, workspace.folder, folder / "output.txt")
         return _outcome(Job(folder))
 
 
-def in_short(output: str) -> list[str]:
-    """The losses that were chosen, and the estimate, of what a dry run says."""
-    losses = re.findall(r"^stage .*: loss .*$", output, re.MULTILINE)
-    estimate = re.search(r"^Estimate.*", output, re.MULTILINE | re.DOTALL)
-    return [*losses, *([" ".join(estimate[0].split())] if estimate else [])]
-
-
-def _outcome(job: Job) -> str:
+def _outcome(job: Job) -> Mapping[str, Any]:
     ends = time.monotonic() + PATIENCE_SECONDS
     while not (job.path / "end.json").exists():
         if time.monotonic() > ends:
@@ -184,7 +154,8 @@ def _outcome(job: Job) -> str:
     output = job.output().strip()
     if job.state() not in ("done", "running"):
         raise ConfigError(output.removeprefix("Error: ").replace("\n", " ") or "The estimate ended without a word.")
-    return output
+    plan: Mapping[str, Any] = json.loads(output.splitlines()[-1])
+    return plan
 
 
 def _end(job: Job) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from p5core.config.base import PartSpec
+from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment
+from p5core.config.parts import parts_of
 from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
 from p5ui.forms.fields import has_paths
@@ -54,29 +55,16 @@ def grounded(spec: PartSpec, workspace: Workspace) -> PartSpec:
 
 def hold_to_folder(experiment: Experiment, workspace: Workspace) -> None:
     """Raise ConfigError when an experiment would read anything outside of the working folder."""
-    for kind, spec in _specs(experiment):
-        if kind == "loader":
+    for place in parts_of(experiment):
+        spec = PartSpec.of(place.spec)
+        if place.kind == "loader":
             grounded(spec, workspace)
-            continue
-        _held(workspace.registry.get(kind, spec.name).Config, spec.options, workspace)
+        elif spec.name != AUTO.name:
+            _held(workspace.registry.get(place.kind, spec.name).Config, spec.options, workspace)
     source = experiment.stages[0].from_run
     if source:
-        place = workspace.runs / source
-        _inside(str(place) if place.exists() else source, workspace)
-
-
-def _specs(experiment: Experiment) -> Iterator[tuple[str, PartSpec]]:
-    yield "loader", experiment.data
-    yield "backbone", experiment.model.backbone
-    yield from (("encoder", spec) for spec in experiment.model.encoders)
-    yield from (("tracker", spec) for spec in experiment.trackers)
-    for stage in experiment.stages:
-        if stage.data is not None:
-            yield "loader", stage.data
-        for task in stage.tasks:
-            yield "task", task
-            if task.loss.name != "auto":
-                yield "loss", task.loss
+        place_of_run = workspace.runs / source
+        _inside(str(place_of_run) if place_of_run.exists() else source, workspace)
 
 
 def _held(config: type[BaseModel], options: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
-from p5core.runs.folder import Run, list_runs, open_run
+from p5core.runs.create import list_runs, open_run
 from p5core.runs.jobs import Jobs
+from p5core.runs.run import Run
 from p5ui.workspace.file_cache import FileCache
 
 __all__ = ["Workspace"]

@@ -9,13 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from p5core.config.experiment import dump_experiment
+from p5core.config.document import dump_experiment
 from p5core.errors import P5Error
 from p5core.evaluation.metric_results import choose_metrics
-from p5core.evaluation.segments import Traits, even_groups, segments, traits_of_run, warm_and_cold
-from p5core.runs.folder import Run
+from p5core.evaluation.segments import Traits, even_groups, segments, warm_and_cold
+from p5core.runs.documents import RunState
+from p5core.runs.run import Run
 from p5core.system.files import write_text
-from p5core.workflows.compare import Compared, Side, compare_sides, stored_side
+from p5core.system.text import cell
+from p5core.workflows.compare import Compared, Side, compare_sides, stored_side, traits_of_run
 from p5core.workflows.controls import controls, is_pretrained, without_pretraining
 from p5ui.workspace.workspace import Workspace
 
@@ -91,20 +93,20 @@ def find_control(workspace: Workspace, names: Sequence[str]) -> Control | None:
 
 def finished_runs(workspace: Workspace) -> list[str]:
     """Names of the runs that have figures, newest first."""
-    return [name for name in workspace.run_names() if workspace.run(name).status().get("state") == "done"]
+    return [name for name in workspace.run_names() if workspace.run(name).status().state == RunState.DONE]
 
 
 def sides_of(workspace: Workspace, names: Sequence[str]) -> dict[str, tuple[Run, str]]:
     """What can be compared: the models of runs, then their baselines, by what they are called."""
     runs = [(name, workspace.run(name)) for name in names]
     models = {name: (run, "model") for name, run in runs}
-    scorers = [(name, run, scorer) for name, run in runs for scorer in run.metrics()["test"] if scorer != "model"]
+    scorers = [(name, run, scorer) for name, run in runs for scorer in run.metrics().test if scorer != "model"]
     return models | {f"{name}: {scorer}": (run, scorer) for name, run, scorer in scorers}
 
 
 def protocols(workspace: Workspace, names: Sequence[str]) -> list[str]:
     """How each run was measured, equal notes once."""
-    return list(dict.fromkeys(str(workspace.run(name).metrics()["protocol"]) for name in names))
+    return list(dict.fromkeys(workspace.run(name).metrics().protocol for name in names))
 
 
 def figures_frame(sides: Mapping[str, tuple[Run, str]]) -> pd.DataFrame:
@@ -113,18 +115,14 @@ def figures_frame(sides: Mapping[str, tuple[Run, str]]) -> pd.DataFrame:
     stored = {run.path: run.metrics() for run, _ in sides.values()}
     for name, (run, scorer) in sides.items():
         metrics = stored[run.path]
-        row = {label: _cell(metrics, scorer, label) for label in metrics["test"][scorer]}
+        row = {
+            label: cell(metrics.test[scorer][label], metrics.intervals["test"].get(scorer, {}).get(label))
+            for label in metrics.test[scorer]
+        }
         if scorer == "model" or row not in [one for other, one in rows.items() if other.endswith(f": {scorer}")]:
             rows[name] = row
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
     return frame.rename_axis("run").reset_index()
-
-
-def _cell(metrics: Mapping[str, Any], scorer: str, label: str) -> str:
-    value, interval = metrics["test"][scorer][label], metrics["intervals"]["test"][scorer].get(label)
-    if value is None:
-        return "–"
-    return f"{value:.4f}" + (f" ({interval[0]:.4f} – {interval[1]:.4f})" if interval else "")
 
 
 def paired(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], reference: str) -> Paired:
@@ -154,7 +152,7 @@ def curves(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], label: st
         side = stored_side(run, scorer)
         if label not in side.values:
             continue
-        known = traits[run.path] = traits.get(run.path) or traits_of_run(run)
+        known = traits[run.path] = traits.get(run.path) or traits_of_run(run, workspace.registry)
         kinds = (even_groups(known.history, N_GROUPS), even_groups(known.popularity, N_GROUPS), warm_and_cold(known))
         for rows, groups in zip(found, kinds, strict=True):
             rows += [

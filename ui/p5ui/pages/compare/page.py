@@ -114,7 +114,7 @@ class _Events:
 
         def figures(run: str) -> dict[str, Any]:
             """All figures of a finished run and of its baselines, with their intervals."""
-            return workspace.run(run).metrics()
+            return workspace.run(run).metrics().model_dump(mode="json")
 
         return figures
 
@@ -127,7 +127,7 @@ class _Events:
         text = "\n\n".join(said_in_markdown(request.headers, "compare.protocol", note=note) for note in told)
         if len(notes) > 1:
             text += "\n\n" + said(request.headers, "compare.protocols_differ")
-        labels = list(self._workspace.run(names[0]).metrics()["intervals"]["test"]["model"]) if names else []
+        labels = list(self._workspace.run(names[0]).metrics().intervals["test"]["model"]) if names else []
         references = [name for name in sides if name != names[-1]] if len(names) == 1 else list(sides)
         first = next(iter(references), None)
         return (

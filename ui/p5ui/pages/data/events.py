@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from p5core.config.base import parse_config
-from p5core.data.ingest.prepare import PrepareConfig
-from p5core.data.profile.profile import Diagnosis
+from p5core.config.base import PartSpec, parse_config
+from p5core.config.prepare import PrepareConfig
+from p5core.config.tree import get_value, to_toml
 from p5core.errors import ConfigError
-from p5core.workflows.presets import Recipe
-from p5ui.forms.fields import SPLITS, Field, fields_of
+from p5core.workflows.profile import Profile
+from p5ui.forms.fields import Field, fields_of
 from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.pages.data.profile_view import (
@@ -28,7 +28,7 @@ from p5ui.pages.data.profile_view import (
     popularity,
     warning_text,
 )
-from p5ui.workspace.drafts import beginning, save_draft, written
+from p5ui.workspace.drafts import beginning, save_draft
 from p5ui.workspace.sandbox import data_files, usable_loaders
 from p5ui.workspace.uploads import keep_upload
 from p5ui.workspace.workspace import Workspace
@@ -41,7 +41,7 @@ SWITCHES = ("header", "day_first")
 ORDERS = (("day", "true"), ("month", "false"))
 TIME_FORMATS = ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%Y%m%d"]
 SEPARATORS = [(",", ","), ("tab", "\t"), (";", ";"), ("|", "|"), ("::", "::"), ("space", " ")]
-CLEANING = fields_of(PrepareConfig, leave=("memory_limit",))
+CLEANING = fields_of(PrepareConfig, leave=("memory_limit", "fields"))
 
 
 class DataEvents:
@@ -155,24 +155,27 @@ class DataEvents:
         ]
 
     def diagnose(
-        self, section: dict[str, Any], recipe: Recipe | None, split: str | None, request: gr.Request, *cleaning: Any
+        self,
+        section: dict[str, Any],
+        preset: dict[str, Any] | None,
+        split: str | None,
+        request: gr.Request,
+        *cleaning: Any,
     ) -> list[Any]:
-        """The first time as a recipe would clean and split; then as the fields say."""
+        """The first time as the default preset would clean and split; then as the fields say."""
         headers = request.headers
-        chosen = self._chosen(split, cleaning) if recipe else {}
+        chosen = self._chosen(split, cleaning) if preset else {}
         found = diagnose(
             self._workspace,
             section,
-            parse_config(PrepareConfig, chosen["prepare"], "prepare") if recipe else None,
-            parse_config(SPLITS[chosen["split"]["name"]], {}, "split") if recipe else None,
+            parse_config(PrepareConfig, chosen["prepare"], "prepare") if preset else None,
+            PartSpec.model_validate(chosen["split"]) if preset else None,
         )
-        suggested = {"min_user_events": found.recipe.min_events, "min_item_events": found.recipe.min_events}
-        fields = [gr.skip()] * len(CLEANING) if recipe else [
-            suggested.get(field.name, field.show({})) for field in CLEANING
-        ]  # fmt: skip
+        suggested = found.preset.get("prepare", {})
+        fields = [gr.skip()] * len(CLEANING) if preset else [field.show(suggested) for field in CLEANING]
         return [
-            found.recipe,
-            gr.skip() if recipe else found.recipe.split,
+            found.preset,
+            gr.skip() if preset else get_value(found.preset, ("split", "name"), "auto"),
             *fields,
             gr.Column(visible=True),
             merit_text(headers, found),
@@ -202,7 +205,7 @@ class DataEvents:
         tree: dict[str, Any] = {}
         for field, value in zip(CLEANING, cleaning, strict=True):
             tree = field.apply(tree, value)
-        return {"prepare": tree, "split": {"name": split or "leave_one_out"}}
+        return {"prepare": tree, "split": {"name": split or "auto"}}
 
     def wait(self, request: gr.Request) -> str:
         """Say that a large log takes longer."""
@@ -211,21 +214,21 @@ class DataEvents:
     def save(
         self,
         section: dict[str, Any],
-        recipe: Recipe | None,
+        preset: dict[str, Any] | None,
         name: str,
         split: str | None,
         request: gr.Request,
         *cleaning: Any,
     ) -> str:
         """Keep the experiment that begins with this data."""
-        if recipe is None:
+        if preset is None:
             raise ConfigError("Examine the data first: what is suggested depends on it.")
-        tree = beginning(section, recipe, self._chosen(split, cleaning))
-        save_draft(self._workspace, name, written(tree))
+        tree = beginning(section, preset, self._chosen(split, cleaning))
+        save_draft(self._workspace, name, to_toml(tree))
         return said_in_markdown(request.headers, "data.saved", name=name)
 
 
-def _plots(headers: Mapping[str, str], found: Diagnosis) -> list[Any]:
+def _plots(headers: Mapping[str, str], found: Profile) -> list[Any]:
     curves = found.curves
     axis = {name: said(headers, f"data.axis_{name}") for name in ("log_events", "events", "users")}
     lengths = curves.lengths["events"].tolist()

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from p5ui.forms.fields import SPLITS, fields_of
+from p5ui.forms.fields import fields_of
 from p5ui.forms.widgets import widget
 from p5ui.i18n.words import t
 from p5ui.pages.data.events import CLEANING, COLUMNS, LAYOUT, DataEvents
@@ -46,7 +46,7 @@ class _Page:
         gr.Markdown(t("data.heading"))
         gr.Markdown(t("data.intro"))
         self.section: Any = gr.State({})
-        self.recipe: Any = gr.State(None)
+        self.preset: Any = gr.State(None)
         self._draw_source()
         with gr.Column(visible=False) as self.reading:
             self._draw_reading()
@@ -128,7 +128,11 @@ class _Page:
         with gr.Accordion(t("data.cleaning"), open=False), gr.Row():
             self.cleaning = [widget(field, {}, "data") for field in CLEANING]
             self.split = gr.Dropdown(
-                list(SPLITS), label="split", info=t("data.split_help"), min_width=220, elem_id="data-split"
+                list(self._workspace.registry.parts("split")),
+                label="split",
+                info=t("data.split_help"),
+                min_width=220,
+                elem_id="data-split",
             )
         self.examine = gr.Button(t("data.examine"), variant="primary", elem_id="data-examine")
         self.busy = gr.Markdown(elem_id="data-busy")
@@ -174,7 +178,7 @@ class _Page:
 
     def _wire(self) -> None:
         self.seen = seen = [
-            self.section, self.recipe, self.note, self.reading, self.guesses, self.mapping, self.writing,
+            self.section, self.preset, self.note, self.reading, self.guesses, self.mapping, self.writing,
             *self.columns, *self.layout, self.raw, self.events, self.content, self.name, self.doctor, self.found,
             self.saving,
         ]  # fmt: skip
@@ -191,16 +195,24 @@ class _Page:
             shown(answers.take_upload), self.items_upload, [self.items, self.file, self.items_upload], **SLOW
         ).success(shown(answers.add_items), [self.section, self.items], seen, **SLOW)
         self.open.click(shown(answers.open), self.file, seen, **SLOW)
+        self._wire_corrections()
+        self._wire_examination()
+
+    def _wire_corrections(self) -> None:
+        answers, seen = self.answers, self.seen
         for component in self.columns:
             component.input(shown(answers.map), [self.section, *self.columns], seen, **SLOW)
         for component in self.layout:
             component.input(shown(answers.lay_out), [self.section, *self.layout], seen, **SLOW)
         self.items.input(shown(answers.add_items), [self.section, self.items], seen, **SLOW)
+
+    def _wire_examination(self) -> None:
+        answers = self.answers
         examined = self.examine.click(answers.wait, None, self.busy, **QUICK).then(
             shown(answers.diagnose),
-            [self.section, self.recipe, self.split, *self.cleaning],
+            [self.section, self.preset, self.split, *self.cleaning],
             [
-                self.recipe, self.split, *self.cleaning, self.found, self.merits, self.warnings, self.figures,
+                self.preset, self.split, *self.cleaning, self.found, self.merits, self.warnings, self.figures,
                 self.dropped, self.popularity, self.lengths, self.activity, self.ratings, self.saving, self.saved,
             ],
             **SLOW,
@@ -210,7 +222,7 @@ class _Page:
         api(shown(answers.endpoint()), api_name="examine", queue=False)
         self.save.click(
             shown(answers.save),
-            [self.section, self.recipe, self.name, self.split, *self.cleaning],
+            [self.section, self.preset, self.name, self.split, *self.cleaning],
             self.saved,
             **ASKED,
         )

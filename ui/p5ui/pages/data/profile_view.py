@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from p5core.config.base import PartSpec
-from p5core.data.ingest.prepare import PrepareConfig
-from p5core.data.ingest.report import PrepareReport
-from p5core.data.preview import Preview
-from p5core.data.profile.profile import Diagnosis, Merit, examine, read_events
-from p5core.data.split import SplitConfig
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.first_events import read_events
+from p5core.data.profile.findings import Merit
+from p5core.data.profile.preview import Preview
+from p5core.data.profile.report import PrepareReport
 from p5core.errors import DataError
+from p5core.workflows.profile import Profile, profile
 from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.workspace.sandbox import grounded
@@ -54,14 +55,15 @@ def look(workspace: Workspace, section: Mapping[str, Any]) -> Look:
 
 
 def diagnose(
-    workspace: Workspace, section: Mapping[str, Any], cleaning: PrepareConfig | None, splitting: SplitConfig | None
-) -> Diagnosis:
-    """Load a data section and examine it; raises P5Error when it cannot be read."""
+    workspace: Workspace, section: Mapping[str, Any], cleaning: PrepareConfig | None, splitting: PartSpec | None
+) -> Profile:
+    """Load a data section and profile it; raises P5Error when it cannot be read."""
     spec = grounded(PartSpec.model_validate(section), workspace)
-    return examine(workspace.registry.choose("loader", spec, "data").build().load(), cleaning, splitting)
+    raw = workspace.registry.choose("loader", spec, "data").build().load()
+    return profile(raw, workspace.registry, cleaning, splitting)
 
 
-def merit_text(headers: Headers, found: Diagnosis) -> str:
+def merit_text(headers: Headers, found: Profile) -> str:
     """What the data is good for, a paragraph each."""
     return "\n\n".join(f"{SIGNS[one.verdict]} {_sentence(headers, one)}" for one in found.merits)
 
@@ -75,7 +77,7 @@ def _sentence(headers: Headers, one: Merit) -> str:
     )
 
 
-def warning_text(headers: Headers, found: Diagnosis) -> str:
+def warning_text(headers: Headers, found: Profile) -> str:
     """What went wrong, was left out or leaks."""
     lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
     lines += [said_in_markdown(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
@@ -83,14 +85,14 @@ def warning_text(headers: Headers, found: Diagnosis) -> str:
     return "\n\n".join(lines)
 
 
-def dropped_rows(headers: Headers, found: Diagnosis) -> pd.DataFrame:
+def dropped_rows(headers: Headers, found: Profile) -> pd.DataFrame:
     """Rows that are left out, and why."""
     dropped = (found.report or found.whole).dropped
     columns = [said(headers, "data.column_rows"), said(headers, "data.column_reason")]
     return pd.DataFrame([[f"{one.rows:,}", translated(headers, one.reason)] for one in dropped], columns=columns)
 
 
-def figures(headers: Headers, found: Diagnosis) -> pd.DataFrame:
+def figures(headers: Headers, found: Profile) -> pd.DataFrame:
     """Figures as read and after cleaning."""
     before, after = _texts(found.whole), _texts(found.report) if found.report else {}
     rows = {name: (text, after.get(name, "")) for name, text in before.items()}
@@ -118,7 +120,7 @@ def _texts(report: PrepareReport) -> dict[str, str]:
     }
 
 
-def popularity(found: Diagnosis) -> pd.DataFrame:
+def popularity(found: Profile) -> pd.DataFrame:
     """The popularity curve in powers of ten, since plots have even scales only."""
     curve = found.curves.popularity
     return pd.DataFrame({name: np.log10(curve[name]) for name in curve})

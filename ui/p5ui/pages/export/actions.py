@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM
-from p5core.runs.folder import Run
 from p5core.runs.job import ACTIVE, Job
+from p5core.runs.run import Run
 from p5ui.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Option:
 
     name: str
     flag: str
-    manifest: str
+    help: str
     kind: Literal["flag", "choice", "number", "texts", "file"]
     default: Any = None
     choices: tuple[str, ...] = ()
@@ -69,14 +69,14 @@ def export_options() -> list[Option]:
 
 
 def _option(one: click.Option) -> Option:
-    name, flag, manifest = str(one.name), max(one.opts, key=len), one.help or ""
+    name, flag, text = str(one.name), max(one.opts, key=len), one.help or ""
     if one.is_flag:
-        return Option(name, flag, manifest, "flag", False)
+        return Option(name, flag, text, "flag", False)
     if isinstance(one.type, click.Choice):
-        return Option(name, flag, manifest, "choice", one.default, tuple(map(str, one.type.choices)))
+        return Option(name, flag, text, "choice", one.default, tuple(map(str, one.type.choices)))
     if one.multiple:
-        return Option(name, flag, manifest, "texts", [])
-    return Option(name, flag, manifest, "file" if isinstance(one.type, click.Path) else "number")
+        return Option(name, flag, text, "texts", [])
+    return Option(name, flag, text, "file" if isinstance(one.type, click.Path) else "number")
 
 
 def command_line(run: Run, options: Sequence[Option], values: Sequence[Any]) -> list[str]:

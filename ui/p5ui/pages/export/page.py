@@ -67,22 +67,7 @@ def build(workspace: Workspace) -> None:
     )
     gr.Markdown(t("export.bundle"))
     note = gr.Markdown(elem_id="export-note")
-    with gr.Column(visible=False) as whole:
-        download = gr.DownloadButton(str(t("export.download")), elem_id="export-download")
-        with gr.Row():
-            parity = gr.Dataframe(label=t("export.parity"), interactive=False, elem_id="export-parity", min_width=300)
-            files = gr.Dataframe(label=t("export.files"), interactive=False, elem_id="export-files", min_width=300)
-        gr.Markdown(t("export.snippets"))
-        snippets = []
-        for language in LANGUAGES:
-            with gr.Tab(t("export.browser") if language == "Browser" else language):
-                snippets.append(gr.Markdown(elem_id=f"export-{language.lower()}"))
-        gr.Markdown(t("export.latency_heading"))
-        with gr.Row():
-            measure = gr.Button(t("export.measure"), elem_id="export-measure")
-            graph = gr.Button(t("export.graph"), interactive=find_spec("netron") is not None, elem_id="export-graph")
-        latency = gr.Markdown(elem_id="export-latency")
-        seen = gr.Markdown("" if find_spec("netron") else t("export.graph_missing"), elem_id="export-seen")
+    result = _Result()
     gr.Markdown(t("export.check"))
     upload = gr.File(label=t("export.upload"), type="filepath", height=140, elem_id="export-upload")
     verdict = gr.Markdown(elem_id="export-verdict")
@@ -90,17 +75,47 @@ def build(workspace: Workspace) -> None:
     column = fields[[one.name for one in options].index("columns")]
     timer = gr.Timer(1.0, active=False)
     progress = [state, log, timer]
-    bundle = [note, whole, download, parity, files, *snippets, latency]
+    bundle = [note, *result.components]
     follow_in_address(run)
     gr.on(None, events.begin, None, [run, note], **QUICK)
     run.change(events.look, run, [start, column, *progress], **ASKED).then(events.show, run, bundle, **ASKED)
     start.click(events.start, [run, *fields], progress, **ASKED)
     timer.tick(events.watch, run, progress, **QUICK)
     state.change(events.show, run, bundle, **ASKED)
-    measure.click(events.measure, run, latency, api_visibility="private")
-    graph.click(events.graph, run, seen, api_visibility="private")
+    result.measure.click(events.measure, run, result.latency, api_visibility="private")
+    result.graph.click(events.graph, run, result.seen, api_visibility="private")
     upload.upload(events.verify, upload, verdict, api_visibility="private")
     _endpoints(workspace)
+
+
+class _Result:
+    """The finished export: download, proof, calls, latency and graph."""
+
+    def __init__(self) -> None:
+        with gr.Column(visible=False) as whole:
+            self._draw()
+        self.components = [whole, self.download, self.parity, self.files, *self.snippets, self.latency]
+
+    def _draw(self) -> None:
+        self.download = gr.DownloadButton(str(t("export.download")), elem_id="export-download")
+        with gr.Row():
+            self.parity = gr.Dataframe(
+                label=t("export.parity"), interactive=False, elem_id="export-parity", min_width=300
+            )
+            self.files = gr.Dataframe(label=t("export.files"), interactive=False, elem_id="export-files")
+        gr.Markdown(t("export.snippets"))
+        self.snippets: list[gr.Markdown] = []
+        for language in LANGUAGES:
+            with gr.Tab(t("export.browser") if language == "Browser" else language):
+                self.snippets.append(gr.Markdown(elem_id=f"export-{language.lower()}"))
+        gr.Markdown(t("export.latency_heading"))
+        with gr.Row():
+            self.measure = gr.Button(t("export.measure"), elem_id="export-measure")
+            self.graph = gr.Button(
+                t("export.graph"), interactive=find_spec("netron") is not None, elem_id="export-graph"
+            )
+        self.latency = gr.Markdown(elem_id="export-latency")
+        self.seen = gr.Markdown("" if find_spec("netron") else t("export.graph_missing"), elem_id="export-seen")
 
 
 def _endpoints(workspace: Workspace) -> None:
@@ -122,15 +137,15 @@ def _field(option: Option) -> Component:
     """The component of an option; name and help are those of the command line."""
     place = f"export-{option.name}"
     if option.kind == "file":
-        return gr.File(label=f"{option.flag}: {told(option.manifest)}", elem_id=place, type="filepath", height=150)
-    manifest: dict[str, Any] = {"label": option.flag, "info": told(option.manifest), "elem_id": place}
+        return gr.File(label=f"{option.flag}: {told(option.help)}", elem_id=place, type="filepath", height=150)
+    labelled: dict[str, Any] = {"label": option.flag, "info": told(option.help), "elem_id": place}
     if option.kind == "flag":
-        return gr.Checkbox(option.name == "is_zipped", min_width=280, **manifest)
+        return gr.Checkbox(option.name == "is_zipped", min_width=280, **labelled)
     if option.kind == "choice":
-        return gr.Dropdown(list(option.choices), value=option.default, min_width=280, **manifest)
+        return gr.Dropdown(list(option.choices), value=option.default, min_width=280, **labelled)
     if option.kind == "texts":
-        return gr.Dropdown([], multiselect=True, min_width=280, **manifest)
-    return gr.Number(0, precision=0, minimum=0, min_width=280, **manifest)
+        return gr.Dropdown([], multiselect=True, min_width=280, **labelled)
+    return gr.Number(0, precision=0, minimum=0, min_width=280, **labelled)
 
 
 class _Events:

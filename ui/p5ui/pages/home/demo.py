@@ -58,7 +58,7 @@ def figures(workspace: Workspace, row: RunRow | None, headers: Mapping[str, str]
     """Test figures of the demo beside its baselines; None before there are any."""
     if row is None or row.state != "done":
         return None
-    test = workspace.run(DEMO).metrics()["test"]
+    test = workspace.run(DEMO).metrics().test
     labels = list(test["model"])
     cells = {
         scorer: ["–" if one.get(label) is None else f"{one[label]:.4f}" for label in labels]

@@ -12,7 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from p5core.plugins.registry import KINDS, PartInfo, PluginStatus, Registry
+from p5core.plugins.kinds import KINDS
+from p5core.plugins.registry import Registry
+from p5core.plugins.status import PartInfo, PluginStatus
 from p5ui.i18n.messages import said
 from p5ui.i18n.translations import translated
 

@@ -129,7 +129,9 @@ class Answers:
         column = picture_column(catalogue.frame)
         if column is None:
             return [None] * len(ids)
-        found = catalogue.frame[column].iloc[search.dataset.find_items(list(ids))]
+        from p5core.data.ids import ItemIds
+
+        found = catalogue.frame[column].iloc[ItemIds.of(search.dataset).find(list(ids))]
         return [picture_source(self._workspace, one) for one in found]
 
     def _load_network(self, folder: Path) -> Recommender:

@@ -57,20 +57,9 @@ def build(workspace: Workspace) -> None:
                 elem_id="recommend-history",
             )  # fmt: skip
             about = gr.Markdown(elem_id="recommend-about")
-        with gr.Column(min_width=320):
-            words = gr.Textbox(
-                label=t("recommend.search"), info=t("recommend.search_help"), max_lines=1, elem_id="recommend-search"
-            )
-            found = gr.CheckboxGroup([], label=t("recommend.found"), elem_id="recommend-found")
-    with gr.Row():
-        k = gr.Slider(1, 50, 10, step=1, label=t("recommend.k"), scale=3, elem_id="recommend-k")
-        go = gr.Button(t("recommend.go"), variant="primary", scale=1, min_width=160, elem_id="recommend-go")
-    note = gr.Markdown(elem_id="recommend-note")
-    lists = []
-    with gr.Row():
-        for place in range(3):
-            with gr.Column(min_width=300):
-                lists.append(gr.HTML(elem_id=f"recommend-list-{place}", padding=False))
+        words, found = _search()
+    k, go = _go()
+    note, lists = gr.Markdown(elem_id="recommend-note"), _lists()
 
     follow_in_address(run)
     gr.on(None, events.start, None, [run, second, note], **QUICK)
@@ -90,6 +79,34 @@ def build(workspace: Workspace) -> None:
         )
         answered.failure(lambda: "", None, note, **QUICK)
     api(events.endpoint, api_name="recommend", queue=False)
+
+
+def _go() -> tuple[gr.Slider, gr.Button]:
+    """The length of the list, and the button that asks for it."""
+    with gr.Row():
+        k = gr.Slider(1, 50, 10, step=1, label=t("recommend.k"), scale=3, elem_id="recommend-k")
+        go = gr.Button(t("recommend.go"), variant="primary", scale=1, min_width=160, elem_id="recommend-go")
+    return k, go
+
+
+def _search() -> tuple[gr.Textbox, gr.CheckboxGroup]:
+    """Search for items by words, and what was found."""
+    with gr.Column(min_width=320):
+        words = gr.Textbox(
+            label=t("recommend.search"), info=t("recommend.search_help"), max_lines=1, elem_id="recommend-search"
+        )
+        found = gr.CheckboxGroup([], label=t("recommend.found"), elem_id="recommend-found")
+    return words, found
+
+
+def _lists() -> list[gr.HTML]:
+    """One list for each of the answers that stand side by side."""
+    lists = []
+    with gr.Row():
+        for place in range(3):
+            with gr.Column(min_width=300):
+                lists.append(gr.HTML(elem_id=f"recommend-list-{place}", padding=False))
+    return lists
 
 
 class _Events:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.events import api
 
-from p5core.runs.curves import Curves, read_curves
+from p5core.runs.curves import LearningCurves, read_curves
 from p5ui.i18n.messages import said
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address, missing_in_address, run_in_address
@@ -52,11 +52,7 @@ def build(workspace: Workspace) -> None:
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
         buttons = {one: _button(one) for one in ACTIONS}
-    with gr.Group(visible=False) as question:
-        asked = gr.HTML(padding=True, elem_id="runs-question")
-        with gr.Row():
-            confirm = gr.Button(t("runs.delete_yes"), variant="stop", elem_id="runs-delete-yes")
-            keep = gr.Button(t("runs.delete_no"), elem_id="runs-delete-no")
+    question, asked, confirm, keep = _question()
     stages = gr.HTML(elem_id="runs-stages")
     loss, metric, figures, speed = _plots()
     log, output = _texts()
@@ -86,6 +82,16 @@ def build(workspace: Workspace) -> None:
 
 def _button(action: str) -> gr.Button:
     return gr.Button(t(f"runs.{action}"), interactive=False, size="md", min_width=120, elem_id=f"runs-{action}")
+
+
+def _question() -> tuple[gr.Group, gr.HTML, gr.Button, gr.Button]:
+    """The question before a run is deleted, with both answers."""
+    with gr.Group(visible=False) as question:
+        asked = gr.HTML(padding=True, elem_id="runs-question")
+        with gr.Row():
+            confirm = gr.Button(t("runs.delete_yes"), variant="stop", elem_id="runs-delete-yes")
+            keep = gr.Button(t("runs.delete_no"), elem_id="runs-delete-no")
+    return question, asked, confirm, keep
 
 
 def _plots() -> tuple[gr.LinePlot, gr.Dropdown, gr.LinePlot, gr.LinePlot]:
@@ -186,7 +192,7 @@ class _Events:
     ) -> tuple[tuple[Any, ...], _Seen]:
         """Plots and texts of a run, those that have changed."""
         if row is None:
-            nothing = Curves.empty()
+            nothing = LearningCurves.empty()
             loss, figures = loss_frame(nothing, []), figures_frame(nothing, None, [])
             return ("", loss, gr.Dropdown([], value=None), figures, loss, "", ""), _Seen()
         folder, job = run_folder(self._workspace, row.name), self._workspace.jobs.of(row.name)

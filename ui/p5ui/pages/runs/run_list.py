@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from p5core.errors import P5Error
+from p5core.runs.create import list_runs
 from p5core.runs.curves import best_figures
-from p5core.runs.folder import Run, list_runs
+from p5core.runs.documents import Status
 from p5core.runs.job import Job
+from p5core.runs.run import Run
 from p5ui.workspace.workspace import Workspace
 
 __all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
@@ -87,8 +88,8 @@ def _row(workspace: Workspace, name: str, job: Job | None) -> RunRow:
     path = run_folder(workspace, name, job)
     if not _is_run(path):
         return RunRow(name, {"running": "starting"}.get(asked, asked), message=_last_line(job) if job else "")
-    status = workspace.file_cache.read(_status, path / "status.json")
-    state = Run(path).state()
+    status: Status = workspace.file_cache.read(_status, path / "status.json")
+    state = str(Run(path).state())
     if asked == "queued":
         state = "queued"
     elif asked == "running" and state != "running":
@@ -99,13 +100,13 @@ def _row(workspace: Workspace, name: str, job: Job | None) -> RunRow:
     return RunRow(
         name,
         state,
-        float(status.get("share", 0.0)),
-        status.get("eta_seconds") if is_running else None,
-        str(status.get("stage", "")),
-        int(status.get("epoch", 0)),
+        status.share,
+        status.eta_seconds if is_running else None,
+        status.stage or "",
+        status.epoch or 0,
         _best(workspace, path, state),
-        str(status.get("message", "")),
-        _seconds_since(status.get("heartbeat")) if is_running else 0.0,
+        status.message,
+        _seconds_since(status.heartbeat) if is_running else 0.0,
     )
 
 
@@ -116,22 +117,24 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _status(path: Path) -> dict[str, Any]:
+def _status(path: Path) -> Status:
     return Run(path.parent).status()
 
 
 def _best(workspace: Workspace, path: Path, state: str) -> tuple[str, float] | None:
     """The watched metric of a run: the one that its last stage names, else ndcg@10, else the last one."""
-    tested: Mapping[str, float] = workspace.file_cache.read(_tested, path / "metrics.json") if state == "done" else {}
+    tested: Mapping[str, float | None] = (
+        workspace.file_cache.read(_tested, path / "metrics.json") if state == "done" else {}
+    )
     found = tested or workspace.file_cache.read(best_figures, path / "events.jsonl")
     figures = {label: value for label, value in found.items() if isinstance(value, float)}
     wanted = (workspace.file_cache.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
     return next(((label, figures[label]) for label in wanted if label in figures), None)
 
 
-def _tested(path: Path) -> Mapping[str, float]:
+def _tested(path: Path) -> Mapping[str, float | None]:
     try:
-        return dict(Run(path.parent).metrics()["test"]["model"])
+        return dict(Run(path.parent).metrics().test["model"])
     except (P5Error, OSError, KeyError, TypeError, RecursionError):  # damaged, or changed since the run
         return {}
 
@@ -150,8 +153,8 @@ def _watched(path: Path) -> str:
         return ""
 
 
-def _seconds_since(heartbeat: str | None) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(heartbeat)).total_seconds() if heartbeat else 0.0
+def _seconds_since(heartbeat: datetime | None) -> float:
+    return (datetime.now(UTC) - heartbeat).total_seconds() if heartbeat else 0.0
 
 
 def _last_line(job: Job) -> str:

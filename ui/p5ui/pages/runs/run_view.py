@@ -8,7 +8,7 @@ from itertools import cycle
 
 import pandas as pd
 
-from p5core.runs.curves import Curves, thinned
+from p5core.runs.curves import LearningCurves, thinned
 from p5ui.i18n.messages import said
 from p5ui.pages.compare.frames import legend
 from p5ui.pages.runs.run_list import SILENT_SECONDS, RunRow
@@ -89,12 +89,12 @@ def missing_html(name: str, headers: Headers) -> str:
     return f"<p>{escape(said(headers, 'runs.missing', name=name))}</p>"
 
 
-def loss_frame(curves: Curves, stages: Sequence[str]) -> pd.DataFrame:
+def loss_frame(curves: LearningCurves, stages: Sequence[str]) -> pd.DataFrame:
     """step, loss, events_per_second and stage, few enough to draw."""
     return _drawable(curves.losses, stages)
 
 
-def figures_frame(curves: Curves, metric: str | None, stages: Sequence[str]) -> pd.DataFrame:
+def figures_frame(curves: LearningCurves, metric: str | None, stages: Sequence[str]) -> pd.DataFrame:
     """step, value and stage of one metric, few enough to draw."""
     return _drawable(curves.figures[curves.figures["metric"] == metric], stages)
 
@@ -116,7 +116,7 @@ def _names(frame: pd.DataFrame, stages: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*stages, *frame["stage"].unique()]))
 
 
-def stage_legend(curves: Curves, stages: Sequence[str]) -> str:
+def stage_legend(curves: LearningCurves, stages: Sequence[str]) -> str:
     """The colours that the plots give the stages."""
     return legend(dict(zip(_names(curves.losses, stages), cycle(COLOURS), strict=False)))
 

@@ -8,24 +8,23 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
+from p5core.config.tree import to_toml
 from p5core.errors import ConfigError, P5Error
 from p5ui.forms.experiment_form import ExperimentForm
 from p5ui.i18n.messages import plain, said, said_in_markdown
+from p5ui.i18n.translations import translated
 from p5ui.i18n.words import t
 from p5ui.pages.events import ASKED, IN_TURN, QUICK, shown
 from p5ui.workspace.drafts import (
-    STARTS,
     Ahead,
     begun_with,
     check,
     draft_names,
     free_run_name,
-    in_short,
     planned,
     read_draft,
     save_draft,
     tree_of,
-    written,
 )
 from p5ui.workspace.workspace import Workspace
 
@@ -95,7 +94,7 @@ class _Page:
 
     def _draw_start(self) -> None:
         gr.Markdown(t("train.before"))
-        self.plan_run = gr.Button(t("train.plan_run"), elem_id="train-plan_run")
+        self.plan = gr.Button(t("train.plan"), elem_id="train-plan")
         self.expected = gr.Markdown(elem_id="train-expected")
         with gr.Accordion(t("train.details"), open=False, visible=False) as self.details:
             self.output = gr.Textbox(label=t("train.output"), lines=6, max_lines=20, interactive=False)
@@ -117,12 +116,12 @@ class _Page:
         self.code.blur(lambda text: text, self.code, self.shape, **QUICK)
         self.code.change(self._keep, [self.draft, self.code], self.kept, trigger_mode="always_last", **QUICK)
         self.save.click(shown(self._save), [self.name, self.code], [self.draft, self.note], **ASKED)
-        self.plan_run.click(
-            shown(self._foresee),
+        self.plan.click(
+            shown(self._plan),
             self.code,
             [self.expected, self.output, self.details],
             concurrency_limit=1,
-            concurrency_id="plan_run",
+            concurrency_id="plan",
             api_visibility="private",
         )
         api(shown(self._endpoint()), api_name="start_run", queue=False)
@@ -134,7 +133,8 @@ class _Page:
         """Drafts, with the one that the address names, and starts."""
         known = draft_names(self._workspace)
         wanted = str(request.query_params.get("draft", ""))
-        begins = [(said(request.headers, f"train.start_{one}"), one) for one in STARTS]
+        presets = self._workspace.registry.parts("preset")
+        begins = [(translated(request.headers, info.about), name) for name, info in presets.items()]
         return [gr.Dropdown(known, value=wanted if wanted in known else None), gr.Dropdown(begins, value=None)]
 
     def _restore(self, name: str | None, kept: Any, request: gr.Request) -> list[Any]:
@@ -164,7 +164,7 @@ class _Page:
         tree = tree_of(ahead.latest(text))
         if "data" not in tree:
             raise ConfigError("There is no data yet. Choose a draft first, or make one on the page Data.")
-        begun = written(begun_with(start, tree))
+        begun = to_toml(begun_with(self._workspace.registry, start, tree))
         return [begun, ahead.then(text, begun), begun]
 
     def _verdict(self, text: str, request: gr.Request) -> str:
@@ -184,10 +184,10 @@ class _Page:
             said_in_markdown(request.headers, "train.saved", name=name),
         ]
 
-    def _foresee(self, text: str, request: gr.Request) -> list[Any]:
-        output = planned(text, self._workspace)
-        lines = "\n".join(f"- {plain(line)}" for line in in_short(output))
-        return [lines, output, gr.Accordion(visible=True)]
+    def _plan(self, text: str, request: gr.Request) -> list[Any]:
+        plan = planned(text, self._workspace)
+        lines = "\n".join(f"- {plain(line)}" for line in [*plan["choices"], plan["estimate"]["sentence"]])
+        return [lines, "\n".join(plan["sentences"]), gr.Accordion(visible=True)]
 
     def _endpoint(self) -> Callable[[str, str], str]:
         workspace = self._workspace

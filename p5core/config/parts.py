@@ -1,0 +1,49 @@
+"""The places of an experiment where parts stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from p5core.config.base import PartRef, PartSpec, Slot
+from p5core.config.experiment import Experiment
+from p5core.config.tree import Steps
+
+__all__ = ["Place", "parts_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One part that an experiment names."""
+
+    kind: str
+    steps: Steps
+    """such as ("stages", 0, "tasks", 0, "loss")"""
+
+    spec: PartRef
+
+    @property
+    def key(self) -> str:
+        """The place as `--set` names it."""
+        return ".".join(map(str, self.steps))
+
+
+def parts_of(experiment: Experiment) -> Iterator[Place]:
+    """Every part that an experiment names, in the order of the file."""
+    yield from _parts_in(experiment, ())
+
+
+def _parts_in(config: BaseModel, steps: Steps) -> Iterator[Place]:
+    for name, field in type(config).model_fields.items():
+        slot = next((mark for mark in field.metadata if isinstance(mark, Slot)), None)
+        value, place = getattr(config, name), (*steps, field.alias or name)
+        values = (
+            [((*place, nth), one) for nth, one in enumerate(value)] if isinstance(value, list) else [(place, value)]
+        )
+        for where, one in values:
+            if slot is not None and isinstance(one, (str, PartSpec)):
+                yield Place(slot.kind, where, one)
+            if isinstance(one, BaseModel):
+                yield from _parts_in(one, where)

@@ -1,0 +1,154 @@
+"""Features of encoders: computed once, stored with the run, shared between trials."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from p5core.config.experiment import Experiment
+from p5core.config.parts import parts_of
+from p5core.contracts.encoder import Encoder, EntityKind, Features
+from p5core.data.catalogue import Entities, Users
+from p5core.data.dataset import Dataset
+from p5core.errors import ConfigError, RunError
+from p5core.plugins.registry import Registry
+from p5core.plugins.status import Chosen
+from p5core.system.files import sha256, write_bytes
+
+__all__ = [
+    "FeatureCache",
+    "compute_features",
+    "encoder_places",
+    "entities_of",
+    "fingerprint",
+    "read_features",
+    "write_features",
+]
+
+FeatureSet = Mapping[str, Features]
+"""Place of an encoder, such as "model.encoders.0" → its features."""
+
+
+class FeatureCache:
+    """Features that were computed before, by their fingerprint, in memory or in a folder that processes share."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._known: dict[str, Features] = {}
+
+    def get(self, encoder: Chosen, entities: Entities) -> Features:
+        """The features of an encoder, computed when they are not known yet."""
+        key = fingerprint(encoder, entities)
+        path = None if self._folder is None else self._folder / f"{key}.safetensors"
+        if key not in self._known:
+            if path is not None and path.exists():
+                self._known[key] = _read(path)
+            else:
+                self._known[key] = encoder.part.features(encoder.config, entities)
+                if path is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    _write(path, self._known[key], {"fingerprint": key})
+        return self._known[key]
+
+
+def encoder_places(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, EntityKind, Chosen]]:
+    """Place, kind of entities and choice of every encoder that an experiment uses."""
+    uses_history = registry.get("backbone", experiment.model.backbone.name).uses_history
+    for place in parts_of(experiment):
+        is_user = "user_encoders" in place.steps
+        if place.kind != "encoder" or (is_user and uses_history):
+            continue
+        chosen = registry.choose("encoder", place.spec, place.key)
+        kind: EntityKind = "user" if is_user else "item"
+        if kind not in chosen.part.encodes:
+            able = [
+                name for name, one in registry.parts("encoder").items() if kind in cast(type[Encoder], one.part).encodes
+            ]
+            raise ConfigError(
+                f"{place.key}: '{chosen.part.name}' encodes no {kind}s. Encoders that do: {', '.join(able)}."
+            )
+        yield place.key, kind, chosen
+
+
+def entities_of(kind: EntityKind, dataset: Dataset) -> Entities:
+    """The items or the users of a data set."""
+    return dataset.catalogue if kind == "item" else Users(dataset.user_frame)
+
+
+def compute_features(
+    experiment: Experiment, registry: Registry, dataset: Dataset, cache: FeatureCache | None = None
+) -> FeatureSet:
+    """The features of every encoder of an experiment."""
+    cache = cache or FeatureCache()
+    return {
+        key: cache.get(chosen, entities_of(kind, dataset)) for key, kind, chosen in encoder_places(experiment, registry)
+    }
+
+
+def fingerprint(encoder: Chosen, entities: Entities) -> str:
+    """Hex SHA-256 of all that features may depend on: encoder, options, entities, and files that options name."""
+    digest = hashlib.sha256()
+    digest.update(f"{encoder.part.__module__}.{encoder.part.__qualname__}\0".encode())
+    digest.update(encoder.config.model_dump_json().encode())
+    digest.update(pd.util.hash_pandas_object(entities.frame.astype("str"), index=False).to_numpy().tobytes())
+    for path in _paths(encoder.config):
+        digest.update(f"\0{path}\0{sha256(path) if path.is_file() else ''}".encode())
+    return digest.hexdigest()
+
+
+def _paths(config: BaseModel) -> Iterator[Path]:
+    for value in vars(config).values():
+        if isinstance(value, Path):
+            yield value
+        elif isinstance(value, BaseModel):
+            yield from _paths(value)
+
+
+def write_features(
+    folder: Path, experiment: Experiment, registry: Registry, dataset: Dataset, features: FeatureSet
+) -> None:
+    """Write one safetensors file an encoder, with its fingerprint and provenance."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, kind, chosen in encoder_places(experiment, registry):
+        info = registry.info("encoder", chosen.part.name)
+        metadata = {
+            "encoder": info.qualified,
+            "version": info.plugin.version,
+            "fingerprint": fingerprint(chosen, entities_of(kind, dataset)),
+        }
+        _write(folder / f"{key}.safetensors", features[key], metadata)
+
+
+def _write(path: Path, features: Features, metadata: Mapping[str, str]) -> None:
+    text = {
+        "n_rows": str(features.n_rows),
+        "labels": json.dumps({name: list(labels) for name, labels in features.labels.items()}),
+        "about": json.dumps(dict(features.about)),
+    }
+    arrays: dict[str, Any] = {name: np.ascontiguousarray(one) for name, one in features.arrays.items()}
+    write_bytes(path, save(arrays, {**text, **metadata}))
+
+
+def read_features(folder: Path) -> FeatureSet:
+    """Read what `write_features` wrote, memory-mapped; raises RunError when a file is damaged."""
+    try:
+        return {path.name.removesuffix(".safetensors"): _read(path) for path in sorted(folder.glob("*.safetensors"))}
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise RunError(f"The features in {folder} cannot be read: {error}. Restore them or run again.") from None
+
+
+def _read(path: Path) -> Features:
+    with safe_open(path, framework="numpy") as stored:
+        metadata = stored.metadata()
+    return Features(
+        int(metadata["n_rows"]), load_file(path), json.loads(metadata["labels"]), json.loads(metadata["about"])
+    )

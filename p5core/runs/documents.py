@@ -1,0 +1,154 @@
+"""The JSON documents of a run folder, as typed models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+__all__ = ["FORMAT", "READ_FORMATS", "Manifest", "Metrics", "PartRecord", "RunInfo", "RunState", "Status", "Versioned"]
+
+FORMAT = 2
+"""Version of the folder's layout."""
+
+READ_FORMATS = (1, FORMAT)
+"""Versions that can be read: 1 was written by P5 0.1."""
+
+LARGEST = 10**15
+"""Above all numbers that a status holds."""
+
+Count = Annotated[int, Field(ge=0, lt=LARGEST, strict=True)]
+Seconds = Annotated[float, Field(ge=0, lt=LARGEST, strict=True)]
+
+
+class RunState(StrEnum):
+    """State of a run; the last three are concluded when its status says less."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DONE = "done"
+    CRASHED = "crashed"
+    DAMAGED = "damaged"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a process claims to write the run."""
+        return self in (RunState.STARTING, RunState.RUNNING)
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Status(_Document):
+    """status.json: the progress of a run. What cannot be read is left at its default."""
+
+    state: RunState = RunState.UNKNOWN
+    message: Annotated[str, Field(strict=True)] = ""
+    pid: Count | None = None
+    """process that writes the run"""
+    born: Annotated[str, Field(strict=True)] | None = None
+    """start of that process"""
+    share: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
+    """of the run that is done"""
+    stage: Annotated[str, Field(strict=True)] | None = None
+    epoch: Count | None = None
+    eta_seconds: Seconds | None = None
+    """time left"""
+    expected_seconds: list[Seconds] = []
+    """estimated time of each stage and of what follows; empty without an estimate"""
+    heartbeat: AwareDatetime | None = None
+    """time of the last writing"""
+
+    @classmethod
+    def read(cls, found: Any) -> Status:
+        """A status from the content of its file, every field that is of another kind left out."""
+        if not isinstance(found, Mapping):
+            return cls(state=RunState.DAMAGED)
+        known = {name: found[name] for name in cls.model_fields if name in found and _is_sound(cls, name, found[name])}
+        is_damaged = bool(found) and "state" not in known
+        return cls.model_validate({**known, **({"state": RunState.DAMAGED} if is_damaged else {})})
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for the file, those that are unknown left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+WRITTEN_STATES = ("starting", "running", "stopped", "failed", "done")
+
+
+def _is_sound(model: type[BaseModel], name: str, value: Any) -> bool:
+    if name == "state" and value not in WRITTEN_STATES:
+        return False
+    if name == "heartbeat" and not _is_moment(value):
+        return False
+    field: Any = model.model_fields[name]
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(str(value)).tzinfo is not None
+    except ValueError:
+        return False
+
+
+class PartRecord(_Document):
+    """A part that a run used, and the distribution that provided it."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+
+
+class Versioned(_Document):
+    """A document that says by which layout it was written."""
+
+    format: int
+
+
+class RunInfo(Versioned):
+    """run.json: origin of a run; never changes."""
+
+    p5: str
+    created: str
+    fold: tuple[int, int] | None = None
+    """(i, n) of a cross-validation fold"""
+    updated_from: str | None = None
+    """run that this one was made from by an update with new events"""
+    parts: list[PartRecord] = []
+
+
+class Manifest(Versioned):
+    """manifest.json: hash of every file that must not change. With it a run is done."""
+
+    files: dict[str, str]
+
+
+Figures = dict[str, dict[str, Annotated[float, Field(strict=True)] | None]]
+"""Scorer → metric label → value, None where it is undefined."""
+
+
+class Metrics(_Document):
+    """metrics.json: figures of the model and its baselines."""
+
+    test: Figures
+    validation: Figures = {}
+    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
+    """"test" or "validation" → scorer → metric label → 95 % interval"""
+    protocol: str = ""
+    n_test_users: int = 0
+    train_seconds: float = 0.0
+    n_parameters: int = 0

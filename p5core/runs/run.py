@@ -1,0 +1,214 @@
+"""Run folders: the files of a run, and the checks of a finished one.
+
+runs/NAME/
+  run.json              format, version, fold, and the distribution of every part
+  experiment.toml       what runs, every option spelt out
+  report.json           what preparation and split did
+  data/                 the prepared data set
+  features/             inputs of the encoders, one file each
+  split.safetensors     role of every event
+  status.json           state, pid and its beginning, heartbeat, share done, time left
+  events.jsonl, log.txt losses and metrics as they come; the same for people
+  checkpoints/          last and best weights while training
+  weights.safetensors   the trained network
+  blend.json, blend.safetensors  scorers that are blended with it, and their weights
+  metrics.json          figures of model and baselines
+  per_user.safetensors  figures of each test user, for paired tests
+  manifest.json         SHA-256 of all files that must not change; with it the run is done
+  lock                  held by the process that writes the run
+
+A run gets its name when its experiment and data are whole; until then its folder is hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from p5core.config.document import load_experiment
+from p5core.config.experiment import Experiment
+from p5core.errors import RunError
+from p5core.runs.documents import FORMAT, READ_FORMATS, Manifest, Metrics, RunInfo, RunState, Status
+from p5core.system.files import read_json, sha256, write_json
+from p5core.system.processes import lives
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Run", "read_document"]
+
+SEALED = ("run.json", "experiment.toml", "report.json", "weights.safetensors", "metrics.json", "per_user.safetensors")
+
+SEALED_IF_THERE = ("split.safetensors", "blend.json", "blend.safetensors")
+
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and where everything in it lies."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the folder."""
+        return self.path.name
+
+    @property
+    def data(self) -> Path:
+        """The prepared data set."""
+        return self.path / "data"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights while training."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where a stopped run goes on."""
+        return self.checkpoints / "last.safetensors"
+
+    @property
+    def features(self) -> Path:
+        """The inputs of the encoders."""
+        return self.path / "features"
+
+    def experiment(self) -> Experiment:
+        """The experiment of this run."""
+        return load_experiment(self.path / "experiment.toml")
+
+    def info(self) -> RunInfo:
+        """Origin of the run; raises RunError when it is damaged."""
+        return read_document(self.path / "run.json", RunInfo)
+
+    def fold(self) -> tuple[int, int] | None:
+        """(i, n) of a cross-validation fold."""
+        return self.info().fold
+
+    def updated_from(self) -> str | None:
+        """The run that this one was made from by an update with new events."""
+        return self.info().updated_from
+
+    def roles(self) -> list[npt.NDArray[np.int8]]:
+        """Roles of the events of the target, then of each stage; empty for a run that does not store its split."""
+        from safetensors.numpy import load_file
+
+        path = self.path / "split.safetensors"
+        stored = load_file(path) if path.exists() else {}
+        return [stored[name] for name in sorted(stored, key=int)]
+
+    def status(self) -> Status:
+        """The latest status, as far as it can be read; an empty one before anything was written."""
+        path = self.path / "status.json"
+        try:
+            return Status.read(read_json(path) if path.exists() else {})
+        except (ValueError, RecursionError):
+            return Status(state=RunState.DAMAGED)
+
+    def write_status(self, status: Status) -> None:
+        """Replace the status."""
+        write_json(self.path / "status.json", status.dump())
+
+    def is_sealed(self) -> bool:
+        """Whether the manifest, the last file of a run, was written: then the run is done, whatever its status says."""
+        return (self.path / "manifest.json").exists()
+
+    def state(self) -> RunState:
+        """The state; a run that claims to be running without a living process is "crashed"."""
+        if self.is_sealed():
+            return RunState.DONE
+        status = self.status()
+        is_alive = status.pid is not None and lives(status.pid, status.born)
+        return RunState.CRASHED if status.state.is_written and not is_alive else status.state
+
+    def metrics(self) -> Metrics:
+        """The figures of a finished run; raises RunError when it is not finished or they were changed since."""
+        path = self.path / "metrics.json"
+        if not path.exists():
+            raise RunError(
+                f"Run {self.path} has no metrics yet (state: {self.status().state}). Finish it with "
+                "'p5 run ... --resume'."
+            )
+        if self.is_sealed():
+            self._check(path.name, self._hashes()[path.name])
+        return read_document(path, Metrics)
+
+    def seal(self) -> None:
+        """Record the hashes of all files that must not change any more."""
+        files = {name: sha256(self.path / name) for name in (*SEALED, *self._further_files())}
+        write_json(self.path / "manifest.json", Manifest(format=FORMAT, files=files).model_dump())
+
+    def _further_files(self) -> list[str]:
+        """The files of the prepared data, of features, split and blend, relative to the folder."""
+        found = [
+            path for folder in (self.data, self.features) for path in sorted(folder.rglob("*.*")) if path.is_file()
+        ]
+        found += [self.path / name for name in SEALED_IF_THERE if (self.path / name).exists()]
+        return [path.relative_to(self.path).as_posix() for path in found]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process alone; raises RunError while another one holds it.
+
+        The operating system frees the lock of a process that dies.
+        """
+        try:
+            with FileLock(self.path / "lock", timeout=0):
+                yield
+        except Timeout:
+            pid = self.status().pid
+            raise RunError(
+                f"Run {self.path} is being written by another process (pid {pid}). Wait for it to end, or stop it."
+            ) from None
+
+    def verify(self) -> None:
+        """Raise RunError when a sealed file is missing or was changed, or the manifest does not list all of them."""
+        for name, expected in self._hashes().items():
+            self._check(name, expected)
+
+    def _hashes(self) -> dict[str, str]:
+        """What the manifest says of each file; raises RunError when it is missing, damaged or lacks a file."""
+        path = self.path / "manifest.json"
+        if not path.exists():
+            raise RunError(
+                f"Run {self.path} is not finished (state: {self.status().state}). Finish it with 'p5 run ... --resume'."
+            )
+        manifest = read_document(path, Manifest)
+        if manifest.format not in READ_FORMATS:
+            raise RunError(
+                f"{path} has format {manifest.format}; this version of P5 reads format {FORMAT}. Open it with the "
+                "version that made it."
+            )
+        unlisted = sorted({*SEALED, *self._further_files()} - set(manifest.files))
+        if unlisted:
+            raise RunError(f"{path} does not list {unlisted[0]}; it was changed. Restore it or run again.")
+        return manifest.files
+
+    def _check(self, name: str, expected: str) -> None:
+        path = self.path / name
+        if not path.is_file():
+            raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
+        if sha256(path) != expected:
+            raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
+
+
+def read_document(path: Path, model: type[DocumentT]) -> DocumentT:
+    """A JSON document of a run; raises RunError when it is damaged."""
+    try:
+        return model.model_validate(read_json(path))
+    except (OSError, ValueError, ValidationError, RecursionError):
+        raise RunError(f"{path} cannot be read; the file is damaged. Restore it from a copy or run again.") from None

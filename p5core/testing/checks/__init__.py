@@ -1,0 +1,3 @@
+"""The promises of each kind of part, as checks."""
+
+__all__: list[str] = []

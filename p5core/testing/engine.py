@@ -1,0 +1,271 @@
+"""A part inside the real engine: trained, stopped, resumed, evaluated and exported on the kit's world."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from p5core.config.document import parse_experiment
+from p5core.contracts.encoder import RowLabels
+from p5core.contracts.loader import Loader
+from p5core.contracts.loss import ProbabilityLoss
+from p5core.contracts.task import FollowingTask, Output, Task, TaskInfo, TaskNetwork
+from p5core.contracts.tracker import RunEvent, ValidationEvent
+from p5core.data.batch import Batch
+from p5core.data.columns import ITEM, RATING, TIMESTAMP, USER
+from p5core.data.raw import RawData
+from p5core.errors import P5Error
+from p5core.plugins.discovery import with_plugin
+from p5core.plugins.hookspecs import hookimpl
+from p5core.runs.run import Run
+from p5core.testing.world import toy_world
+from p5core.workflows.train import resume, run
+
+if TYPE_CHECKING:
+    from p5core.config.experiment import Experiment
+    from p5core.plugins.registry import Registry
+    from p5core.testing.subject import Check, Subject
+
+__all__ = [
+    "ENGINE_CHECKS",
+    "EXPORT_CHECKS",
+    "LABEL",
+    "LabelHead",
+    "LabelTask",
+    "WorldLoader",
+    "experiment_with",
+    "kit_registry",
+]
+
+LABEL = "label"
+"""Field of the kit's events with 0 or 1, for tasks that predict a probability."""
+
+
+class WorldLoader(Loader):
+    """The events and items of the kit's world."""
+
+    name = "kit_world"
+    path_option = None
+
+    def load(self) -> RawData:
+        """As tables; each event has a rating and a label."""
+        world = toy_world()
+        events = world.events
+        ratings = np.asarray(events.fields[RATING], dtype=np.float64)
+        frame = pd.DataFrame(
+            {
+                USER: [f"user {code}" for code in events.users],
+                ITEM: world.catalogue.decode(events.items),
+                TIMESTAMP: events.times,
+                RATING: ratings,
+                LABEL: (ratings > 3).astype("int64"),
+            }
+        )
+        items = world.catalogue.frame.drop(columns="domain")
+        users = pd.DataFrame({USER: [f"user {code}" for code in range(events.n_users)]})
+        users["age"] = range(20, 20 + len(users))
+        return RawData(frame, items=items, users=users, source="the kit's world", time_unit="us")
+
+
+class LabelHead(nn.Module):
+    """A bias an item beside the affinity of state and item."""
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.bias = nn.Embedding(n_items, 1)
+
+    def forward(self, states: Tensor, vectors: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        """(N,) logits."""
+        bias = self.bias(items.clamp_min(0)).squeeze(-1) * (items >= 0)
+        logits: Tensor = bias + (states * vectors).sum(dim=-1)
+        return logits
+
+
+class LabelTask(FollowingTask):
+    """Predict the label of the following event."""
+
+    name = "kit_label"
+    loss_kind = "probability"
+    outputs: ClassVar[Mapping[str, Output]] = {"labels": Output("probability", LABEL)}
+    metrics = ("ndcg@10",)
+    fields = (LABEL,)
+
+    loss_function: ProbabilityLoss
+
+    def layers(self, info: TaskInfo) -> nn.Module:
+        """The head."""
+        return LabelHead(info.n_items)
+
+    def row_labels(self) -> Mapping[str, RowLabels]:
+        """One bias an item."""
+        return {"bias.weight": "item"}
+
+    def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
+        """The loss of the logits."""
+        targets = self.targets(network, batch)
+        vectors = network.items.vectors(targets.items)
+        logits = network.task_layers[self.name](targets.states, vectors, targets.users, targets.items)
+        return self.loss_function(logits, targets.fields[LABEL])
+
+    def predict(
+        self, layers: nn.Module, output: str, states: Tensor, vectors: Tensor, users: Tensor, items: Tensor
+    ) -> Tensor:
+        """Probabilities."""
+        return torch.sigmoid(layers(states, vectors, users, items))
+
+
+class _KitPlugin:
+    """Brings the parts above."""
+
+    @hookimpl
+    def p5_loaders(self) -> list[type[Loader]]:
+        return [WorldLoader]
+
+    @hookimpl
+    def p5_tasks(self) -> list[type[Task]]:
+        return [LabelTask]
+
+
+class _StopAtFirstValidation:
+    """A display that asks the run to stop after its first validation."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def show(self, event: RunEvent) -> None:
+        if isinstance(event, ValidationEvent):
+            (self._folder / "stop").touch()
+
+    def say(self, text: str) -> None:
+        return
+
+
+def experiment_with(subject: Subject, epochs: int = 3) -> Experiment:
+    """The smallest experiment that uses the part, the default parts beside it; raises AssertionError for its kind."""
+    spec = {"name": subject.part.name, **subject.options}
+    tree: dict[str, Any] = {
+        "data": {"name": WorldLoader.name},
+        "prepare": {"min_user_events": 1, "keep": "all", "fields": [LABEL]},
+        "model": {"width": 8, "max_length": 6, "dropout": 0.0},
+        "stages": [{"epochs": epochs, "token_budget": 12, "tasks": [{"name": "auto"}]}],
+        "evaluate": {"resamples": 0},
+        "precision": "32-true",
+        "device": "cpu",
+    }
+    _put_in(tree, subject, spec)
+    return parse_experiment(tree)
+
+
+def _put_in(tree: dict[str, Any], subject: Subject, spec: Mapping[str, Any]) -> None:
+    kind, part = subject.kind, subject.part
+    if kind == "backbone":
+        tree["model"]["backbone"] = spec
+    elif kind == "encoder":
+        tree["model"]["encoders"] = [spec]
+    elif kind == "task":
+        tree["stages"][0]["tasks"] = [spec]
+    elif kind == "loss":
+        tasks = kit_registry(subject).parts("task")
+        suits = [name for name, info in tasks.items() if getattr(info.part, "loss_kind", "") == part.kind]
+        assert suits, f"No installed task takes losses of kind '{part.kind}'."
+        tree["stages"][0]["tasks"] = [{"name": suits[0], "loss": spec}]
+    elif kind == "tracker":
+        tree["trackers"] = [spec]
+    elif kind == "scorer":
+        tree["evaluate"]["baselines"] = [spec]
+    else:
+        raise AssertionError(f"A {kind} is not trained with.")
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="p5-kit-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def kit_registry(subject: Subject) -> Registry:
+    """The registry of a part with the loader of the kit's world."""
+    return with_plugin(subject.registry, "kit", _KitPlugin())
+
+
+def _run(subject: Subject, folder: Path, name: str, epochs: int = 3) -> Run:
+    """Train with the part; a refusal or fault is an AssertionError with its sentence."""
+    try:
+        return run(experiment_with(subject, epochs), folder, name, kit_registry(subject))
+    except P5Error as error:
+        raise AssertionError(f"Training with it fails: {error}") from error
+
+
+def trains_in_the_real_engine(subject: Subject) -> None:
+    """A run with the part trains, evaluates and seals; layers of its own are changed by training and stored."""
+    with _workplace() as folder:
+        finished = _run(subject, folder, "whole")
+        finished.verify()
+        if subject.kind == "task":
+            _assert_own_layers_learn(subject, finished)
+
+
+def _assert_own_layers_learn(subject: Subject, finished: Run) -> None:
+    from p5core.workflows.trained_model import load_run_data, new_network
+
+    registry, begin = kit_registry(subject), f"tasks.{subject.part.name}."
+    before = new_network(load_run_data(finished, registry), registry).state_dict()
+    after = load_file(finished.weights)
+    own = [name for name in before if name.startswith(begin)]
+    lost = [name for name in own if name not in after]
+    assert not lost, f"The layer '{lost[0] if lost else ''}' of the task is not stored."
+    trained = [name for name in own if before[name].is_floating_point()]
+    moved = [name for name in trained if not torch.equal(before[name], after[name])]
+    assert moved or not trained, "Training changes none of the task's own layers; does `loss` use them?"
+
+
+def a_stopped_run_goes_on_exactly(subject: Subject) -> None:
+    """A run that is stopped and resumed ends with the weights of one that was not."""
+    with _workplace() as folder:
+        whole = load_file(_run(subject, folder, "whole").weights)
+        stopped = folder / "stopped"
+        try:
+            run(
+                experiment_with(subject),
+                folder,
+                "stopped",
+                kit_registry(subject),
+                None,
+                _StopAtFirstValidation(stopped),
+            )
+        except KeyboardInterrupt:
+            resume(Run(stopped), kit_registry(subject))
+        _assert_equal(load_file(Run(stopped).weights), whole)
+
+
+def _assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert found.keys() == expected.keys(), "A resumed run stores other weights."
+    differs = [name for name, value in expected.items() if not torch.equal(found[name], value)]
+    assert not differs, f"After a stop and resume, '{differs[0] if differs else ''}' differs from an uninterrupted run."
+
+
+def an_export_equals_the_network(subject: Subject) -> None:
+    """A run with the part is exported, and ONNX Runtime gives the scores and predictions of the network."""
+    export_run = import_module("p5export.export").export_run
+    with _workplace() as folder:
+        finished = _run(subject, folder, "whole", epochs=1)
+        try:
+            export_run(finished, folder / "export", kit_registry(subject), say=lambda _: None)
+        except P5Error as error:
+            raise AssertionError(f"It cannot be exported: {error}") from error
+
+
+ENGINE_CHECKS: tuple[Check, ...] = (trains_in_the_real_engine, a_stopped_run_goes_on_exactly)
+
+EXPORT_CHECKS: tuple[Check, ...] = (an_export_equals_the_network,)
+"""For parts that an exported model is made of."""

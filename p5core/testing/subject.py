@@ -1,0 +1,40 @@
+"""A part under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from p5core.config.base import Config, parse_config
+
+if TYPE_CHECKING:
+    from p5core.plugins.registry import Registry
+    from p5core.testing.world import World
+
+__all__ = ["Check", "Subject"]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A part under test and its surroundings."""
+
+    kind: str
+    registry: Registry
+    part: type[Any]
+    options: Mapping[str, Any]
+    world: World
+
+    @property
+    def config(self) -> Config:
+        """The checked options; raises ConfigError when a required one was not given."""
+        model: type[Config] = self.part.Config
+        return parse_config(model, self.options, f"options of '{self.part.name}' for the kit")
+
+    def build(self, *arguments: Any) -> Any:
+        """Make the part with its options."""
+        return self.part(self.config, *arguments)
+
+
+Check = Callable[[Subject], None]
+"""Raises AssertionError when the part breaks a promise."""

@@ -1,0 +1,3 @@
+"""Commands below `p5`."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Built-in scorers."""
+
+__all__: list[str] = []

@@ -1,0 +1,114 @@
+"""Similarity of items by their content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_array, diags_array, vstack
+
+from p5core.data.catalogue import Catalogue
+from p5core.data.columns import TITLE
+from p5core.errors import ConfigError, did_you_mean
+from p5plugins.scorers.sparse import row_numbers, strongest
+
+__all__ = ["content_columns", "content_similarity"]
+
+N_ALIKE = 100
+"""How many items alike are kept of each item."""
+
+SHARPNESS = 2
+"""Power of the cosine: what is half as alike counts a quarter."""
+
+PAIRS_AT_MOST = 200_000_000
+"""Pairs of items with a value in common that are looked at: the commonest values are left out beyond."""
+
+PAIRS_AT_ONCE = 8_000_000
+"""How many of them are held in memory."""
+
+WORD = re.compile(r"\w+")
+
+
+def content_columns(catalogue: Catalogue, wanted: Sequence[str] | None) -> list[str]:
+    """The columns that say which items are alike: those wanted, or all that hold no numbers.
+
+    Raises ConfigError for one that the items table has not.
+    """
+    known = [*([TITLE] if TITLE in catalogue.frame else []), *catalogue.features]
+    if wanted is None:
+        return [name for name in known if catalogue.frame[name].dtype.kind not in "iufbM"]
+    for name in wanted:
+        if name not in known:
+            listed = f"Found: {', '.join(known)}." if known else "There are none: load an items table."
+            raise ConfigError(
+                f"scorer cooccurrence, content: items have no column '{name}'.{did_you_mean(name, known)} {listed}"
+            )
+    return list(wanted)
+
+
+def content_similarity(catalogue: Catalogue, wanted: Sequence[str] | None) -> csr_array | None:
+    """(V, V) row i holds the items most alike item i and sums to 1, or is empty; None where nothing is known of any.
+
+    Items are sets of values weighted by their rarity (the words of a text, the values of a list), and alike by the
+    cosine of those, squared (tf-idf: Salton and Buckley, doi 10.1016/0306-4573(88)90021-0). A value that so many items
+    share that not all pairs of them can be looked at is left out, as are values that all items have.
+    """
+    values = _values(catalogue, content_columns(catalogue, wanted))
+    blocks = [strongest(csr_array(values[first:last] @ values.T), first, N_ALIKE) for first, last in _blocks(values)]
+    found = csr_array(vstack(blocks, format="csr"))
+    found.data **= SHARPNESS
+    found.data /= np.maximum(found.sum(axis=1), np.finfo(np.float32).tiny)[row_numbers(found)]
+    return found if found.nnz else None
+
+
+def _values(catalogue: Catalogue, columns: Sequence[str]) -> csr_array:
+    """(V, n_values) float32 weights of the values of each item, every row of length 1 or empty."""
+    items: list[int] = []
+    labels: list[str] = []
+    for name in columns:
+        for item, cell in enumerate(catalogue.frame[name].tolist()):
+            found = {f"{name}={value}" for value in _split(cell)}
+            items += [item] * len(found)
+            labels += sorted(found)
+    codes, names = pd.factorize(np.array(labels, dtype=object))
+    shape = (len(catalogue), len(names))
+    held = csr_array((np.ones(len(items), dtype=np.float32), (items, codes)), shape=shape)
+    n_holders = np.bincount(codes, minlength=len(names))
+    weights = np.where(_kept(n_holders), np.log(len(catalogue) / np.maximum(n_holders, 1)), 0.0)
+    weighted = csr_array(held @ diags_array(weights.astype(np.float32)))
+    weighted.eliminate_zeros()
+    lengths = np.sqrt(weighted.power(2).sum(axis=1))
+    return csr_array(diags_array((1 / np.maximum(lengths, 1e-9)).astype(np.float32)) @ weighted)
+
+
+def _kept(n_holders: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(n_values,) whether a value may be looked at: the rarest first, as long as pairs are left."""
+    order = np.argsort(n_holders, kind="stable")
+    kept = np.empty(len(n_holders), dtype=np.bool_)
+    kept[order] = np.cumsum(n_holders[order].astype(np.float64) ** 2) <= PAIRS_AT_MOST
+    return kept
+
+
+def _split(cell: Any) -> Iterator[str]:
+    """The values of a cell, as text: of a text its words in lower case."""
+    if isinstance(cell, str):
+        yield from WORD.findall(cell.lower())
+    elif isinstance(cell, Iterable):
+        yield from (str(part).lower() for part in cell)
+    elif not pd.isna(cell):
+        yield str(cell)
+
+
+def _blocks(values: csr_array) -> Iterator[tuple[int, int]]:
+    """Ranges of items whose pairs fit into memory: the first, and one past the last."""
+    n_holders = np.bincount(values.indices, minlength=values.shape[1])
+    pairs = np.concatenate([[0], np.cumsum(n_holders[values.indices])])[values.indptr]  # (V + 1,) pairs before each
+    first = 0
+    while first < values.shape[0]:
+        last = max(first + 1, int(np.searchsorted(pairs, pairs[first] + PAIRS_AT_ONCE, side="right")) - 1)
+        yield first, last
+        first = last

@@ -1,0 +1,65 @@
+"""The popularity of items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from p5core.contracts.scorer import Scorer
+from p5core.data.catalogue import Catalogue
+from p5core.data.dataset import Events, Ragged
+
+__all__ = ["Popularity"]
+
+DAMPING = 10.0
+"""Average values that every item is given beside its own, so that a few do not make an extreme mean."""
+
+
+class Popularity(Scorer):
+    """Number of training events of an item, the same for all users; predicts mean ratings."""
+
+    name = "popularity"
+    is_default = True
+
+    counts: npt.NDArray[np.int64]
+    """(V,) training events"""
+
+    means: Mapping[str, npt.NDArray[np.float64]]
+    """name of a field → (V,) its mean, damped towards the mean of all"""
+
+    def fit(self, events: Events, catalogue: Catalogue) -> None:
+        """Count the training events of each item and average their fields of numbers."""
+        n_items = len(catalogue)
+        self.counts = np.bincount(events.items, minlength=n_items)
+        numbers = {name: values for name, values in events.fields.items() if values.dtype.kind == "f"}
+        self.means = {name: _damped_means(values, events.items, self.counts) for name, values in numbers.items()}
+
+    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
+        """(B, V) the counts, a row for each user."""
+        return torch.from_numpy(self.counts.astype(np.float32)).repeat(len(histories), 1)
+
+    def predict(
+        self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
+    ) -> npt.NDArray[np.floating] | None:
+        """(n_targets,) the damped mean of each target."""
+        return self.means[field][targets.values] if field in self.means else None
+
+    def state(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        return {"counts": self.counts, **{f"mean.{name}": values for name, values in self.means.items()}}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.counts = state["counts"]
+        self.means = {name.removeprefix("mean."): one for name, one in state.items() if name.startswith("mean.")}
+
+
+def _damped_means(
+    values: npt.NDArray[Any], items: npt.NDArray[np.int32], counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    mean = values.mean(dtype=np.float64)
+    sums = np.bincount(items, values, minlength=len(counts))
+    return np.asarray((sums + DAMPING * mean) / (counts + DAMPING))

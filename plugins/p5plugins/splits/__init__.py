@@ -1,0 +1,3 @@
+"""Built-in splits."""
+
+__all__: list[str] = []

@@ -1,0 +1,63 @@
+"""What an experiment leaves open: loss, metric to watch, device and precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from p5core.config.experiment import StageConfig, TaskSpec
+from p5core.errors import ConfigError
+from p5core.plugins.discovery import load_plugins
+from p5core.training.defaults import choose_loss, watched_metric
+from p5core.training.engine import Engine, choose_precision
+
+
+@pytest.mark.parametrize(
+    ("task", "n_items", "n_events", "name"),
+    [
+        ("rating", 10, 10, "mse"),
+        ("next_item", 10_000, 10_000_000, "cross_entropy"),
+        ("next_item", 10_001, 10_000_000, "sampled_softmax"),
+        ("next_item", 20_000, 500_000, "cross_entropy"),
+        ("next_item", 20_000, 500_001, "sampled_softmax"),
+    ],
+)
+def test_the_loss_follows_the_catalogue_and_the_log(task: str, n_items: int, n_events: int, name: str) -> None:
+    registry = load_plugins()
+    assert choose_loss(registry, registry.get("task", task), n_items, n_events)[0] == name
+
+
+def test_the_watched_metric_is_the_named_one_or_the_tasks_last() -> None:
+    registry = load_plugins()
+    assert watched_metric(StageConfig(), registry).label == "ndcg@10"
+    assert watched_metric(StageConfig(tasks=[TaskSpec(name="rating")]), registry).label == "rmse"
+    assert watched_metric(StageConfig(watch="hr@3"), registry).label == "hr@3"
+
+
+def test_the_device_is_the_processor_where_there_is_no_other() -> None:
+    wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    assert Engine("auto", "32-true").device.type == wanted
+    assert Engine("cpu", "bf16-mixed").device.type == "cpu"
+
+
+def test_a_device_that_cannot_rank_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'mps' cannot be used: it has no float64"):
+        Engine("mps", "32-true")
+
+
+@pytest.mark.parametrize(
+    ("device", "able", "precision"),
+    [
+        ("cpu", {"avx512_bf16": True}, "bf16-mixed"),
+        ("cpu", {"amx_bf16": True}, "bf16-mixed"),
+        ("cpu", {"avx512_bf16": False, "avx2": True}, "32-true"),
+        ("cpu", {}, "32-true"),
+        ("mps", {"avx512_bf16": True}, "32-true"),
+        pytest.param("cuda", {}, "bf16-mixed", marks=pytest.mark.gpu),
+    ],
+)
+def test_the_precision_follows_the_machine(
+    device: str, able: dict[str, bool], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert choose_precision(device)[0] == precision
