@@ -89,7 +89,8 @@ def _run_once(
     from p5core.workflows import train
 
     finished = train.run(experiment, runs, name, registry, fold, Terminal(console))
-    print_figures(finished, console)
+    if finished.is_sealed():  # of several processes the first one evaluates, and the others are over by now
+        print_figures(finished, console)
     return finished
 
 
@@ -105,8 +106,8 @@ def _resume(experiment: Experiment, registry: Registry, path: Path, console: Con
             f"The experiment differs from the one that run {path} was started with ({path}/experiment.toml). "
             "Resume with the same file and --set values, or start a new run with another --name."
         )
-    train.resume(folder, registry, Terminal(console))
-    print_figures(folder, console)
+    if train.resume(folder, registry, Terminal(console)).is_sealed():
+        print_figures(folder, console)
 
 
 def _cross_validate(

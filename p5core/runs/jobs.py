@@ -6,7 +6,6 @@ two programs can look after one folder.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import signal
 import sys
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock
 
 from p5core.config.document import load_experiment, parse_experiment
 from p5core.errors import ConfigError, RunError
@@ -116,9 +117,9 @@ class Jobs:
         with self._locked():
             job, run = self.of(name), self.find(name)
             status = run.status() if run and run.state() == RunState.RUNNING else None
-            if job and job.state() == "running" and self._signal(job, signal.SIGKILL):
+            if job and job.state() == "running" and self._signal(job):
                 return
-            if not (status and status.pid is not None and kill(status.pid, status.born, signal.SIGKILL)):
+            if not (status and status.pid is not None and kill(status.pid, status.born)):
                 raise RunError(f"No process is known to be that of run '{name}'; there is nothing to kill.")
 
     def clone(self, name: str) -> str:
@@ -167,7 +168,7 @@ class Jobs:
         if job and job.state() in ACTIVE:
             raise RunError(f"Run '{name}' has a job that is {job.state()}. Wait until it is over, or stop it first.")
 
-    def _signal(self, job: Job, number: signal.Signals) -> bool:
+    def _signal(self, job: Job, number: signal.Signals | None = None) -> bool:
         process = job.process()
         return process is not None and kill(*process, number)
 
@@ -202,8 +203,7 @@ class Jobs:
     def _locked(self) -> Iterator[None]:
         """One at a time changes anything, in whatever process it is."""
         (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
-        with (self.folder / "jobs" / "lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with FileLock(self.folder / "jobs" / "lock"):
             yield
 
 

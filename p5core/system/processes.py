@@ -1,4 +1,4 @@
-"""Processes that outlive the one that starts them, told apart from others that got the same number later."""
+"""Processes that outlive the one that starts them, told apart from others that get the same number later."""
 
 from __future__ import annotations
 
@@ -10,39 +10,38 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 __all__ = ["NICENESS", "born", "kill", "lives", "start"]
 
-PROC = Path("/proc")
-
 NICENESS = 10
-"""What is started gives way to whoever sits at the machine, the web interface above all."""
+"""Jobs give way to whoever sits at the machine, the web interface above all."""
+
+CLOCK_STEPS = 2.0
+"""Seconds by which the recorded start of one process may differ, since corrections of the clock move it."""
 
 
 def born(pid: int) -> str | None:
-    """When a living process began, in the system's own words; None for one that is dead or a zombie."""
-    state, _, began = (_from_proc(pid) if (PROC / "self" / "stat").exists() else _from_ps(pid)).partition(" ")
-    return None if state[:1] in ("", "Z", "X") else began
-
-
-def _from_proc(pid: int) -> str:
-    """State and the clock ticks from the system's start to the process's (proc_pid_stat(5), fields 3 and 22)."""
+    """The time at which a living process began, in seconds since 1970; None for one that is dead or a zombie."""
     try:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return f"{fields[0]} {fields[19]}"
-
-
-def _from_ps(pid: int) -> str:
-    """State and the local time of the start, where there is no /proc."""
-    command = ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        process = psutil.Process(pid)
+        is_over = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return None if is_over else f"{process.create_time():.2f}"
+    except (psutil.Error, ValueError, OverflowError):
+        return None
 
 
 def lives(pid: int, began: str | None) -> bool:
     """Whether a process is alive, and the one that began then; when that is not known (None), any of its number."""
     now = born(pid)
-    return now is not None and began in (None, now)
+    return now is not None and (began is None or _is_same(began, now))
+
+
+def _is_same(began: str, now: str) -> bool:
+    try:
+        return abs(float(began) - float(now)) < CLOCK_STEPS
+    except ValueError:
+        return False
 
 
 def start(command: Sequence[str], folder: Path, output: Path) -> int:
@@ -60,22 +59,25 @@ def start(command: Sequence[str], folder: Path, output: Path) -> int:
             env={**os.environ, "COLUMNS": "160", "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
-    with suppress(ProcessLookupError):  # it may be over already
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, process.pid, max(own, NICENESS))
+    with suppress(psutil.Error):  # it may be over already
+        psutil.Process(process.pid).nice(_lower_priority())
     threading.Thread(target=process.wait, daemon=True).start()  # or it stays a zombie until this process ends
     return process.pid
 
 
-def kill(pid: int, began: str | None, number: signal.Signals) -> bool:
-    """Send a signal to a process, and to those it started when it leads a session; False when it is not that one."""
+def _lower_priority() -> int:
+    if psutil.WINDOWS:
+        return int(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    return max(int(psutil.Process().nice()), NICENESS)
+
+
+def kill(pid: int, began: str | None, number: signal.Signals | None = None) -> bool:
+    """Send a signal to a process and those it started; None ends them at once. False when it is not that process."""
     if began is None or not lives(pid, began):
         return False
-    try:
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
-    except ProcessLookupError:
-        return False
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill() if number is None else one.send_signal(number)
     return True

@@ -9,8 +9,11 @@ from types import FrameType
 
 __all__ = ["STOPPING", "handled"]
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a program to stop: Ctrl-C, a supervisor, a terminal that is closed."""
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""A terminal that is closed; Windows has no such signal."""
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP]))
+"""Signals that ask a program to stop: Ctrl-C, a supervisor, a terminal that is closed."""
 
 
 @contextmanager
@@ -20,8 +23,8 @@ def handled(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     A program that was started by nohup goes on ignoring SIGHUP. Signals reach the main thread alone: in another one
     nothing is changed.
     """
-    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    numbers = [number for number in STOPPING if not (is_ignored and number == signal.SIGHUP)]
+    is_ignored = HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN
+    numbers = [number for number in STOPPING if not (is_ignored and number == HANGUP)]
     try:
         previous = {number: signal.signal(number, stop) for number in numbers}
     except ValueError:

@@ -243,14 +243,6 @@ def test_what_is_started_gives_way(tmp_path: Path) -> None:
     assert (tmp_path / "output.txt").read_text().split() == [str(max(os.nice(0), processes.NICENESS))] * 2
 
 
-def test_ps_says_the_same_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(processes, "PROC", tmp_path)
-    began = born(os.getpid())
-    assert began
-    assert lives(os.getpid(), began)
-    assert born(NOBODY) is None
-
-
 def test_the_files_of_a_job_name_its_process(jobs: Jobs) -> None:
     job = jobs.submit_command(["verify", "nothing"])
     wait(lambda: job.state() != "running")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 import time
@@ -161,4 +160,4 @@ def _outcome(job: Job) -> Mapping[str, Any]:
 def _end(job: Job) -> None:
     process = job.process()
     if process is not None:
-        kill(*process, signal.SIGKILL)
+        kill(*process)
