@@ -175,10 +175,14 @@ class Run:
                 f"Run {self.path} is being written by another process (pid {pid}). Wait for it to end, or stop it."
             ) from None
 
-    def verify(self) -> None:
-        """Raise RunError when a sealed file is missing or was changed, or the manifest does not list all of them."""
+    def verify(self, *names: str) -> None:
+        """Raise RunError when a sealed file is missing or was changed, or the manifest does not list all of them.
+
+        Of the contents those of `names` alone are looked at, or all.
+        """
         for name, expected in self._hashes().items():
-            self._check(name, expected)
+            if not names or name in names:
+                self._check(name, expected)
 
     def _hashes(self) -> dict[str, str]:
         """What the manifest says of each file; raises RunError when it is missing, damaged or lacks a file."""

@@ -46,7 +46,7 @@ class Compared:
 
 def stored_side(run: Run, scorer: str = "model") -> Side:
     """The test users of a finished run, as its model or one of its baselines served them; raises RunError."""
-    run.verify()
+    run.verify("metrics.json", "per_user.safetensors", "data/target/users.parquet")
     stored = load_file(run.path / "per_user.safetensors")
     labels = [name.split("/")[1] for name in stored if name.startswith(f"{scorer}/") and name.count("/") == 1]
     if not labels:

@@ -17,7 +17,7 @@ from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.staging import stage
 from p5core.data.raw import RawData, Scan
 from p5core.data.tables.columns import LOOKED_AT, guess_column, likely_times
-from p5core.data.tables.files import TableFiles, open_table
+from p5core.data.tables.files import SUFFIXES, TableFiles, open_table
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError, did_you_mean
@@ -33,8 +33,6 @@ HISTORY = "history"
 ROWS = 2048
 """Rows that are held as Python objects; a row may be a long list."""
 
-TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst", ".txt.zst")
-PARQUET = (".parquet", ".pq")
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 LARGE_INTEGERS = {"UBIGINT", "HUGEINT"}
 """Those of which some are no 64-bit integers."""
@@ -138,8 +136,8 @@ def open_histories(workspace: Workspace, path: Path, columns: Columns, bundle: B
 
 def _open_table(workspace: Workspace, path: Path, columns: Columns) -> _Table:
     """Read a file as the loader of tables does; raises DataError when it is missing, damaged or of another kind."""
-    if path.is_file() and not path.name.lower().endswith((*PARQUET, *TEXT)):
-        raise DataError(f"{path}: unknown format '{path.suffix}'. Known: {', '.join((*PARQUET, *TEXT))}.")
+    if path.is_file() and path.name.lower().removesuffix(".gz").removesuffix(".zst").endswith(SUFFIXES["json"]):
+        raise DataError(f"{path}: JSON is not read here. Give a Parquet or a text file.")
     named = [name for name in (columns.user, columns.item, columns.time) if name]
     files = open_table(path, Layout(), [*named, HISTORY])
     query = f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {files.relation})"

