@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from p5core.contracts.split import Split as SplitPart
+from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.data.dataset import Dataset, Events, Ragged
 from p5core.data.holdout import Split, split_by_roles
 from p5core.errors import ConfigError
 from p5core.runs.run import Run
 from p5core.system.files import read_json, write_json
 
-__all__ = ["events_of", "rated", "set_blend_weights", "split"]
+__all__ = ["Interrupter", "events_of", "rated", "set_blend_weights", "split"]
 
 
 def rated(values: Sequence[float] | npt.NDArray[Any] | None) -> dict[str, npt.NDArray[np.generic]]:
@@ -42,3 +44,17 @@ def set_blend_weights(run: Run, *weights: float) -> None:
     path = run.path / "blend.json"
     write_json(path, {**read_json(path), "weights": list(weights)})
     run.seal()
+
+
+class Interrupter:
+    """A display that puts the file `stop` into the run folder at the first validation."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def show(self, event: RunEvent) -> None:
+        if isinstance(event, ValidationEvent):
+            (self.folder / "stop").touch()
+
+    def say(self, text: str) -> None:
+        """Sentences do not matter here."""

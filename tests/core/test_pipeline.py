@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from support import Interrupter
 
 import p5core
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.config.tree import override
-from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, P5Error, RunError
 from p5core.model.warm_start import warm_start
@@ -209,20 +209,6 @@ def test_a_source_that_was_changed_is_refused(finished: p5core.Run, registry: Re
     with pytest.raises(ConfigError, match="has shape"):
         pipeline.run(small(f"stages.0.from={finished.path}", "model.width=16"), tmp_path, "x", registry)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
-
-
-class Interrupter:
-    """A display that puts the file `stop` into the run folder at the first validation."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def show(self, event: RunEvent) -> None:
-        if isinstance(event, ValidationEvent):
-            (self.folder / "stop").touch()
-
-    def say(self, text: str) -> None:
-        """Sentences do not matter here."""
 
 
 def stopped(registry: Registry, runs: Path, *assignments: str) -> p5core.Run:
