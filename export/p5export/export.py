@@ -138,9 +138,10 @@ def _prove_metrics(folder: Path, run: Run, data: ExperimentData, serving: Servin
         and proof.n_users == len(data.target.split.test)
         and serving.options.max_length is None
     )
+    one_user = 1 / max(1, proof.n_users)  # on another processor or GPU a near-tie of one may fall the other way
     for label, value in proof.exported.items() if is_same_question else ():
         own = stored.get(label)
-        if own is not None and abs(own - value) > 5e-5:
+        if own is not None and abs(own - value) > max(5e-5, one_user):
             raise ExportError(f"The run's {label} is {own:.6f}; through ONNX Runtime it is {value:.6f}.")
     return proof
 

@@ -88,7 +88,7 @@ class StageConfig(Config):
     """Maximum number of passes over the training events."""
 
     token_budget: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(default="auto")
-    """Positions per batch, padding included; "auto" chooses by device."""
+    """Positions per batch, padding included; "auto" chooses by device and size of the log."""
 
     patience: int = Field(0, ge=0)
     """Stop after this many validations without improvement; 0 disables early stopping."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,19 @@ def newest(histories: Ragged, max_length: int) -> tuple[npt.NDArray[np.int64], n
     return padded.astype(np.int64), lengths
 
 
+@contextmanager
+def exact_inference() -> Iterator[None]:
+    """Without gradients, and without the shorter mantissa of TF32, so that a GPU ranks as a processor does."""
+    cudnn, products = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+    try:
+        with torch.inference_mode(), cudnn.flags(**kept, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+
+
 class NetworkScorer:
     """Scores every item for many histories; item vectors are computed once."""
 
@@ -42,7 +56,7 @@ class NetworkScorer:
         self._max_length = max_length
         self._blend = blend
         self._tasks = tasks
-        with torch.inference_mode():
+        with exact_inference():
             self._vectors = network.items.vectors()  # (V, D)
             self._popular = network.items.log_frequency  # (V,)
 
@@ -53,7 +67,7 @@ class NetworkScorer:
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, V) scores; an empty history, or an unknown user (-1) where users have vectors, gets popular items."""
-        with torch.inference_mode():
+        with exact_inference():
             scores = self._states(users, histories) @ self._vectors.T
             if self._blend is not None:
                 scores = self._blend.scores(scores, users, self.read_part(histories))
@@ -82,7 +96,7 @@ class NetworkScorer:
     def _predicted(
         self, task: Task, output: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
     ) -> npt.NDArray[np.float64]:
-        with torch.inference_mode():
+        with exact_inference():
             rows, items = self._tensor(targets.rows), self._tensor(targets.values)
             states = self._states(users, histories)[rows]
             layers = self._network.task_layers[task.name]

@@ -20,6 +20,7 @@ __all__ = [
     "check_losses",
     "check_metrics",
     "choose_loss",
+    "choose_token_budget",
     "metric_refs",
     "name_defaults",
     "named_metrics",
@@ -28,10 +29,15 @@ __all__ = [
     "watched_metric",
 ]
 
-TOKENS = {"cpu": 2_048}
-"""Positions of a batch that "auto" stands for, by device."""
+TOKENS, MAX_TOKENS = 2_048, 16_384
+"""Positions of a batch that "auto" stands for: on a processor, and at most on a GPU."""
 
-TOKENS_ELSEWHERE = 16_384
+MIN_STEPS = 1_000
+"""Steps of an epoch that larger batches must leave.
+
+On an H100, batches of 16,384 positions left Amazon Beauty 11 steps an epoch, and it lost 4 % of its NDCG@10;
+MovieLens-1M lost 7 %.
+"""
 
 NEEDS = {"value": "values", "probability": "probabilities", "text": "texts"}
 """Kind of an output → what metrics of it need."""
@@ -72,7 +78,7 @@ def resolve(experiment: Experiment, registry: Registry, data: Dataset) -> tuple[
         precision, why = choose_precision(experiment.device)
         experiment = experiment.model_copy(update={"precision": precision})
         sentences.append(f"precision {precision} ({why})")
-    tokens = TOKENS.get(choose_device(experiment.device).partition(":")[0], TOKENS_ELSEWHERE)
+    tokens = choose_token_budget(experiment.device, len(data.events))
     stages = []
     for stage in experiment.stages:
         tasks = [_resolved(stage, task, registry, data, sentences.append) for task in stage.tasks]
@@ -91,6 +97,13 @@ def _resolved(
     name, why = choose_loss(registry, part, data.n_items, len(data.events))
     say(f"stage {stage.name}, task {task.name}: loss {name} ({why})")
     return task.model_copy(update={"loss": PartSpec(name=name)})
+
+
+def choose_token_budget(device: str, n_events: int) -> int:
+    """Positions of a batch that "auto" stands for, on a device and for a log of so many events."""
+    if choose_device(device).partition(":")[0] == "cpu":
+        return TOKENS
+    return min(MAX_TOKENS, max(TOKENS, n_events // MIN_STEPS))
 
 
 def choose_loss(registry: Registry, task: type[Any], n_items: int, n_events: int) -> tuple[str, str]:

@@ -75,6 +75,8 @@ class Engine:
                 "device = 'mps' cannot be used: it has no float64, by which items are ranked. Choose 'cpu'."
             )
         precision = choose_precision(device)[0] if precision == "auto" else precision
+        if kind == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32: faster products of float32, with a shorter mantissa
         self.world_size = int(os.environ.get("WORLD_SIZE", "1"))
         arithmetic = Precision() if precision == "32-true" else MixedPrecision(precision, kind)
         strategy: Any = DDPStrategy(find_unused_parameters=True) if self.world_size > 1 else "auto"
@@ -88,8 +90,6 @@ class Engine:
             raise ConfigError(
                 f"device = '{device}' cannot be used: {fault} Choose 'auto', 'cpu', 'cuda' or 'cuda:1'."
             ) from None
-        if kind == "cuda":
-            torch.set_float32_matmul_precision("high")  # TF32: faster products of float32, with a shorter mantissa
 
     @property
     def device(self) -> torch.device:

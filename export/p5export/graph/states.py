@@ -29,6 +29,9 @@ OPSET = 20
 VECTORS = "item_vectors"
 """Name of the (V, D) table that the traced graph looks items up in."""
 
+TORCH_FOR_LOOPS = "2.13"
+"""The release of torch from which recurrent layers are exported for histories of any length."""
+
 DYNAMIC = torch.export.Dim.DYNAMIC
 
 
@@ -107,7 +110,7 @@ def _traced(what: str, module: nn.Module, example: tuple[Tensor, ...], shapes: d
                 verbose=False,
             )
         except Exception as error:  # torch raises many kinds, with hundreds of lines
-            raise ExportError(_untraceable(what, error)) from None
+            raise ExportError(_untraceable(what, module, error)) from None
     if program is None:
         raise ExportError("torch.onnx.export returned nothing.")
     return program.model
@@ -117,13 +120,17 @@ def _backbone(network: Network) -> str:
     return f"backbone '{network.backbone.name}'"
 
 
-def _untraceable(what: str, error: Exception) -> str:
+def _untraceable(what: str, module: nn.Module, error: Exception) -> str:
     """A sentence instead of torch's pages."""
+    if any(isinstance(one, nn.RNNBase) for one in module.modules()) and torch.__version__ < TORCH_FOR_LOOPS:
+        return (
+            f"The {what} is recurrent, which torch exports from {TORCH_FOR_LOOPS} on; {torch.__version__} is installed."
+        )
     cause = error.__cause__ or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return (
-        f"The {what} cannot be exported: {lines[0] if lines else type(cause).__name__}. An exported module may not "
-        "choose its operations by the values it gets, and uses operations that ONNX has."
+        f"The {what} cannot be exported: {lines[0] if lines else type(cause).__name__}. The control flow "
+        "of an exported module must not depend on tensor values, and its operations must exist in ONNX."
     )
 
 

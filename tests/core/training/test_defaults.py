@@ -8,7 +8,7 @@ import torch
 from p5core.config.experiment import StageConfig, TaskSpec
 from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
-from p5core.training.defaults import choose_loss, watched_metric
+from p5core.training.defaults import choose_loss, choose_token_budget, watched_metric
 from p5core.training.engine import Engine, choose_precision
 
 
@@ -32,6 +32,21 @@ def test_the_watched_metric_is_the_named_one_or_the_tasks_last() -> None:
     assert watched_metric(StageConfig(), registry).label == "ndcg@10"
     assert watched_metric(StageConfig(tasks=[TaskSpec(name="rating")]), registry).label == "rmse"
     assert watched_metric(StageConfig(watch="hr@3"), registry).label == "hr@3"
+
+
+@pytest.mark.parametrize(
+    ("device", "n_events", "tokens"),
+    [
+        ("cpu", 100_000_000, 2_048),
+        ("cuda", 200_000, 2_048),
+        ("cuda:1", 5_000_000, 5_000),
+        ("cuda", 100_000_000, 16_384),
+    ],
+)
+def test_a_gpu_takes_larger_batches_only_where_an_epoch_keeps_its_steps(
+    device: str, n_events: int, tokens: int
+) -> None:
+    assert choose_token_budget(device, n_events) == tokens
 
 
 def test_the_device_is_the_processor_where_there_is_no_other() -> None:

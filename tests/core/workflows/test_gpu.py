@@ -18,6 +18,7 @@ from p5core.plugins.registry import Registry
 from p5core.workflows.evaluate import evaluate_run
 from p5core.workflows.recommend import Recommender
 from p5export.export import export_run
+from p5export.graph.states import TORCH_FOR_LOOPS
 from p5export.validation.verify import verify
 
 pytestmark = pytest.mark.gpu
@@ -65,13 +66,14 @@ def test_a_backbone_trains_there_and_answers_the_same_on_both(
     run = p5core.run(experiment(backbone), tmp_path, "there", registry)
     there, measured = answers(run, registry), figures(run, registry)
     assert measured == pytest.approx(run.metrics().test["model"], abs=1e-3)
+    if torch.__version__ >= TORCH_FOR_LOOPS or backbone not in ("gru", "lstm"):
+        exported = export_run(run, tmp_path / "export", registry, say=lambda _: None)
+        assert verify(exported.folder).n_cases
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     here = answers(run, registry)
-    assert figures(run, registry) == pytest.approx(measured, abs=0.02), "near-ties may fall the other way"
+    assert figures(run, registry) == pytest.approx(measured, abs=1 / 80), "a near-tie may fall the other way"
     for one, other in zip(here, there, strict=True):
-        assert [score for _, score in one] == pytest.approx([score for _, score in other], abs=2e-2)
-    exported = export_run(run, tmp_path / "export", registry, say=lambda _: None)
-    assert verify(exported.folder).n_cases
+        assert [score for _, score in one] == pytest.approx([score for _, score in other], abs=1e-4)
 
 
 @pytest.mark.parametrize(
