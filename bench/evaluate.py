@@ -1,4 +1,4 @@
-"""How long full ranking takes: 22,363 users × 12,101 items at width 64, ranks and lists.
+"""Time of full ranking: 22,363 users × 12,101 items at width 64, ranks and lists.
 
     python bench/evaluate.py [--beauty PATH]
 

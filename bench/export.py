@@ -1,4 +1,4 @@
-"""How fast an export answers, beside the same network in PyTorch and beside plain numpy; all in one run.
+"""Latency of an export beside the same network in PyTorch and in plain NumPy, measured in one run.
 
     python bench/export.py [--items 12000 300000 1000000]
 
@@ -103,7 +103,7 @@ def median_ms(calls: dict[str, Callable[[], Any]], seconds: float = 4.0) -> dict
 
 
 class Ranked(torch.nn.Module):
-    """What the export does, in PyTorch, from codes to codes."""
+    """The computation of the export in PyTorch, from codes to codes."""
 
     def __init__(self, serving: Serving) -> None:
         super().__init__()

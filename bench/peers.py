@@ -204,7 +204,7 @@ def report(
 
 
 def reached(run: Run, goal: float) -> str:
-    """When the network's validation was at `goal` first, validations included."""
+    """Seconds until the validation metric first reached `goal`, time of the validations included."""
     events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
     first = np.datetime64(events[0]["time"][:-6])
     for event in events:

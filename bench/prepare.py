@@ -1,4 +1,4 @@
-"""How long preparation of ten million events takes, and how much memory: integer ids and string ids.
+"""Time and memory of preparing ten million events, with integer and with string ids.
 
     python bench/prepare.py [--events N] [--keep FOLDER]
 

@@ -1,4 +1,4 @@
-"""How time and memory grow with events, items and the length of histories.
+"""Time and memory by number of events, number of items and length of histories.
 
     python bench/scaling.py [--plot docs/scaling.svg]
     python bench/scaling.py --largest

@@ -1,4 +1,4 @@
-"""How long people wait for the web interface: its start, its pages, and answers while two jobs train.
+"""Latency of the web interface: start, pages, and answers while two jobs train.
 
     python bench/ui.py [--runs 50] [--points 1000] [--turns 5] [--chromium PATH]
 
@@ -304,7 +304,7 @@ def timed(action: Action, page: Page, address: str, turn: int) -> float:
 
 
 def load() -> str:
-    """How busy the machine is."""
+    """Load of the machine."""
     return f"load of the machine {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores"
 
 

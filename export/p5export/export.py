@@ -1,4 +1,4 @@
-"""From a finished run to a folder that anybody can use."""
+"""Export of a finished run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export made."""
+    """The result of an export."""
 
     folder: Path
     manifest: Mapping[str, Any]
@@ -147,7 +147,7 @@ def _prove_metrics(folder: Path, run: Run, data: ExperimentData, serving: Servin
 
 
 def _evaluator(data: ExperimentData, serving: Serving, registry: Registry, labels: Sequence[PartRef]) -> Evaluator:
-    """Who measures `labels` on test users, without intervals."""
+    """An evaluator of `labels` on test users, without intervals."""
     experiment, target = data.experiment, data.target
     n_users = max(20, SCORES_AT_MOST // len(serving.items))
     holdout = target.split.test.sample(n_users, np.random.default_rng(experiment.seed))

@@ -1,4 +1,4 @@
-"""What the export brings to P5: its commands."""
+"""The plugin of the export: its commands."""
 
 from __future__ import annotations
 

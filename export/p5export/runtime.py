@@ -68,7 +68,7 @@ class OnnxRecommender:
 
     @property
     def uses_history(self) -> bool:
-        """Whether it takes histories, and not users."""
+        """True if the model reads histories, False if it reads users."""
         return self.bundle.uses_history
 
     def recommend(self, who: Sequence[RawId] | RawId, k: int = 10) -> list[Recommended]:

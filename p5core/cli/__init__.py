@@ -38,7 +38,7 @@ REMEDIES = {
     errno.ESTALE: "The network drive lost the file. Try again.",
     errno.EIO: "The disk or network drive failed. Try again; a run that was training goes on with --resume.",
 }
-"""What to do about a fault of the environment."""
+"""Error number → advice to the user."""
 
 
 class _Group(click.Group):
@@ -72,14 +72,14 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _environment_fault(error: OSError) -> str:
-    """What the system refused, the path, and what to do."""
+    """One sentence about an OSError: the failure, the path and the remedy."""
     said = error.strerror or str(error) or type(error).__name__
     paths = " → ".join(str(one) for one in (error.filename, error.filename2) if one is not None)
     return f"{said}{f': {paths}' if paths else ''}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
 
 
 def _is_database_io(error: Exception) -> bool:
-    """Whether DuckDB met a full or faulty disk; it was imported if it was."""
+    """True for an input/output error raised by DuckDB."""
     duckdb = sys.modules.get("duckdb")
     return duckdb is not None and isinstance(error, duckdb.IOException)
 

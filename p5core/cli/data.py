@@ -20,7 +20,7 @@ SETTING = "Option of the loader, such as items=movies.csv; name=… chooses the 
 
 @click.group()
 def data() -> None:
-    """Look at data before anything is trained."""
+    """Inspect data before training."""
 
 
 @data.command()
@@ -28,7 +28,7 @@ def data() -> None:
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
 @click.pass_obj
 def describe(registry: Registry, file: Path, settings: tuple[str, ...]) -> None:
-    """Say what P5 sees in FILE: a data file, or an experiment."""
+    """Describe the data of FILE: a data file or an experiment."""
     from rich.console import Console
 
     from p5core.data.profile.report_text import report_text

@@ -18,7 +18,7 @@ __all__ = ["markdown_table", "plugins"]
 
 @click.group()
 def plugins() -> None:
-    """Look at the installed plugins and their parts."""
+    """Inspect installed plugins and their parts."""
 
 
 @plugins.command("list")

@@ -37,7 +37,7 @@ def recommend(
     k: int,
     as_json: bool,
 ) -> None:
-    """Recommend items with a finished RUN, and say why."""
+    """Recommend items with a finished RUN, with reasons."""
     from rich.console import Console
 
     from p5core.workflows.recommend import Recommender

@@ -171,7 +171,7 @@ def print_figures(run: Run, console: Console) -> None:
 def evaluate(
     registry: Registry, run: Path, metrics: tuple[str, ...], candidates: int | None, keep_seen: bool, part: str
 ) -> None:
-    """Measure a finished RUN again, beside its baselines."""
+    """Evaluate a finished RUN again, beside its baselines."""
     from rich.console import Console
 
     from p5core.evaluation.report import results_table

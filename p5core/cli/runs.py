@@ -24,7 +24,7 @@ RUNS_OPTION = click.option(
 
 @click.group()
 def runs() -> None:
-    """Look at the runs there are."""
+    """List and inspect runs."""
 
 
 @runs.command("list")
@@ -89,7 +89,7 @@ def show(run: Path) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.pass_obj
 def compare(registry: Registry, first: Path, second: Path, resamples: int, seed: int) -> None:
-    """Test whether the first RUN is better than the second on the same test users."""
+    """Test the difference between two RUNs on the same test users."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,3 +1,3 @@
-"""Experiments: their options, how they are read, written and changed."""
+"""Experiments: schema, reading, writing and editing."""
 
 __all__: list[str] = []

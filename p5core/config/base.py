@@ -1,4 +1,4 @@
-"""The base of every option block, and how a wrong one is explained."""
+"""The base class of option blocks, and error messages for invalid options."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Config(BaseModel):
 
 @dataclass(frozen=True)
 class Tunable:
-    """Where `p5 tune` looks for a number: `dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)`."""
+    """Search range of a number for `p5 tune`: `dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)`."""
 
     low: float
     high: float
     log: bool = False
-    """Draw evenly in the logarithm: for what is changed by factors."""
+    """Sample on a logarithmic scale."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What `p5 tune` chooses from: `n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1)`."""
+    """Values that `p5 tune` chooses from: `n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1)`."""
 
     values: tuple[bool | int | float | str, ...]
 
@@ -68,7 +68,7 @@ class PartSpec(BaseModel):
 
     @classmethod
     def of(cls, ref: PartRef) -> PartSpec:
-        """A reference as a specification; what follows the name in a label stays in the option LABEL."""
+        """Convert a reference; the part of a label after the name goes into the option LABEL."""
         if isinstance(ref, PartSpec):
             return ref
         name, at, rest = (piece.strip() for piece in ref.partition("@"))
@@ -79,7 +79,7 @@ PartRef = str | PartSpec
 """A part as an experiment names it: a table, or a label such as "popularity", "ndcg@10" or "tail@5,head=0.1"."""
 
 LABEL = "@"
-"""Key of the part of a label behind its name: the value of the first option, then `option=value`."""
+"""Option key for the part of a label after the name: the value of the first option, then `option=value`."""
 
 AUTO = PartSpec(name="auto")
 """The default part of its kind."""
@@ -146,7 +146,7 @@ def _explain(model: type[BaseModel], fault: Any, options: Mapping[str, Any], whe
 
 
 def _written(steps: tuple[Any, ...], options: Any) -> list[str]:
-    """The steps that the user wrote; pydantic adds names of its own for the members of unions."""
+    """The location without the names that pydantic adds for members of unions."""
     written = []
     for step in steps:
         is_key = isinstance(options, Mapping) and step in options

@@ -13,7 +13,7 @@ __all__ = ["EvaluateConfig", "Experiment", "ModelConfig", "OptimiserConfig", "St
 
 
 class ModelConfig(Config):
-    """The network: how items become vectors and what reads them."""
+    """The network: encoders, their combination and the backbone."""
 
     width: Annotated[int, Choices((32, 64, 128, 256))] = Field(64, ge=1)
     """Dimension of item, user and state vectors, D."""
@@ -113,7 +113,7 @@ class StageConfig(Config):
 
 
 class EvaluateConfig(Config):
-    """What is measured on held-out events."""
+    """Options of evaluation on held-out events."""
 
     metrics: Annotated[list[PartRef], Slot("metric")] = []
     """Metrics such as "ndcg@10"; empty: those of the tasks."""
@@ -171,4 +171,4 @@ class Experiment(Config):
     """Trackers that receive the events of the run."""
 
     notes: tuple[str, ...] = Field((), exclude=True)
-    """Sentences about former spellings that were rewritten."""
+    """One sentence for each option with a former spelling that was rewritten."""

@@ -1,4 +1,4 @@
-"""Options of cleaning."""
+"""Options of data preparation."""
 
 from __future__ import annotations
 

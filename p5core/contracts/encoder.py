@@ -20,7 +20,7 @@ __all__ = ["Encoder", "EntityKind", "Features", "RowLabels"]
 EntityKind = Literal["item", "user"]
 
 RowLabels = EntityKind | Sequence[str]
-"""What the rows of a tensor stand for: "item" or "user" for one row each, or one label a row."""
+"""Labels of the rows of a tensor: "item" or "user" for one row per entity, or one label per row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Features:
     """Fixed inputs of an encoder, computed once from its entities and stored with the run."""
 
     n_rows: int
-    """entities that are encoded"""
+    """number of entities"""
 
     arrays: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     """name → array of any shape"""
@@ -52,7 +52,7 @@ class Encoder(Part, nn.Module, ABC):
     """
 
     encodes: ClassVar[tuple[EntityKind, ...]] = ("item",)
-    """Entities that it can encode."""
+    """Kinds of entities that it can encode."""
 
     @classmethod
     def features(cls, config: Any, entities: Entities) -> Features:

@@ -14,18 +14,18 @@ __all__ = ["Loader"]
 
 
 class Loader(Part, ABC):
-    """Reads an interaction log, wherever it lies."""
+    """Reads an interaction log from files, a database or memory."""
 
     reads_only_paths: ClassVar[bool] = True
-    """Whether it reads no files but those that options of type Path name; other loaders, such as databases, cannot be
-    held to a folder, and the web interface refuses them."""
+    """True if it reads only files named by options of type Path. Other loaders, such as databases, cannot be confined
+    to a folder, so the web interface refuses them."""
 
     path_option: ClassVar[str | None] = "path"
     """Option that names the log, for commands that are given a file; None for a loader that reads no file."""
 
     @classmethod
     def recognises(cls, path: Path) -> float:
-        """How sure it is, from 0 to 1, that it can read a file or folder; the surest loader is taken."""
+        """Confidence, from 0 to 1, that it can read a file or folder; the loader with the highest is used."""
         return 0.0
 
     @abstractmethod
@@ -36,7 +36,7 @@ class Loader(Part, ABC):
         """
 
     def preview(self, n_rows: int = 1_000) -> Preview:
-        """Read the first rows; a loader that can avoid to read all of a large log for it does.
+        """Read the first rows, if possible without reading the whole log.
 
         Raises DataError when there is nothing to look at.
         """

@@ -14,7 +14,7 @@ __all__ = ["Candidates", "Loss", "ProbabilityLoss", "RankingLoss", "ValueLoss"]
 
 
 class Candidates(Protocol):
-    """Items that compete for a target; the score of an item is `state · vector`."""
+    """Candidate items of a loss; the score of an item is `state · vector`."""
 
     @property
     def n_items(self) -> int:
@@ -35,24 +35,24 @@ class Candidates(Protocol):
 
 
 class Loss(Part):
-    """A function that training minimises. Random draws use torch's generator, whose state is in every checkpoint."""
+    """An objective to minimise. Random draws use torch's global generator, whose state is saved in every checkpoint."""
 
     kind: ClassVar[str]
-    """Kind of output that it trains: "ranking", "value" or "probability"; a task accepts losses of its own kind."""
+    """Kind of output that it trains: "ranking", "value" or "probability". A task accepts only losses of its kind."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
 
     @classmethod
     def suits(cls, n_items: int, n_events: int) -> str | None:
-        """The reason for taking it as the default with a catalogue and log of this size; None when it does not suit.
+        """The reason to use it by default for a catalogue and log of this size; None if it is not suitable.
 
         Asked of built-in losses with `is_default` alone.
         """
         return None
 
     def score_bytes(self, n_states: int, n_items: int) -> int:
-        """Bytes that grow with states × items, held at once; 0 for a loss that scores a sample.
+        """Peak bytes of scores that grow with states × items; 0 for a loss that scores a sample.
 
         A run that has less free memory is refused before it starts.
         """

@@ -107,7 +107,7 @@ class EvalResult:
     """items that may be recommended"""
 
     def holds(self, needs: str) -> bool:
-        """Whether it has what a metric needs."""
+        """True if it holds the data that a metric reads."""
         if needs in ("ranks", "lists"):
             return getattr(self, needs) is not None
         return needs in self.predictions
@@ -132,7 +132,7 @@ class Metric(Part, ABC):
     """True when `values` is one number about all lists together (coverage), which has no interval over users."""
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    """The least and the largest value there can be."""
+    """Smallest and largest possible value."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -162,11 +162,11 @@ class Metric(Part, ABC):
         return None
 
     def scale(self, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The reported figure of means over users, of any shape: the mean itself, unless a metric says otherwise."""
+        """Transform means over users, of any shape, into the reported figure; the identity by default."""
         return mean
 
     def reduce(self, values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None = None) -> float:
-        """One figure from values (M,): their scaled, weighted mean, undefined users left out; NaN when none is left."""
+        """Scaled, weighted mean of values (M,), ignoring NaN; NaN if all are NaN."""
         weights = np.ones(len(values)) if weights is None else weights
         defined = ~np.isnan(values)
         total = weights[defined].sum()

@@ -21,13 +21,13 @@ class Part:
     """
 
     name: ClassVar[str]
-    """Its name in experiments: lower-case letters, digits and `_`, unique among the parts of its kind."""
+    """Name in experiments: lower-case letters, digits and `_`; unique within its kind."""
 
     Config: ClassVar[type[Config]] = NoOptions
-    """Its options. The docstring under each option is the help text in command line, docs and form."""
+    """Options. The docstring below each option is its help text in the command line, the docs and the form."""
 
     is_default: ClassVar[bool] = False
-    """Whether the built-in part is taken when an experiment names none of its kind; of no effect in other plugins."""
+    """True if an experiment without a part of this kind uses this built-in part; ignored in other plugins."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

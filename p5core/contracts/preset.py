@@ -12,7 +12,7 @@ __all__ = ["Preset"]
 
 
 class Preset(Part, ABC):
-    """Writes an experiment for a data set: what `p5 init` and the web interface begin with."""
+    """Writes an experiment for a data set; used by `p5 init` and the web interface."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -53,7 +53,7 @@ class ItemNeighbours:
 
 
 class Scorer(Part, ABC):
-    """Scores items from training events without gradients: a baseline, or a companion blended with the network."""
+    """Scores items without gradient training: a baseline, or a scorer blended with the network."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -103,9 +103,9 @@ class Scorer(Part, ABC):
         raise NotImplementedError(f"The scorer '{self.name}' cannot be stored, so it cannot be blended.")
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Become what `state` was taken of."""
+        """Load the arrays returned by `state`."""
         raise NotImplementedError(f"The scorer '{self.name}' cannot be stored, so it cannot be blended.")
 
     def export(self) -> ItemNeighbours | None:
-        """The fitted scorer as an item-item model; None when it is none, and then it is not exported."""
+        """The fitted scorer as an item-item model; None if it has no such form and cannot be exported."""
         return None

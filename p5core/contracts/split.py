@@ -19,7 +19,7 @@ class Split(Part, ABC):
     """Gives each event of a data set one role: training, validation, test, or history of a held-out user."""
 
     holds_out_users: ClassVar[bool] = False
-    """Whether the users of a holdout have no training events; models that know users alone cannot serve them."""
+    """True if held-out users have no training events; models based on user vectors cannot serve them."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

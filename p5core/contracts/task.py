@@ -24,7 +24,7 @@ __all__ = ["FollowingTask", "Output", "Targets", "Task", "TaskInfo", "TaskNetwor
 
 @dataclass(frozen=True)
 class Output:
-    """One thing that a trained task predicts."""
+    """One output of a trained task."""
 
     kind: Literal["ranking", "value", "probability", "text"]
 
@@ -49,7 +49,7 @@ class TrainingData:
 
 @dataclass(frozen=True, eq=False)
 class TaskInfo:
-    """Facts that a task makes its layers by."""
+    """Sizes and data from which a task builds its layers."""
 
     width: int
     """D, length of states and item vectors"""
@@ -62,7 +62,7 @@ class TaskInfo:
 
 
 class TaskNetwork(Protocol):
-    """The network as tasks see it."""
+    """The interface of the network that tasks use."""
 
     @property
     def items(self) -> Candidates:
@@ -80,7 +80,7 @@ class TaskNetwork(Protocol):
 
 
 class Task(Part, ABC):
-    """An objective of training: its batches, its layers, its loss, its outputs.
+    """A training objective: batches, layers, loss and outputs.
 
     `plan` cuts an epoch into batches and `batch` fills one of them. Both are functions of their generator alone, so
     that a stopped run goes on in the middle of an epoch exactly as if it had not been stopped. Epochs may have
@@ -88,16 +88,16 @@ class Task(Part, ABC):
     """
 
     loss_kind: ClassVar[str] = "ranking"
-    """Kind of losses that suit: "ranking", "value" or "probability"."""
+    """Kind of loss that it accepts: "ranking", "value" or "probability"."""
 
     default_loss: ClassVar[str | None] = None
-    """Name of the loss that "auto" stands for; None takes the default of its kind."""
+    """Name of the loss used for "auto"; None uses the default of its kind."""
 
     outputs: ClassVar[Mapping[str, Output]] = {"scores": Output("ranking")}
-    """Name → what is predicted. The name is that of the output of an exported model."""
+    """Name → output. The name is also that of the output of an exported model."""
 
     metrics: ClassVar[tuple[str, ...]]
-    """Metrics of an experiment that names none; the last one steers early stopping."""
+    """Metrics of an experiment that names none; the last one is used for early stopping."""
 
     def __init__(self, config: Any, loss: Loss) -> None:
         super().__init__(config)
@@ -106,7 +106,7 @@ class Task(Part, ABC):
     @classmethod
     @abstractmethod
     def check(cls, backbone: type[Backbone], events: Events) -> None:
-        """Raise ConfigError when this task makes no sense with the backbone or the data."""
+        """Raise ConfigError if the task does not fit the backbone or the data."""
 
     def layers(self, info: TaskInfo) -> nn.Module | None:
         """Make the task's own layers, if it has any.
@@ -122,11 +122,11 @@ class Task(Part, ABC):
 
     @abstractmethod
     def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Any]:
-        """Cut one epoch into batches, in random order; `batch` gets one element at a time."""
+        """Plan one epoch: batches in random order, each an argument of `batch`."""
 
     @abstractmethod
     def batch(self, data: TrainingData, rows: Any, rng: np.random.Generator) -> Batch:
-        """Fill one batch of the plan."""
+        """Build one batch of the plan."""
 
     @abstractmethod
     def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:

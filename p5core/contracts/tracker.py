@@ -29,13 +29,13 @@ class RunEvent:
     kind: ClassVar[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, `kind` first; metrics stay in a dictionary of their own."""
+        """A dictionary of plain values, `kind` first; metrics are a nested dictionary."""
         return {"kind": self.kind, **asdict(self)}
 
 
 @dataclass(frozen=True)
 class StepEvent(RunEvent):
-    """Training since the last such event."""
+    """Progress of training since the last such event."""
 
     kind = "step"
     stage: str
@@ -107,7 +107,7 @@ class TestEvent(RunEvent):
 
 
 class Tracker(Part, ABC):
-    """Receives the events of a run while it goes on: a spreadsheet, a dashboard, a chat message."""
+    """Receives the events of a run as they happen, for a dashboard, a spreadsheet or a chat."""
 
     def __init__(self, config: Any, folder: Path) -> None:
         super().__init__(config)

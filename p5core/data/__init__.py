@@ -1,3 +1,3 @@
-"""From raw rows to batches."""
+"""Data: loading, preparation, data sets and batches."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""More events for a data set that is there already."""
+"""Appending events to a prepared data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["append"]
 
 
 def append(known: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) -> Dataset:
-    """The events of both, by user and time; users and items of `known` keep their codes.
+    """The events of both data sets by user and time; users and items of `known` keep their codes.
 
     Of several events of a user with an item one stays, as `keep` says. Without a clock fresh events follow the known
     ones. Raises DataError when only one of the two has a clock, or when ids or ratings do not fit.

@@ -1,4 +1,4 @@
-"""Windows over histories, batches of equal work, and the tensors of one batch."""
+"""Windows over histories, length buckets, and batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoded events and what they refer to."""
+"""Data sets: encoded events with their users and items."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class ItemIds:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every item of the catalogue may be recommended."""
+        """True if every item of the catalogue may be recommended."""
         return len(self.domains) == len(self.catalogue.domains)
 
     def encode(self, raw: Sequence[Any], domain: str | None = None) -> npt.NDArray[np.int32]:

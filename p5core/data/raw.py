@@ -35,7 +35,7 @@ class RawData:
     """One row a user: `user` and any feature columns."""
 
     source: str = "data"
-    """How messages call it: a file name, a URL without secrets."""
+    """Name of the source in messages: a file name, or a URL without secrets."""
 
     time_unit: TimeUnit | None = None
     """Unit of numeric timestamps; None lets preparation guess it from their size."""
@@ -44,13 +44,13 @@ class RawData:
     """Format of timestamps in texts, as of strptime; None lets preparation find one that fits the whole column."""
 
     day_first: bool | None = None
-    """Whether dates such as 01/02/2024 have the day first; None lets the column tell, and refuses one that cannot."""
+    """True if 01/02/2024 means 1 February. None detects it from the column; an ambiguous column is an error."""
 
     is_head: bool = False
-    """Whether these are the first rows alone: what they leave open, later ones may tell."""
+    """True if these are only the first rows, so that later rows may resolve ambiguities."""
 
     header_rows: int = 0
     """Rows before the first event in the file, so that messages count as an editor does."""
 
     notes: tuple[str, ...] = ()
-    """What was guessed, in words, for the report."""
+    """Sentences about guesses, for the report."""

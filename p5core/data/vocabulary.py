@@ -19,10 +19,10 @@ __all__ = ["PAD_INT", "PAD_STRING", "IdKind", "Vocabulary"]
 IdKind = Literal["string", "int64"]
 
 PAD_STRING = ""
-"""What fills unused places of a history of string ids; so no string id may be empty."""
+"""Padding of histories of string ids; no string id may be empty."""
 
 PAD_INT = int(np.iinfo(np.int64).min)
-"""What fills unused places of a history of integer ids; so no integer id may be this one."""
+"""Padding of histories of integer ids; no integer id may equal it."""
 
 
 @dataclass(frozen=True, eq=False)

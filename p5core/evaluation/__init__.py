@@ -1,3 +1,3 @@
-"""Honest measurement."""
+"""Evaluation: ranking, metrics, intervals and tests."""
 
 __all__: list[str] = []

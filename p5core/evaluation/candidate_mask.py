@@ -1,4 +1,4 @@
-"""Which items are ranked for each user, and which of them are left out."""
+"""Masks of the items that are ranked for each user."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["CandidateMask", "sample_negatives"]
 
 @dataclass(frozen=True, eq=False)
 class CandidateMask:
-    """The items that compete for the places of M users."""
+    """The candidate items of M users."""
 
     targets: Ragged
-    """what is to be found, each item once, ascending"""
+    """target items of each user, unique and ascending"""
 
     barred: npt.NDArray[np.bool_]
     """(n_targets,) True for targets that may not be recommended: seen, or of another domain"""
@@ -27,7 +27,7 @@ class CandidateMask:
     """seen items that are no targets"""
 
     outside: npt.NDArray[np.int32]
-    """items that nobody may be recommended"""
+    """items that may not be recommended to anyone"""
 
     n_candidates: npt.NDArray[np.int64]
     """(M,) items that are ranked: all but the masked ones and those outside, and every target"""
@@ -39,7 +39,7 @@ class CandidateMask:
     def of(
         cls, holdout: Holdout, n_items: int, exclude_seen: bool, candidate_items: npt.NDArray[np.int32] | None
     ) -> CandidateMask:
-        """Draw up the mask of a holdout in a catalogue of `n_items` V."""
+        """Build the mask of a holdout in a catalogue of `n_items` V."""
         allowed = np.ones(n_items, dtype=np.bool_)
         if candidate_items is not None:
             allowed[:] = False

@@ -35,10 +35,10 @@ class Evaluator:
 
     seed: int
     check: Callable[[], None] = lambda: None
-    """called now and then; what it raises ends the evaluation"""
+    """called regularly; an exception from it ends the evaluation"""
 
     def of(self, holdout: Holdout) -> Evaluator:
-        """The same for other users."""
+        """The same evaluator for other users."""
         return replace(self, holdout=holdout)
 
     def result(self, scorer: HistoryScorer) -> EvalResult:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 __all__ = ["interval", "resampled_sums"]
 
 NUMBERS_AT_ONCE = 4_000_000
-"""How many draw counts are held in memory."""
+"""Maximum number of draw counts held in memory."""
 
 
 def resampled_sums(columns: npt.NDArray[np.float64], resamples: int, seed: int) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What the training events say about the items."""
+"""Statistics of the items from training events."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class MetricResult:
     """(M,) the value of each user; None for figures about the whole set"""
 
     weights: npt.NDArray[np.float64] | None = None
-    """(M,) how much each user counts; None counts all the same"""
+    """(M,) weight of each user; None weighs all the same"""
 
 
 def measure(result: EvalResult, metrics: Sequence[Metric], resamples: int, seed: int) -> dict[str, MetricResult]:

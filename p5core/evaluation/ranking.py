@@ -72,7 +72,7 @@ class _Rules:
     n_negatives: int
     """sampled items beside the targets, 0 for the whole catalogue"""
     pool: npt.NDArray[np.int32]
-    """what negatives are drawn from"""
+    """items that negatives are drawn from"""
     seed: int
 
 

@@ -1,4 +1,4 @@
-"""The competition of candidates for the places of some users, as one matrix of scores."""
+"""Score matrices of candidates, target ranks and top-k lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ScoreMatrix", "all_candidates", "sampled_candidates", "target_ranks"
 
 @dataclass(frozen=True, eq=False)
 class ScoreMatrix:
-    """The candidates of B users as a matrix of scores; what does not compete has -inf."""
+    """The candidate scores of B users; excluded entries are -inf."""
 
     scores: Tensor
     """(B, C)"""

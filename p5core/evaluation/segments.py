@@ -1,4 +1,4 @@
-"""For whom a model works: figures of groups of test users instead of one figure of all."""
+"""Metrics by group of test users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Group", "Segment", "Traits", "even_groups", "segments", "user_traits
 
 @dataclass(frozen=True, eq=False)
 class Traits:
-    """What is known of M test users and of their targets before any model is asked."""
+    """Properties of M test users and their targets that do not depend on a model."""
 
     history: npt.NDArray[np.float64]
     """(M,) events that a model may read"""
@@ -39,7 +39,7 @@ class Group:
 
     name: str
     place: float
-    """where it stands on an axis: the mean of the trait"""
+    """position on the axis: the mean of the trait"""
 
     members: npt.NDArray[np.bool_]
     """(M,)"""
@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Segment:
-    """What a metric found for one group."""
+    """The value of a metric for one group."""
 
     name: str
     place: float

@@ -1,4 +1,4 @@
-"""Whether one run is better than another: a paired test over the users of both."""
+"""Paired significance tests between two runs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from p5core.evaluation.intervals import interval, resampled_sums
 __all__ = ["Comparison", "UserValues", "compare"]
 
 NUMBERS_AT_ONCE = 4_000_000
-"""How many signs are held in memory."""
+"""Maximum number of signs held in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class UserValues:
-    """What one metric found for each user of one run."""
+    """Values of one metric for each user of one run."""
 
     users: npt.NDArray[np.generic]
-    """(M,) who: raw ids or codes"""
+    """(M,) raw ids or codes"""
 
     values: npt.NDArray[np.float64]
     """(M,) NaN where undefined"""
 
     weights: npt.NDArray[np.float64] | None = None
-    """(M,) how much each user counts; None counts all the same"""
+    """(M,) weight of each user; None weighs all the same"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Comparison:
     """95 % bootstrap interval of the difference"""
 
     p_value: float
-    """chance of a difference of this size or more, either way, if the runs were interchangeable for every user"""
+    """two-sided p-value: probability of a difference at least this large if the runs were interchangeable"""
 
     n_users: int
     """users with a value in both runs"""

@@ -64,7 +64,7 @@ class Blend:
 
     @property
     def is_used(self) -> bool:
-        """Whether any scorer has a weight."""
+        """True if any scorer has a non-zero weight."""
         return any(weight > 0 for weight in self.weights[1:])
 
     def with_weights(self, weights: Sequence[float]) -> Blend:

@@ -20,7 +20,7 @@ from p5core.plugins.registry import Registry
 __all__ = ["build_network", "count_items", "serving_tasks"]
 
 SPARSE_FROM = 50_000
-"""Rows of an embedding from which on its gradients hold the rows of the batch alone."""
+"""Number of rows from which an embedding has sparse gradients."""
 
 
 def build_network(
@@ -79,7 +79,7 @@ def serving_tasks(experiment: Experiment, registry: Registry) -> list[Task]:
 
 
 def _make_sparse(network: Network) -> None:
-    """Let the gradients of large embeddings of ours hold the rows of the batch alone."""
+    """Use sparse gradients for large embeddings of built-in encoders."""
     for module in network.modules():
         if isinstance(module, nn.Embedding):
             module.sparse = module.num_embeddings >= SPARSE_FROM

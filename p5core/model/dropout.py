@@ -1,4 +1,4 @@
-"""Dropout whose masks cost little on a processor."""
+"""Dropout with masks that are cheap on a CPU."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 __all__ = ["Dropout"]
 
 STEPS = 2**16
-"""How finely the share that is dropped can be told: draws are numbers of 16 bits."""
+"""Resolution of the dropout probability: draws are 16-bit numbers."""
 
 DRAWS_AT_ONCE = 4
 """Numbers of 16 bits in one of 64."""
 
 
 class Dropout(nn.Dropout):
-    """Sets a share `p` of all entries to zero while training and scales the others up (arXiv 1207.0580).
+    """Dropout (arXiv 1207.0580): zeroes entries with probability `p` during training and scales the others up.
 
     As torch.nn.Dropout, in a quarter of the time on a processor: one draw of the generator decides on four entries. `p`
     is rounded to a multiple of 2⁻¹⁶; elsewhere than on a processor it is torch's own.

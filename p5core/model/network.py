@@ -18,7 +18,7 @@ __all__ = ["Network"]
 
 
 class Network(nn.Module):
-    """Everything that is trained."""
+    """All trained modules."""
 
     def __init__(
         self, items: ItemEmbeddings, backbone: Backbone, dropout: float, users: EntityEmbeddings | None = None

@@ -34,7 +34,7 @@ def newest(histories: Ragged, max_length: int) -> tuple[npt.NDArray[np.int64], n
 
 @contextmanager
 def exact_inference() -> Iterator[None]:
-    """Without gradients, and without the shorter mantissa of TF32, so that a GPU ranks as a processor does."""
+    """A context without gradients and without TF32, so that GPU and CPU rank alike."""
     cudnn, products = torch.backends.cudnn, torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}

@@ -1,4 +1,4 @@
-"""Starting from the weights of another network, with another catalogue."""
+"""Warm start from the weights of a network with another catalogue."""
 
 from __future__ import annotations
 

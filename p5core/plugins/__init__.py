@@ -1,3 +1,3 @@
-"""Plugins: their hooks, how they are found and checked, and the parts they provide."""
+"""Plugins: hooks, discovery, checks, and the registry of their parts."""
 
 __all__: list[str] = []

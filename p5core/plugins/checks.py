@@ -1,4 +1,4 @@
-"""Checks of what plugins return, made when a kind of part is first asked for."""
+"""Contract checks of parts, run when their kind is first used."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ OF_KIND: Mapping[str, Callable[[type[Any]], Iterator[str]]] = {
 
 
 def command_fault(command: Any, taken: Collection[str]) -> str | None:
-    """What is wrong with a command of a plugin; None when it can be used."""
+    """The fault of a command of a plugin; None if it is usable."""
     if not isinstance(command, click.Command):
         return f"p5_commands returned {command!r}, which is no click.Command."
     if command.name in taken:

@@ -47,7 +47,7 @@ def _status(entry: EntryPoint) -> PluginStatus:
 
 
 def _fact(entry: EntryPoint, key: str) -> str:
-    """A fact of the distribution's metadata; a damaged installation has none."""
+    """One field of a distribution's metadata; empty for a damaged installation."""
     if entry.dist is None or key not in entry.dist.metadata:
         return "unknown"
     return entry.dist.metadata[key]
@@ -88,7 +88,7 @@ def _is_machinery(filename: str) -> bool:
 
 
 def _fault_before(manager: pluggy.PluginManager, plugin: Any) -> str | None:
-    """Why a plugin is not registered at all."""
+    """The reason why a plugin is not registered; None if it may be."""
     wanted = inspect.getattr_static(plugin, hookspecs.API_VERSION_NAME, hookspecs.API_VERSION)
     if wanted != hookspecs.API_VERSION:
         return (

@@ -60,7 +60,7 @@ class PartInfo:
 
     @property
     def is_built_in(self) -> bool:
-        """Whether P5 itself provides it."""
+        """True if P5 itself provides it."""
         return self.plugin.distribution == BUILT_IN
 
     @property

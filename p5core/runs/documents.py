@@ -38,7 +38,7 @@ class RunState(StrEnum):
 
     @property
     def is_written(self) -> bool:
-        """Whether a process claims to write the run."""
+        """True if a process claims to be writing the run."""
         return self in (RunState.STARTING, RunState.RUNNING)
 
 

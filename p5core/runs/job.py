@@ -1,4 +1,4 @@
-"""One job: a command of p5 in a process of its own, and the folder that tells how it fares.
+"""A job: a `p5` command in its own process, and the folder with its state.
 
 jobs/000001/
   job.json         what was asked for, of which run and when; never changes
@@ -40,7 +40,7 @@ class Job:
 
     @cached_property
     def asked(self) -> dict[str, Any]:
-        """What was asked for; empty when that cannot be read."""
+        """The stored request; empty if it cannot be read."""
         try:
             found = read_json(self.path / "job.json")
         except (OSError, ValueError, RecursionError):
@@ -51,7 +51,7 @@ class Job:
 
     @property
     def arguments(self) -> list[str]:
-        """What follows `p5` on the command line."""
+        """Command-line arguments after `p5`."""
         return [str(one) for one in self.asked["arguments"]]
 
     @property
@@ -61,12 +61,12 @@ class Job:
 
     @property
     def submitted(self) -> str:
-        """When it was asked for, ISO 8601."""
+        """Time of submission, ISO 8601."""
         return str(self.asked["submitted"])
 
     @property
     def trains(self) -> bool:
-        """Whether it waits until others that train are over."""
+        """True if it waits for other jobs that train."""
         return self.arguments[0] in TRAINING
 
     def process(self) -> tuple[int, str | None] | None:
@@ -83,7 +83,7 @@ class Job:
         return found["pid"], found["born"]
 
     def state(self) -> str:
-        """One of "queued", "running", "done", "stopped", "failed" and "crashed": it ended without a word."""
+        """One of "queued", "running", "done", "stopped", "failed" and "crashed" (ended without an exit code)."""
         process = self.process()
         if process is None:
             return "queued"
@@ -109,6 +109,6 @@ class Job:
 
 
 def _names_a_run(run: object) -> bool:
-    """Whether something is empty or a path below the folder of runs."""
+    """True for an empty text or a path below the folder of runs."""
     is_text = isinstance(run, str) and "\0" not in run
     return is_text and (run == "" or all(part not in ("", ".", "..") for part in str(run).split("/")))

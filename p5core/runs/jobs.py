@@ -1,4 +1,4 @@
-"""Jobs of a working folder: started one after the other, stopped, resumed and deleted, by whoever looks at the folder.
+"""The job queue of a working folder, shared by all processes that use the folder.
 
 Everything is kept in files, so that jobs go on and are found again when the program that started them has ended, and
 two programs can look after one folder.
@@ -31,7 +31,7 @@ from p5core.system.processes import born, kill, start
 __all__ = ["COMMANDS", "Jobs"]
 
 COMMANDS = ("demo", "evaluate", "export", "run", "verify")
-"""What a job may do."""
+"""Commands that a job may run."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Jobs:
     """absolute; where relative paths of experiments start"""
 
     at_once: int = 1
-    """how many may train at the same time"""
+    """maximum number of jobs that train at the same time"""
 
     @property
     def runs(self) -> Path:
-        """Where runs lie."""
+        """Folder of the runs."""
         return self.folder / "runs"
 
     def all(self) -> list[Job]:
@@ -93,7 +93,7 @@ class Jobs:
             return self._add(self._new_folder(), list(arguments), run)
 
     def advance(self) -> None:
-        """Start what may start; to be called now and then by whoever looks."""
+        """Start the jobs whose turn has come; to be called regularly."""
         with self._locked():
             self._advance()
 

@@ -51,7 +51,7 @@ class Logger(Protocol):
         """Take a sentence."""
 
     def evaluating(self) -> None:
-        """Take note that blending or evaluation goes on."""
+        """Report that blending or evaluation is in progress."""
 
     def stop_requested(self) -> bool:
         """True when the run should save and stop."""

@@ -1,4 +1,4 @@
-"""How far a run is, over all its stages and the evaluation after them."""
+"""Progress of a run over all stages and the evaluation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Phases:
         self._finished = 0
 
     def finish(self, n: int) -> None:
-        """So many phases are over."""
+        """Set the number of finished phases."""
         self._finished = min(n, len(self._weights) - 1)
 
     @property
@@ -38,7 +38,7 @@ class Phases:
         return (sum(self._weights[: self._finished]) + of_current * self.current) / sum(self._weights)
 
     def seconds_left(self, of_current: float, in_current: float) -> float:
-        """Of the run, from what is left of the current phase: later ones are as much slower or faster as this one."""
+        """Seconds left of the run, from those of the current phase; later phases are scaled by the same ratio."""
         later = sum(self._weights[self._finished + 1 :])
         expected = self.current * (1 - of_current)
         pace = in_current / expected if expected > 0 else 1.0

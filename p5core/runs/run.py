@@ -53,13 +53,13 @@ DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder and where everything in it lies."""
+    """A run folder and the paths of its files."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """Its name: that of the folder."""
+        """Name of the folder."""
         return self.path.name
 
     @property
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where a stopped run goes on."""
+        """Checkpoint from which a stopped run resumes."""
         return self.checkpoints / "last.safetensors"
 
     @property
@@ -124,7 +124,7 @@ class Run:
         write_json(self.path / "status.json", status.dump())
 
     def is_sealed(self) -> bool:
-        """Whether the manifest, the last file of a run, was written: then the run is done, whatever its status says."""
+        """True if the manifest, the last file of a run, exists; the run is then complete, whatever its status."""
         return (self.path / "manifest.json").exists()
 
     def state(self) -> RunState:
@@ -185,7 +185,7 @@ class Run:
                 self._check(name, expected)
 
     def _hashes(self) -> dict[str, str]:
-        """What the manifest says of each file; raises RunError when it is missing, damaged or lacks a file."""
+        """File → hash, from the manifest; raises RunError when it is missing, damaged or incomplete."""
         path = self.path / "manifest.json"
         if not path.exists():
             raise RunError(

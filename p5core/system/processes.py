@@ -32,7 +32,7 @@ def born(pid: int) -> str | None:
 
 
 def lives(pid: int, began: str | None) -> bool:
-    """Whether a process is alive, and the one that began then; when that is not known (None), any of its number."""
+    """True if the process is alive and has the given start time; None accepts any process with that id."""
     now = born(pid)
     return now is not None and (began is None or _is_same(began, now))
 

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Formatting of numbers and durations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def clock(seconds: float) -> str:
 
 
 def cell(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """A metric with its 95 % interval, such as "0.1234 (0.1200 to 0.1270)"; a dash where it is undefined."""
+    """A metric with its 95 % interval, such as "0.1234 (0.1200 to 0.1270)"; a dash if it is undefined."""
     if value is None or value != value:
         return "–"
     return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")

@@ -1,4 +1,4 @@
-"""The conformance kit: what every part promises, checked for yours as for the built-in ones.
+"""The conformance kit: checks of the contract of every kind of part.
 
 With P5 installed, pytest knows the fixtures `p5_registry` and `p5_case`. A test that asks for `p5_case` runs once for
 each check of each installed part; the marker `p5_parts` narrows that down:

@@ -1,4 +1,4 @@
-"""What every part promises, of whatever kind: a description, and options that explain themselves."""
+"""The promises of every part of any kind: a description and documented options."""
 
 from __future__ import annotations
 

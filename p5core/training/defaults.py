@@ -1,4 +1,4 @@
-"""Choices that an experiment leaves open, made by the data and the machine."""
+"""Resolution of "auto" options from the data and the machine."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 TOKENS, MAX_TOKENS = 2_048, 16_384
-"""Positions of a batch that "auto" stands for: on a processor, and at most on a GPU."""
+"""Positions per batch for "auto": on a CPU, and at most on a GPU."""
 
 MIN_STEPS = 1_000
-"""Steps of an epoch that larger batches must leave.
+"""Minimum number of steps per epoch with batches larger than TOKENS.
 
 On an H100, batches of 16,384 positions left Amazon Beauty 11 steps an epoch, and it lost 4 % of its NDCG@10;
 MovieLens-1M lost 7 %.
 """
 
 NEEDS = {"value": "values", "probability": "probabilities", "text": "texts"}
-"""Kind of an output → what metrics of it need."""
+"""Kind of an output → `Metric.needs` of its metrics."""
 
 
 def name_defaults(experiment: Experiment, registry: Registry) -> Experiment:
@@ -69,7 +69,7 @@ def _at(tree: Any, steps: Sequence[Any]) -> Any:
 
 
 def resolve(experiment: Experiment, registry: Registry, data: Dataset) -> tuple[Experiment, list[str]]:
-    """Replace what is "auto" by what suits the data and the machine; also returns a sentence about each choice.
+    """Resolve "auto" options by data and machine; also returns a sentence about each choice.
 
     Raises ConfigError when a loss does not suit its task.
     """
@@ -100,7 +100,7 @@ def _resolved(
 
 
 def choose_token_budget(device: str, n_events: int) -> int:
-    """Positions of a batch that "auto" stands for, on a device and for a log of so many events."""
+    """Positions per batch for "auto", by device and number of events."""
     if choose_device(device).partition(":")[0] == "cpu":
         return TOKENS
     return min(MAX_TOKENS, max(TOKENS, n_events // MIN_STEPS))
@@ -119,7 +119,7 @@ def choose_loss(registry: Registry, task: type[Any], n_items: int, n_events: int
 
 
 def check_losses(experiment: Experiment, registry: Registry) -> None:
-    """Raise ConfigError for a loss that is not of the kind of its task."""
+    """Raise ConfigError if the kind of a loss differs from that of its task."""
     for stage in experiment.stages:
         for task in stage.tasks:
             kind = registry.get("task", task.name).loss_kind
@@ -135,7 +135,7 @@ def _kind(part: Any) -> str:
 
 
 def predicted_fields(experiment: Experiment, registry: Registry) -> Mapping[str, str]:
-    """What metrics need of predictions → the field of the events that the tasks predict; the latest stage counts."""
+    """Kind of prediction → field of the events that the tasks predict; the latest stage wins."""
     fields: dict[str, str] = {}
     for stage in reversed(experiment.stages):
         for spec in stage.tasks:

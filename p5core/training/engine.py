@@ -52,7 +52,7 @@ def _capabilities() -> dict[str, object]:
 
 
 def move_for_use(module: nn.Module) -> None:
-    """Put a trained module on the device that serves best here, whatever device trained it."""
+    """Move a trained module to the best device of this machine, whatever device trained it."""
     module.to(choose_device("auto"))
 
 
@@ -103,7 +103,7 @@ class Engine:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files."""
+        """True in the process that writes files."""
         return self.rank == 0
 
     def setup(
@@ -122,7 +122,7 @@ class Engine:
         return cast(nn.Module, wrapped), cast(torch.optim.Optimizer, optimiser)
 
     def accumulating(self, module: nn.Module, enabled: bool) -> AbstractContextManager[Any]:
-        """A context in which gradients are added up without being exchanged between processes."""
+        """A context in which gradients are accumulated without synchronisation between processes."""
         return self._fabric.no_backward_sync(cast(Any, module), enabled=enabled)
 
     def backward(self, loss: Tensor) -> None:
@@ -138,7 +138,7 @@ class Engine:
         return total.to(values.device)
 
     def from_first(self, compute: Callable[[], T]) -> T:
-        """What the first process computes, in every process."""
+        """The value computed by the first process, in every process."""
         if self.world_size == 1:
             return compute()
         found = [compute() if self.is_first else None]
@@ -146,7 +146,7 @@ class Engine:
         return cast(T, found[0])
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says yes: a decision for all of them."""
+        """True in every process if it is True in any."""
         return flag if self.world_size == 1 else bool(self.sum(torch.tensor(int(flag))))
 
     def gather(self, values: Tensor) -> list[Tensor]:
@@ -158,12 +158,12 @@ class Engine:
         return found
 
     def shard(self, n: int) -> list[int]:
-        """The places, of `n`, that are this process's own: equally many for each; the last ones start over."""
+        """Indices below `n` of this process, equally many for each; the last ones wrap around."""
         each = -(-n // self.world_size)
         return [(self.rank + step * self.world_size) % n for step in range(each)]
 
     def prefetched(self, batches: Iterable[T], load: Callable[[T], list[Batch]]) -> Iterator[list[Batch]]:
-        """Batches on the device; elsewhere than on a processor the next one is loaded and copied meanwhile."""
+        """Batches on the device; on a GPU the next batch is loaded and copied in the background."""
         if self.device.type == "cpu":
             for one in batches:
                 yield load(one)
@@ -183,13 +183,13 @@ class Engine:
         return [(batch.map(Tensor.pin_memory) if is_pinned else batch).to(self.device) for batch in load(one)]
 
     def free_memory(self) -> int:
-        """Bytes that nobody uses now on the device."""
+        """Free memory of the device, in bytes."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
         return int(psutil.virtual_memory().available)
 
     def used_memory(self) -> int:
-        """Bytes that this process holds on the device."""
+        """Memory of the device held by this process, in bytes."""
         if self.device.type == "cuda":
             return int(torch.cuda.memory_reserved(self.device))
         return int(psutil.Process().memory_info().rss)

@@ -54,7 +54,7 @@ class Callback(Protocol):
 
 
 class Silent:
-    """A callback that keeps nothing and never asks to stop."""
+    """A callback that ignores events and never stops training."""
 
     def event(self, event: RunEvent) -> None:
         """Keep nothing."""
@@ -66,7 +66,7 @@ class Silent:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Everything that one stage needs."""
+    """The tasks, data and validation of one stage."""
 
     index: int
     config: StageConfig
@@ -77,7 +77,7 @@ class Stage:
     higher_is_better: bool
     seed: int
     folder: Path
-    """where checkpoints are kept"""
+    """folder of checkpoints"""
 
     @property
     def best(self) -> Path:
@@ -90,7 +90,7 @@ class Stage:
         return self.folder / "last.safetensors"
 
     def rng(self, *place: int) -> np.random.Generator:
-        """The generator of one place in the stage, such as (epoch, task, batch): no state to save."""
+        """The random generator of one place in the stage, such as (epoch, task, batch); it has no state to save."""
         return np.random.default_rng([self.seed, self.index, *place])
 
     def plans(self, epoch: int) -> list[Plan]:

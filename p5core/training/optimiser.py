@@ -1,4 +1,4 @@
-"""Step sizes, weight decay, and steps that touch the rows of large tables alone."""
+"""The optimiser, its schedule, and row-wise updates of large embeddings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RowAdamW(torch.optim.AdamW):
 
 
 def clip_norm(parameters: Iterable[nn.Parameter], longest: float) -> None:
-    """Shorten the gradients of all parameters together to a length of `longest`; sparse ones are coalesced."""
+    """Clip the norm of all gradients to `longest`; sparse ones are coalesced."""
     found = []
     for parameter in parameters:
         if parameter.grad is not None:
@@ -76,13 +76,13 @@ def build_optimiser(module: nn.Module, config: OptimiserConfig) -> RowAdamW:
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, position: float, n_steps: int) -> None:
-    """Set the step size at a position of training, counted in steps of `n_steps`."""
+    """Set the learning rate at a position of training, in steps of `n_steps`."""
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * step_share(position, n_steps, config)
 
 
 def step_share(step: float, n_steps: int, config: OptimiserConfig) -> float:
-    """Step size at `step` of `n_steps`, as a share of the highest: linear warm-up, then cosine decay."""
+    """Learning rate at `step` of `n_steps` relative to its peak: linear warm-up, then cosine decay."""
     n_warm = int(config.warmup * n_steps)
     if step < n_warm:
         return (step + 1) / (n_warm + 1)

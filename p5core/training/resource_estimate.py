@@ -26,10 +26,10 @@ __all__ = ["Estimate", "estimate", "refuse_too_large"]
 PROBED_STEPS = 4
 PROBED_USERS = 256
 BLENDED = 4
-"""Validations that choosing a blend is worth, about."""
+"""Cost of choosing a blend, in validations."""
 
 TRAINED_BYTES = 3 * 4
-"""Of each weight while it is trained: its gradient and two moments of Adam, in float32."""
+"""Bytes per weight in training: its gradient and two moments of Adam, in float32."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Estimate:
     memory: int
     """bytes that this process will hold at its peak, on the device that trains"""
     free: int
-    """bytes of memory that nobody uses now"""
+    """free memory in bytes"""
 
     @property
     def seconds(self) -> float:
-        """Time of everything."""
+        """Total time in seconds."""
         return sum(self.phases)
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Estimate:
 
     @property
     def sentence(self) -> str:
-        """The estimate for people."""
+        """The estimate as a sentence."""
         took = f"{self.seconds / 60:.0f} min" if self.seconds >= 100 else f"{self.seconds:.0f} s"
         return (
             f"Estimate for this machine, measured on {PROBED_STEPS} steps: at most {took} for {self.n_steps:,} steps, "
@@ -99,7 +99,7 @@ def estimate(
 
 
 def _validation_seconds(network: Network, stage: StageEvaluator) -> float:
-    """Of one user."""
+    """Seconds of validation per user."""
     users = stage.evaluator.holdout.sample(PROBED_USERS, np.random.default_rng(0))
     began = time.perf_counter()
     replace(stage, evaluator=stage.evaluator.of(users)).validate(network)
@@ -133,7 +133,7 @@ def _same_kind(registry: Registry, loss: Loss) -> list[str]:
 
 
 def _fits(registry: Registry, name: str, stage: StageConfig, stage_data: StageData, free: int) -> bool:
-    """Whether a loss with its default options has room."""
+    """True if the scores of a loss with default options fit into memory."""
     assert isinstance(stage.token_budget, int)
     loss: Loss = registry.choose("loss", name).build()
     return loss.score_bytes(stage.token_budget, stage_data.dataset.n_items) <= free

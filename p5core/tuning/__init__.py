@@ -1,3 +1,3 @@
-"""The search for options: which ones, trial after trial, and what was found."""
+"""Hyperparameter search."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What a search found, as files and as a table."""
+"""The results of a search as files and as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that can be searched, as the configs of an experiment's parts declare them."""
+"""The search space, as declared by the options of an experiment's parts."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ TUNED = ("encoder", "backbone", "task", "loss")
 
 @dataclass(frozen=True)
 class Option:
-    """One option of an experiment and where it may move."""
+    """One option of an experiment and its range."""
 
     key: str
     """as in `--set`, such as "model.backbone.dropout" """
 
     own: Value
-    """what the experiment says; it is always part of the range"""
+    """value in the experiment; always part of the range"""
 
     range: Tunable | Choices
 
     @property
     def is_log(self) -> bool:
-        """True for a range that is drawn from by factors."""
+        """True for a logarithmic range."""
         return isinstance(self.range, Tunable) and self.range.log
 
     def suggest(self, trial: Any) -> Value:
@@ -89,7 +89,7 @@ def _declared(place: str, config: Config) -> Iterator[Option]:
 
 
 def _widened(option: Option) -> Option | None:
-    """With its own value in the range; None when the range is one of factors, which cannot hold a 0."""
+    """The range extended by the option's own value; None if it is 0 and the range logarithmic."""
     own, span = option.own, option.range
     if isinstance(span, Choices):
         return option if own in span.values else replace(option, range=Choices((*span.values, own)))

@@ -65,20 +65,20 @@ class Study:
             return trial
 
     def finish(self, trial: Trial, value: float) -> None:
-        """Note the value of a trial that is through."""
+        """Record the value of a complete trial."""
         self._study.tell(trial, value)
 
     def prune(self, trial: Trial) -> None:
-        """Note that a trial was not worth going on with."""
+        """Record a pruned trial."""
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """Note that the options of a trial do not work."""
+        """Record a failed trial."""
         trial.set_user_attr("reason", reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def give_back(self, trial: Trial) -> None:
-        """Note that a trial was interrupted; it does not count, and its options are tried again."""
+        """Record an interrupted trial; it does not count, and its options are tried again."""
         trial.set_user_attr("interrupted", True)
         self._study.tell(trial, state=TrialState.FAIL)
         self._study.enqueue_trial(trial.params)
@@ -88,7 +88,7 @@ class Study:
         return [one for one in self._study.get_trials() if _counts(one) and one.state.is_finished()]
 
     def n_running(self) -> int:
-        """How many trials are under way."""
+        """Number of running trials."""
         return len(self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
 
     def best_first(self) -> list[FrozenTrial]:
@@ -121,7 +121,7 @@ def _counts(trial: FrozenTrial) -> bool:
 
 
 def _has_lost_its_process(trial: FrozenTrial) -> bool:
-    """Whether the process of a running trial was killed: it is of this machine and gone."""
+    """True if the process of a running trial, on this machine, no longer exists."""
     if trial.state != TrialState.RUNNING:
         return False
     host, pid, began = trial.user_attrs.get("process", ["", 0, None])

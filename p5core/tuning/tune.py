@@ -104,7 +104,7 @@ def _threads(n_processes: int) -> Iterator[None]:
 
 @contextmanager
 def _helpers(plan: Plan) -> Iterator[None]:
-    """Let other processes work as well; when this one stops, they stop."""
+    """Start other processes that run trials; they stop with this one."""
     context = multiprocessing.get_context("spawn")
     helpers = [context.Process(target=help_out, args=(plan,)) for _ in range(plan.n_processes - 1)]
     for helper in helpers:

@@ -32,14 +32,14 @@ __all__ = ["Plan", "TrialLog", "Worker"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search is asked for."""
+    """The request of a search."""
 
     experiment: Experiment
     folder: Path
     """of the search"""
 
     runs: Path
-    """where a run to start from is looked for"""
+    """folder of runs for a warm start"""
 
     n_trials: int
     n_processes: int = 1

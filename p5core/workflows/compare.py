@@ -1,4 +1,4 @@
-"""What a finished run stored of each test user, and what follows from two of them."""
+"""Comparison of finished runs by their stored values of each test user."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Compared", "Side", "compare_sides", "stored_side", "traits_of_run"]
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two that are compared."""
+    """One side of a comparison."""
 
     name: str
     values: Mapping[str, UserValues]
-    """metric label → what it found for each test user"""
+    """metric label → values of the test users"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Compared:
 
 
 def stored_side(run: Run, scorer: str = "model") -> Side:
-    """The test users of a finished run, as its model or one of its baselines served them; raises RunError."""
+    """The stored values of a finished run's test users, by its model or a baseline; raises RunError."""
     run.verify("metrics.json", "per_user.safetensors", "data/target/users.parquet")
     stored = load_file(run.path / "per_user.safetensors")
     labels = [name.split("/")[1] for name in stored if name.startswith(f"{scorer}/") and name.count("/") == 1]

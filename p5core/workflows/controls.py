@@ -1,4 +1,4 @@
-"""What pre-training was worth: the same experiment without it."""
+"""The control of a pre-trained run: the same experiment without pre-training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["controls", "is_pretrained", "without_pretraining"]
 
 
 def is_pretrained(experiment: Experiment) -> bool:
-    """Whether anything came before the last stage: other stages, or another run."""
+    """True if other stages, or another run, precede the last stage."""
     return len(experiment.stages) > 1 or bool(experiment.stages[0].from_run)
 
 

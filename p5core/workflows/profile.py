@@ -23,7 +23,7 @@ from p5core.workflows.splitting import split_dataset
 __all__ = ["MAX_ROWS", "Profile", "profile"]
 
 MAX_ROWS = 500_000
-"""Rows that are looked at when nobody asks for more: some seconds on two cores."""
+"""Default number of rows to read: some seconds on two cores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +31,13 @@ class Profile:
     """The profile of a log; without a `fault` all of it is there."""
 
     whole: PrepareReport
-    """everything that can be used, nothing left out"""
+    """data set before cleaning"""
 
     report: PrepareReport | None
-    """what is left after cleaning, with what the split found"""
+    """report of the cleaned data and its split"""
 
     curves: Distributions
-    """of the whole"""
+    """distributions of the uncleaned data"""
 
     preset: Mapping[str, Any]
     """sections of an experiment that suit the data, as plain values"""
@@ -50,10 +50,10 @@ class Profile:
     """"train", "validation" and "test" → events"""
 
     is_cut: bool
-    """whether there are more rows than were looked at"""
+    """True if the log has more rows than were read"""
 
     fault: str = ""
-    """why cleaning or the split is impossible as chosen"""
+    """reason why cleaning or the split fails with these options"""
 
 
 def profile(
@@ -64,7 +64,7 @@ def profile(
     seed: int = 0,
     max_rows: int = MAX_ROWS,
 ) -> Profile:
-    """Look at the first `max_rows` rows as they are, then cleaned and split.
+    """Profile the first `max_rows` rows, both raw and cleaned and split.
 
     What is None is chosen as the default preset would. Raises DataError when the log itself cannot be used.
     """

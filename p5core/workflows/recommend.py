@@ -1,4 +1,4 @@
-"""A finished run as something to ask."""
+"""Recommendations from a finished run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reason:
     item: str | int
     title: str | None
     gain: float
-    """how much lower the score is without this item"""
+    """decrease of the score without this item"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Recommendation:
     """strongest first; empty when no history item pulled it up, or when nobody asked"""
 
     domain: str | None = None
-    """where the run has events of several"""
+    """domain, if the run has events of several"""
 
 
 class Recommender:
@@ -164,7 +164,7 @@ class Recommender:
     def _reasons(
         self, user: int, history: npt.NDArray[np.int32], best: npt.NDArray[np.int64], n_reasons: int
     ) -> list[tuple[Reason, ...]]:
-        """What each score loses when one history item is left out."""
+        """The decrease of each score when one history item is left out."""
         recent = list(dict.fromkeys(history[::-1].tolist()))[:N_EXPLAINED]
         if not n_reasons or not self._uses_history or len(recent) < 2:
             return [()] * len(best)

@@ -136,12 +136,12 @@ def _part_records(experiment: Experiment, registry: Registry) -> list[PartRecord
 
 
 def plan_run(experiment: Experiment, runs: Path | str = "runs", registry: Registry | None = None) -> Prepared:
-    """Everything that `run` does before it writes or trains: its data, with an estimate of memory and time."""
+    """Plan a run without writing or training: its data and an estimate of time and memory."""
     return prepare_run(experiment, Path(runs), registry or load_plugins(), None)
 
 
 def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fold | None) -> Prepared:
-    """Load all data, build the network, and measure what training will take; raises P5Error for what is wrong."""
+    """Load all data, build the network and estimate the cost of training; raises P5Error."""
     engine = Engine(experiment.device, experiment.precision)
     source = experiment.stages[0].from_run
     known = open_source(source, runs) if source else None
@@ -172,7 +172,7 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
 
 
 def is_experiment_of(experiment: Experiment, folder: Run, registry: Registry) -> bool:
-    """Whether an experiment is the one that a run was started with; choices left open are those made then."""
+    """True if an experiment is that of a run; "auto" options are resolved as they were then."""
     started = folder.experiment()
     named = name_defaults(experiment, registry)
     if named.precision == "auto":
@@ -225,7 +225,7 @@ class _Quiet:
 def _logged(
     folder: Run, data: ExperimentData, network: Network, registry: Registry, logger: RunLogger, engine: Engine
 ) -> None:
-    """Train, evaluate and seal; the log and the exception say truthfully how it ended."""
+    """Train, evaluate and seal; the log and the exception report how it ended."""
     try:
         logger.state(RunState.RUNNING)
         for sentence in data.sentences:
@@ -250,7 +250,7 @@ def _logged(
 
 
 def _what_is_left(folder: Run) -> str:
-    """The point from which a run that was broken off can go on, in a sentence."""
+    """A sentence on where an interrupted run can resume."""
     if not folder.last_checkpoint.exists():
         return f"Stopped at once, before anything was saved in {folder.path}; --resume trains from the beginning."
     age = time.time() - folder.last_checkpoint.stat().st_mtime

@@ -38,7 +38,7 @@ __all__ = ["Updated", "update"]
 
 @dataclass(frozen=True)
 class Updated:
-    """An updated run and what came to it."""
+    """An updated run and counts of the additions."""
 
     run: Run
     n_events: int
@@ -104,7 +104,7 @@ def _with_events(experiment: Experiment, events: Path, assignments: Sequence[str
 
 @dataclass(frozen=True, eq=False)
 class _Grown:
-    """A model that knows more."""
+    """A model extended to a larger catalogue."""
 
     dataset: Dataset
     features: Mapping[str, Features]
@@ -115,7 +115,7 @@ class _Grown:
 def _grown(
     old: Network, data: ExperimentData, dataset: Dataset, features: Mapping[str, Features], registry: Registry
 ) -> Network:
-    """The network over the larger catalogue."""
+    """The network extended to the larger catalogue."""
     network = build_network(data.experiment, registry, dataset, dataset.events, features)
     source = Source(old.state_dict(), old.row_labels(), entity_index(data.target.dataset))
     warm_start(network, entity_index(dataset), source)

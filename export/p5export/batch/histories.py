@@ -48,11 +48,11 @@ class Columns:
     time_format: str | None = None
     """format of times in texts, as of strptime; found otherwise"""
     day_first: bool | None = None
-    """whether 01/02/2024 is the first of February; told by the column otherwise"""
+    """True if 01/02/2024 means 1 February; detected from the column when None"""
 
 
 class History(NamedTuple):
-    """What the model is asked about one user."""
+    """A request about one user."""
 
     user: RawId
     who: list[RawId] | RawId
@@ -77,7 +77,7 @@ class Histories:
     """rows without a user, an item or, where there is such a column, a time"""
     user_type: pa.DataType
     notes: tuple[str, ...] = ()
-    """what was guessed"""
+    """sentences about guesses"""
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,12 @@ class _Table:
 
     @property
     def relation(self) -> str:
-        """What comes after FROM."""
+        """The SQL table expression to select from."""
         return self.files.relation
 
     @property
     def is_text(self) -> bool:
-        """Whether it is a text file, which says nothing of types."""
+        """True for a text file, whose columns have no types."""
         return self.files.format == "text"
 
     def find(self, column: str, named: str | None) -> str | None:

@@ -44,14 +44,14 @@ BATCH_SCORES = 2**24
 
 @dataclass(frozen=True)
 class Counts:
-    """What was read and written."""
+    """Counts of rows read and written."""
 
     histories: int
     rows: int
     dropped: int
     """rows without a user, an item or, where there is such a column, a time"""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """what was guessed of the file"""
+    """sentences about guesses"""
 
 
 def score_file(
@@ -100,7 +100,7 @@ def _score(
 
 
 def _chunks(histories: Iterator[History], n_answers: int) -> Iterator[list[History]]:
-    """As many histories as may be held with their answers."""
+    """Chunks of histories that fit into memory with their answers."""
     most, n_ids = max(1, min(CHUNK, CHUNK_ITEMS // n_answers)), 0
     chunk: list[History] = []
     for one in histories:
@@ -114,7 +114,7 @@ def _chunks(histories: Iterator[History], n_answers: int) -> Iterator[list[Histo
 
 
 def _answers(model: OnnxRecommender, chunk: Sequence[History], k: int) -> list[list[Recommended]]:
-    """Ask about histories of similar length together; the answers stand in the order of the chunk."""
+    """Score histories of similar length together; answers keep the order of the chunk."""
     answers: list[list[Recommended]] = [[]] * len(chunk)
     rows = max(1, min(BATCH, BATCH_SCORES // max(1, int(model.bundle.manifest["n_items"]))))
     order = iter(sorted(range(len(chunk)), key=lambda place: -chunk[place].length))

@@ -1,4 +1,4 @@
-"""The folder that an export makes, and whether it can be trusted. Needs neither torch nor onnx.
+"""The folder of an export and its integrity checks. Needs neither torch nor onnx.
 
 model.onnx    history (or user), k → items, scores, metadata columns
 score.onnx    history (or user), candidates → scores, ratings
@@ -50,7 +50,7 @@ REQUIRED: Mapping[str, type | tuple[type, ...]] = {
     "tolerance": dict,
     "files": dict,
 }
-"""What every p5.json holds."""
+"""Required keys of p5.json and their types."""
 
 NAMES = {
     "model.onnx",
@@ -97,7 +97,7 @@ class Bundle:
 
     @property
     def is_sealed(self) -> bool:
-        """Whether a change of p5.json itself would be noticed; not in exports of P5 0.1.0."""
+        """True if p5.json has a hash over itself; exports of P5 0.1.0 have none."""
         return bool(self.manifest["format"] == FORMAT)
 
     @property
@@ -107,16 +107,16 @@ class Bundle:
 
     @property
     def padding(self) -> str | int:
-        """What fills unused places of a history and of the answer."""
+        """Padding value of histories and answers."""
         return -(2**63) if self.id_kind == "int64" else ""
 
     @property
     def uses_history(self) -> bool:
-        """Whether it takes a `history`, and not a `user`."""
+        """True if the model reads a `history`, False if it reads a `user`."""
         return "history" in self.manifest["inputs"]
 
     def stamps(self) -> Stamps:
-        """What changes when a file is replaced, without reading any."""
+        """Inode, size and modification time of each file; they change when a file is replaced."""
         return {name: _stamp(self.folder / name) for name in ("p5.json", *sorted(self.manifest["files"]))}
 
     def check(self) -> None:
@@ -148,7 +148,7 @@ def seal(manifest: Mapping[str, Any]) -> str:
 
 
 def _is_complete(manifest: Mapping[str, Any]) -> bool:
-    """Whether everything is there that is read without a further look, in its type."""
+    """True if all required keys are present with the right types."""
     if not all(isinstance(manifest.get(name), kind) for name, kind in REQUIRED.items()):
         return False
     tolerance = [manifest["tolerance"].get(name) for name in ("relative", "absolute")]

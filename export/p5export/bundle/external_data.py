@@ -1,4 +1,4 @@
-"""Which other files an ONNX file would read, found without any library that opens it."""
+"""External data files named by an ONNX file, found without opening it with a library."""
 
 from __future__ import annotations
 

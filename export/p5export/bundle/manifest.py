@@ -137,7 +137,7 @@ def _plugins(info: RunInfo, registry: Registry) -> dict[str, str]:
 
 
 def _data(run: Run, data: ExperimentData) -> dict[str, Any]:
-    """What it was trained on, with the hashes of the prepared data."""
+    """The training data, with the hashes of the prepared files."""
     dataset = data.target.dataset
     return {
         "loader": data.experiment.data.name,

@@ -1,4 +1,4 @@
-"""The model card: what an export is, how good it is, and how to call it."""
+"""The model card: description, metrics and usage of an export."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _blend(model: Mapping[str, Any]) -> str:
 
 
 def _updated(manifest: Manifest) -> str:
-    """What came after training."""
+    """Events added by `p5 update` after training."""
     if manifest["updated_from"] is None:
         return ""
     return (
@@ -71,7 +71,7 @@ def _updated(manifest: Manifest) -> str:
 
 
 def _quantised(manifest: Manifest) -> str:
-    """What was lost for a smaller file."""
+    """The cost of quantisation in ranking quality."""
     cost = manifest["quantized"]
     if cost is None:
         return ""
@@ -232,7 +232,7 @@ a program that reads an export, in `export/clients/cpp`."""
 
 
 def licence_notes(manifest: Manifest) -> str:
-    """LICENSE.md of an export: what is known, and who must decide the rest."""
+    """LICENSE.md of an export."""
     return Template(LICENCE).substitute(loader=manifest["data"]["loader"])
 
 

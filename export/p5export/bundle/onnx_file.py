@@ -1,4 +1,4 @@
-"""A graph as a file: nothing of this machine in it, and the same bytes each time."""
+"""Deterministic ONNX files without traces of the machine."""
 
 from __future__ import annotations
 

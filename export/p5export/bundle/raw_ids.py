@@ -1,4 +1,4 @@
-"""What may be a raw id, for every way in which an exported model is asked from Python."""
+"""Validation of raw ids, shared by all Python interfaces of an exported model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def as_candidates(raw: Any, kind: str) -> list[RawId]:
 
 
 def is_list(raw: Any) -> bool:
-    """Whether something is several values in an order: no text, no bytes, no set, no table."""
+    """True for an ordered collection of values; False for text, bytes, sets and tables."""
     has_order = not isinstance(raw, (str, bytes, bytearray, memoryview, Set, Mapping))
     return has_order and isinstance(raw, Iterable) and hasattr(raw, "__len__") and getattr(raw, "ndim", 1) == 1
 

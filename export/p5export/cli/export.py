@@ -90,7 +90,7 @@ def export(
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def verify(folder: Path) -> None:
-    """Check that the export in FOLDER (or a zip) is whole and answers as it did when it was made."""
+    """Verify that the export in FOLDER (or a zip) is intact and gives the same answers as when it was made."""
     from p5export.bundle.bundle import opened
     from p5export.validation.verify import sentence_of
     from p5export.validation.verify import verify as verify_folder

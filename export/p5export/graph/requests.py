@@ -24,7 +24,7 @@ VERSIONS = {"ai.onnx.ml": 3, "com.microsoft": 1}
 
 @dataclass(frozen=True)
 class _Context:
-    """What one request is about: B rows, one at least, though the request may have had none."""
+    """The rows B of one request: at least one, even where the request has none."""
 
     n_rows: ir.Value
     """(1,) int64 rows of the request"""

@@ -103,7 +103,7 @@ class Serving:
 
     @property
     def uses_history(self) -> bool:
-        """Whether the model reads a history, and not the vector of a user."""
+        """True if the model reads a history, False if it reads the vector of a user."""
         return self.users is None
 
     @property

@@ -121,7 +121,7 @@ def _backbone(network: Network) -> str:
 
 
 def _untraceable(what: str, module: nn.Module, error: Exception) -> str:
-    """A sentence instead of torch's pages."""
+    """An error message for a module that torch cannot trace."""
     if any(isinstance(one, nn.RNNBase) for one in module.modules()) and torch.__version__ < TORCH_FOR_LOOPS:
         return (
             f"The {what} is recurrent, which torch exports from {TORCH_FOR_LOOPS} on; {torch.__version__} is installed."
@@ -160,7 +160,7 @@ def export_prediction(serving: Serving, prediction: Prediction) -> ir.Model:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep people from the pages that torch logs and prints for its own developers while it traces."""
+    """Silence the logs and prints of torch while it traces."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

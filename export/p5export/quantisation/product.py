@@ -19,7 +19,7 @@ __all__ = ["N_CENTROIDS", "Product"]
 
 N_CENTROIDS = 256
 ENTRIES_A_BYTE = 4
-"""How many entries share a byte, unless the number of pieces is chosen."""
+"""Vector entries per byte when the number of subvectors is not given."""
 
 SAMPLE = 32_768
 """Vectors that the centroids are learnt from, at most."""

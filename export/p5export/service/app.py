@@ -1,4 +1,4 @@
-"""An exported model behind HTTP: /recommend, /score, /health, and a page at /docs that loads nothing from elsewhere."""
+"""The HTTP service of an exported model: /recommend, /score, /health and offline documentation at /docs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 class _Service:
-    """The model, and everything that happens to a request on its way there."""
+    """The model and the processing of requests."""
 
     def __init__(self, model: RequestModel, limits: Limits) -> None:
         self.model, self.limits, self.load = model, limits, Load()
@@ -83,7 +83,7 @@ class _Service:
         return ScoreAnswer(scores=scores, ratings=found.predictions.get("ratings"), predictions=found.predictions)
 
     async def health(self) -> Health:
-        """What runs here, and what it has done."""
+        """The model served, its limits and the number of answers so far."""
         manifest, counted = self.model.bundle.manifest, self.batcher.counted
         return Health(
             state="ready",

@@ -1,4 +1,4 @@
-"""Requests that arrive together are answered together."""
+"""Micro-batching of requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Counted:
-    """What was answered so far."""
+    """Counts of answered requests and calls."""
 
     requests: int = 0
     calls: int = 0

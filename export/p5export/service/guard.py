@@ -1,4 +1,4 @@
-"""Refuses requests that are too many, too large or too slow before anything else looks at them."""
+"""Refuses excess, oversized and slow requests before the application sees them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_HELD = 2**26
 
 @dataclass
 class Load:
-    """How many requests are under way."""
+    """Counts of open requests and of bytes held."""
 
     open: int = 0
     """those whose body is there, to the end of their answer"""
@@ -116,7 +116,7 @@ class Guard:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """What the application reads: the body that is here already, then what comes after it."""
+    """The messages for the application: the body received so far, then further ones."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""What one request and all requests together may ask of a server."""
+"""Limits of single requests and of all requests together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Beyond these a request is refused before the model sees it."""
+    """Limits beyond which a request is refused."""
 
     k: int = 1000
     """items of one answer"""

@@ -1,4 +1,4 @@
-"""Several requests as one call of the model."""
+"""Several requests answered by one call of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that ask for nothing: uvicorn waits for their headers without end, and counts them as requests."""
+"""Deadlines for idle connections, which uvicorn would keep open and count as requests."""
 
 from __future__ import annotations
 

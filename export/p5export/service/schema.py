@@ -1,4 +1,4 @@
-"""What requests and answers of the server look like."""
+"""Schemas of the server's requests and answers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ScoreAnswer(BaseModel):
 
 
 class Health(BaseModel):
-    """What runs here, and what it has done."""
+    """The model served, its limits and the number of answers so far."""
 
     state: str = Field(description='"ready": the model is loaded before the server listens.')
     model: str = Field(description="Name of the run.")
@@ -86,6 +86,6 @@ class Health(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """The reason why a request was refused."""
 
     detail: str

@@ -1,4 +1,4 @@
-"""Listening, answering and stopping."""
+"""Running the HTTP server."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(
 
 
 def _n_files() -> int:
-    """How many files and connections this process may hold open."""
+    """Maximum number of files and connections that this process may hold open."""
     try:
         import resource
     except ImportError:  # Windows, whose sockets are no files

@@ -1,4 +1,4 @@
-"""Proof, before anybody gets the file, that it answers as the model does."""
+"""Parity tests of an export against its network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EMPTY_BATCHES = (4, 9)
 
 @dataclass(frozen=True)
 class Parity:
-    """What was compared, and how far apart it was."""
+    """The number of compared cases and the largest difference."""
 
     n_cases: int
     worst: float
@@ -280,7 +280,7 @@ def _scorer(serving: Serving) -> NetworkScorer:
 
 
 def check_metrics(serving: Serving, path: Path, evaluator: Evaluator, tolerance: float = 5e-5) -> Proof:
-    """Figures of `evaluator` by the network and by `score.onnx`; raises ExportError unless they agree to 4 decimals."""
+    """Metrics of `evaluator` for the network and for `score.onnx`; raises ExportError unless they agree."""
     network = _values(evaluator, _scorer(serving))
     exported = _values(evaluator, ExportedScorer(serving, path))
     for label, value in network.items():

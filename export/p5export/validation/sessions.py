@@ -79,7 +79,7 @@ class ExportedScorer:
 
 
 def request_of(serving: Serving, user: npt.NDArray[np.int32], history: npt.NDArray[np.int32]) -> Arrays:
-    """What one user (1,) with a history of catalogue codes (n,) is asked with."""
+    """The model inputs for one user (1,) with a history of catalogue codes (n,)."""
     if serving.users is not None:
         return {"user": raw_ids(serving.users, user)}
     places = _places(serving, history)

@@ -1,4 +1,4 @@
-"""Whether an export still gives what it gave when it was made; with onnxruntime and numpy alone."""
+"""Verification of an export by its hashes and golden cases, with onnxruntime and numpy alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 Arrays = dict[str, npt.NDArray[Any]]
 
 EXACT = {"relative": 1e-4, "absolute": 1e-5}
-"""How far apart two scores may be that count as equal."""
+"""Tolerance of scores that count as equal."""
 
 QUANTIZED = {"relative": 0.05, "absolute": 0.05}
 """The same for scores in 8 bits, which processors round differently."""
@@ -40,13 +40,13 @@ QUANTIZED = {"relative": 0.05, "absolute": 0.05}
 
 @dataclass(frozen=True)
 class Verified:
-    """What was compared."""
+    """The number of cases and the largest difference."""
 
     n_cases: int
     worst: float
     """largest difference of two scores"""
     is_sealed: bool
-    """whether a change of p5.json itself would have been noticed"""
+    """True if p5.json has a hash over itself"""
 
 
 def verify(folder: Path) -> Verified:
@@ -116,7 +116,7 @@ def _compare(
 def close(
     found: npt.NDArray[Any], wanted: npt.NDArray[Any], tolerance: Mapping[str, float] = EXACT
 ) -> npt.NDArray[np.bool_]:
-    """Where two scores count as equal; infinities only equal themselves."""
+    """Elementwise equality within tolerance; infinities equal only themselves."""
     same: npt.NDArray[np.bool_] = np.isclose(found, wanted, rtol=tolerance["relative"], atol=tolerance["absolute"])
     return same
 
@@ -172,7 +172,7 @@ def from_plain(values: list[Any] | dict[str, list[int]], kind: str) -> npt.NDArr
 
 
 def sentence_of(folder: Path, found: Verified) -> str:
-    """What a verification found, for people."""
+    """The result of a verification as text."""
     answers = f"{found.n_cases} golden cases give the same answers (largest difference {found.worst:.1e})."
     if found.is_sealed:
         return f"{folder}: every file is as it was exported, and {answers}"

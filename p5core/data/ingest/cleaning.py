@@ -1,4 +1,4 @@
-"""Dropping what should not be learnt from."""
+"""Cleaning: filters, k-core, and encoding of ids."""
 
 from __future__ import annotations
 

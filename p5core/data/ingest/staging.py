@@ -41,12 +41,12 @@ class Staged:
     has_clock: bool
     fields: tuple[StagedField, ...]
     has_domain: bool
-    """whether the rows name domains; all are of one otherwise"""
+    """True if rows have a domain; otherwise all belong to one"""
     notes: tuple[str, ...]
 
     @property
     def has_rating(self) -> bool:
-        """Whether the events are rated."""
+        """True if the events have ratings."""
         return any(one.name == RATING for one in self.fields)
 
 
@@ -193,7 +193,7 @@ def _fields(workspace: Workspace, raw: RawData, types: dict[str, str]) -> tuple[
 
 
 def _is_number(workspace: Workspace, name: str, kind: str) -> bool:
-    """Whether a column holds numbers, in whatever type: in text files all columns are texts."""
+    """True if a column holds numbers, in a numeric or a text type."""
     if kind != "VARCHAR":
         return kind in NUMBERS or kind.startswith("DECIMAL")
     column = f"nullif({quote_identifier(name)}, '')"

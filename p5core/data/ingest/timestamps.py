@@ -27,7 +27,7 @@ FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
 FOUR_DIGITS, TWO_DIGITS = "%Y", "%y"
 
 HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-"""What may follow a date, here more and there less."""
+"""Formats of the time after a date."""
 
 LOOKED_AT = 20_000
 """Rows by which most readings of a column of texts are ruled out before all rows are looked at."""
@@ -77,7 +77,7 @@ READINGS = (
     _with_hours("month in words", ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y")),
     _with_hours("month, day, year", ("%m %d, %Y",)),
 )
-"""How texts are read, in the order in which equals are preferred."""
+"""Readings of textual timestamps, in order of preference."""
 
 COMPACT = {
     8: (
@@ -88,7 +88,7 @@ COMPACT = {
     12: (Reading("year, month, day, hour, minute", ("%Y%m%d%H%M",)),),
     14: (Reading("year, month, day, hour, minute, second", ("%Y%m%d%H%M%S",)),),
 }
-"""How digits without anything between are read, by their number, before they count as numbers."""
+"""Readings of timestamps made of digits only, by number of digits."""
 
 FIRST_YEAR = 1900
 """Of COMPACT: earlier years are other numbers."""
@@ -99,12 +99,12 @@ PER_SECOND = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds of each unit."""
 
 TOO_LARGE = {"s": 2**63 / 1e6, "ms": 2**63 / 1e3, "us": 2.0**63, "ns": 2.0**63, "step": 2.0**63}
-"""What no longer fits 64 bits in microseconds."""
+"""Bound of values that fit into 64 bits in microseconds."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """How the time of a row is computed."""
+    """The SQL expression of the time of a row, and notes."""
 
     expression: str
     """SQL for a BIGINT: microseconds since 1970, or a bare order"""
@@ -170,7 +170,7 @@ def _digits(number: str) -> str:
 
 
 def _compact(workspace: Workspace, raw: RawData, text: str) -> Moment | None:
-    """How digits are read that all are dates; None where they are numbers."""
+    """The reading for texts of digits that all are dates; None if they are numbers."""
     head = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
     n_digits = {_n_digits(workspace, head, text)}
     if raw.time_unit is not None or not n_digits & COMPACT.keys():
@@ -189,7 +189,7 @@ def _compact(workspace: Workspace, raw: RawData, text: str) -> Moment | None:
 
 
 def _n_digits(workspace: Workspace, relation: str, text: str) -> int:
-    """How many digits all texts have; 0 where they differ, or where anything else stands among them."""
+    """Number of digits that all texts have; 0 if it differs or there are other characters."""
     shortest, longest, n_odd = workspace.row(
         f"SELECT min(length({text})), max(length({text})), count_if(NOT regexp_full_match({text}, '[0-9]+')) "
         f"FROM {relation}"
@@ -237,7 +237,7 @@ def _possible(raw: RawData) -> Sequence[Reading]:
 
 
 def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
-    """How many texts each reading cannot read; one that fails on the first rows is not tried on the others."""
+    """Number of texts that each reading fails on; one that fails on the first rows is not tried further."""
     relation = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
     found = _count_unread(workspace, relation, text, readings)
     fitting = {one: sql for one, sql in readings.items() if found[one] == 0}
@@ -287,7 +287,7 @@ def _ambiguous(workspace: Workspace, text: str, readings: Sequence[str]) -> tupl
 
 
 def _told(workspace: Workspace, text: str, chosen: Reading, sql: str) -> tuple[str, ...]:
-    """Say how texts other than ISO 8601 were read, by the first of them."""
+    """A note on the reading of texts other than ISO 8601, with the first as an example."""
     if not chosen.forms:
         return ()
     value, moment = workspace.row(
@@ -325,7 +325,7 @@ def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> N
 
 
 def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
-    """By size: seconds of our time have ten digits, milliseconds thirteen, and so on; less is a bare order."""
+    """Guess the unit by magnitude: present seconds have ten digits, milliseconds thirteen, …; less is a bare order."""
     finite = f"abs(CAST({number} AS DOUBLE))"
     known = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= 1e8"
     found = workspace.row(

@@ -1,4 +1,4 @@
-"""Findings about a log: what it is suited for, and the fact that says so."""
+"""Findings about a log: purposes that it suits, with the reasons."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MANY_COLD = 0.1
 
 @dataclass(frozen=True)
 class Merit:
-    """One purpose that the data suits, or not, and the fact that says so."""
+    """A purpose that the data does or does not suit, with the reason."""
 
     subject: Literal["order", "histories", "ratings", "content", "repeats", "cold"]
     verdict: Literal["good", "limited", "absent"]
     reason: str
-    """a word that names the sentence, such as "baskets" """
+    """name of the sentence: "baskets", say"""
     figure: float = 0.0
-    """what the sentence quotes"""
+    """figure quoted in the sentence"""
     names: tuple[str, ...] = ()
-    """columns that the sentence quotes"""
+    """columns quoted in the sentence"""
 
 
 def duplicate_share(dataset: Dataset) -> float:
@@ -42,7 +42,7 @@ def duplicate_share(dataset: Dataset) -> float:
 
 
 def merits(whole: PrepareReport, report: PrepareReport | None, dataset: Dataset) -> tuple[Merit, ...]:
-    """What the figures say, most important first."""
+    """Conclusions from the figures, most important first."""
     cold = report.cold_share if report else None
     found = [_order(whole, dataset.has_clock), _histories(whole), _ratings(whole), _content(whole, dataset)]
     if whole.repeat_rate > MANY_REPEATS:

@@ -1,4 +1,4 @@
-"""A look at the beginning of a log, before anything is decided."""
+"""A preview of a log, before preparation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREVIEWED_ROWS = 10
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """The first rows of a source, and what a loader takes them for."""
+    """The first rows of a source and their interpretation by a loader."""
 
     preview: pd.DataFrame
     """rows as they stand in the source, under its own column names"""
@@ -30,17 +30,17 @@ class Preview:
     """events of the first rows; None while it is not known which columns they are"""
 
     notes: tuple[str, ...] = ()
-    """what was guessed, in words"""
+    """sentences about guesses"""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """options that were left open → what was guessed for them"""
+    """options left open → guessed values"""
 
     fault: str = ""
-    """why there is no head, and what to do"""
+    """reason why there is no head, and a remedy"""
 
 
 def first_rows(raw: RawData, n_rows: int) -> RawData:
-    """The same log, no longer than so many rows."""
+    """The log cut to a maximum number of rows."""
     events = raw.interactions
     if isinstance(events, Scan):
         return replace(raw, interactions=Scan(f"SELECT * FROM ({events.query}) LIMIT {n_rows}"), is_head=True)
@@ -48,7 +48,7 @@ def first_rows(raw: RawData, n_rows: int) -> RawData:
 
 
 def preview_of(raw: RawData, n_rows: int) -> Preview:
-    """A look at a log that is loaded already: its columns are called as ours are."""
+    """A preview of a loaded log, whose columns have canonical names."""
     head = first_rows(raw, n_rows)
     events = first_rows(raw, PREVIEWED_ROWS).interactions
     preview = duckdb.connect().execute(events.query).df() if isinstance(events, Scan) else events

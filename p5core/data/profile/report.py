@@ -68,7 +68,7 @@ class PrepareReport:
     """share of test events whose item has no training event; known after the split"""
 
     warnings: tuple[str, ...] = ()
-    """what the split found"""
+    """warnings of the split"""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -1,3 +1,3 @@
-"""Tables in files: how they are written, which column is which, and in what types."""
+"""Table files: layout, mapping of columns and types."""
 
 __all__: list[str] = []

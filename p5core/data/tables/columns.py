@@ -1,4 +1,4 @@
-"""Which column is which: named by the user, or guessed from common names."""
+"""Mapping of columns: named by the user, or guessed from common names."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ KNOWN = {
 
 
 class ColumnOptions(Config):
-    """Which column is which; what is left open is guessed from common names and shown."""
+    """Options for the mapping of columns; those left open are guessed from common names and reported."""
 
     user: str | None = None
     """Column of user ids; default: guessed."""
@@ -127,7 +127,7 @@ class Mapping:
 
 
 def is_known_name(cell: str) -> bool:
-    """Whether a column of this name would be recognised."""
+    """True if a column of this name is recognised."""
     return any(_plain(cell) in names for names in KNOWN.values())
 
 
@@ -152,13 +152,13 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
 
 
 def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
-    """The columns that are mapped to nothing, and whose own names mean nothing else here."""
+    """The columns that are not mapped and whose names are not canonical ones."""
     taken = {*mapping.columns.values(), USER, ITEM, TIMESTAMP, RATING, DOMAIN}
     return [name for name in names if name not in taken]
 
 
 def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
-    """Canonical name → column as far as it is clear; nothing is refused."""
+    """Canonical name → column, as far as it can be guessed; raises nothing."""
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
     found = {canonical: column for canonical, column in named.items() if column is not None and column in names}
     for canonical in [one for one, column in named.items() if column is None]:
@@ -195,7 +195,7 @@ def likely_times(head: pd.DataFrame, used: Container[str]) -> list[str]:
 
 
 def _is_time(values: pd.Series[Any]) -> bool:
-    """Whether nearly all values are dates, or seconds or milliseconds of the last decades."""
+    """True if nearly all values are dates, or recent times in seconds or milliseconds."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return True
     known = values.dropna()

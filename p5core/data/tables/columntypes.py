@@ -18,7 +18,7 @@ __all__ = ["as_features", "as_ids", "as_text", "is_integer"]
 
 INTEGER = r"(0|-?[1-9][0-9]*)(\.0+)?"
 NUMBER = r"(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|NaN|nan)"
-"""What makes a feature a number; "00501" is a text."""
+"""Pattern of texts that are numbers; "00501" is not one."""
 
 JSON_TYPES = {"UBIGINT": "BIGINT", "BIGINT": "BIGINT", "DOUBLE": "DOUBLE", "ARRAY": "VARCHAR[]"}
 

@@ -27,7 +27,7 @@ def scan_events(table: TableFiles, mapping: Mapping, domain: str | None) -> Scan
 
 
 def day_order(table: TableFiles, column: str) -> bool | None:
-    """Whether the dates of a text column have the day first, by all rows; None where no number above 12 tells.
+    """True if dates of a text column have the day first, judged by all rows; None if ambiguous.
 
     Raises DataError when the files cannot be read.
     """

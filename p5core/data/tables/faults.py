@@ -1,4 +1,4 @@
-"""What DuckDB refuses, in words for the user."""
+"""Error messages for data that DuckDB refuses."""
 
 from __future__ import annotations
 

@@ -36,13 +36,13 @@ class TableFiles:
     format: Format
     files: tuple[Path, ...]
     relation: str
-    """what comes after FROM; the columns of text files are VARCHAR there, those of JSON lines JSON"""
+    """SQL table expression; columns of text files are VARCHAR, those of JSON Lines JSON"""
     columns: tuple[str, ...]
     source: str
     header_rows: int = 0
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """how text files are written, by name of the option"""
+    """detected layout of text files, by option"""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small result; raises DataError when the files cannot be read."""

@@ -21,7 +21,7 @@ Metadata = tuple[pd.DataFrame | None, tuple[str, ...]]
 """A table of items or users, if there is one, and what was guessed."""
 
 TYPED_NAME = re.compile(r"(.+):(token|token_seq|float|float_seq)")
-"""How RecBole writes headers."""
+"""Pattern of RecBole's headers, such as "item_id:token"."""
 
 
 def read_metadata(

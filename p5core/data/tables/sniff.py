@@ -1,4 +1,4 @@
-"""How a text table is written, guessed from its beginning."""
+"""Detection of the layout of a text table from its beginning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from p5core.errors import DataError
 __all__ = ["Layout", "Shape", "sniff"]
 
 SEPARATORS = {",": "comma", "\t": "tab", "::": "::", ";": "semicolon", "|": "|", " ": "space"}
-"""What may stand between columns, in the order in which equals are preferred; and how notes call it."""
+"""Candidate separators in order of preference → their names in messages."""
 
 HEAD_BYTES = 65_536
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
@@ -23,7 +23,7 @@ NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class Layout:
-    """What is known of a text table; None is guessed."""
+    """Layout options of a text table; None is detected."""
 
     separator: str | None = None
     header: bool | None = None
@@ -35,7 +35,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a text table is written."""
+    """The layout of a text table."""
 
     separator: str
     header: bool
@@ -83,7 +83,7 @@ def _head(file: Path, encoding: str) -> list[str]:
 
 
 def _agreement(head: Sequence[str], separator: str) -> tuple[float, int]:
-    """How many lines have as many cells as the first one, and how many these are; a single cell says nothing."""
+    """Number of lines with as many cells as the first line, and that number of cells; 0 for a single cell."""
     counts = [len(cells) for cells in _cells(head, separator, '"') if cells]
     if not counts or counts[0] < 2:
         return 0.0, 0

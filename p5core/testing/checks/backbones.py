@@ -1,4 +1,4 @@
-"""What every backbone promises."""
+"""The promises of every backbone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH, MAX_LENGTH = 16, 8
 LENGTHS = (1, 2, 7, 15, 16, 17, 50, 64, 100, 200)
 OVERFIT_STEPS = 60
 OVERFIT_SHARE = 0.5
-"""What is left of the loss at most after learning a few sequences by heart."""
+"""Largest share of the initial loss allowed after overfitting a few sequences."""
 
 
 def states_have_the_shape_of_the_input(subject: Subject) -> None:

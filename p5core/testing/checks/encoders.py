@@ -1,4 +1,4 @@
-"""What every item encoder promises."""
+"""The promises of every encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every loader promises."""
+"""The promises of every loader."""
 
 from __future__ import annotations
 

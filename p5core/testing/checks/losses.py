@@ -1,4 +1,4 @@
-"""What every loss promises."""
+"""The promises of every loss."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Items:
 
 
 class _Trial:
-    """A loss with something to evaluator: scores of items for ranking losses, predictions for rating losses."""
+    """A loss with inputs: scores of items for ranking losses, predictions for the others."""
 
     def __init__(self, subject: Subject, n_rows: int = N_ROWS, n_items: int = N_ITEMS) -> None:
         self._loss = subject.build()
@@ -62,7 +62,7 @@ class _Trial:
         return cast("Tensor", self._loss(given, right, self._items) if self.is_ranking else self._loss(given, right))
 
     def better(self, amount: float) -> Tensor:
-        """What is given, moved towards what is right."""
+        """The given predictions moved towards the right answers."""
         given = self.given.detach()
         if self.is_ranking:
             return given.scatter_add(1, self.right[:, None], torch.full((len(given), 1), amount))

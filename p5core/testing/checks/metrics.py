@@ -1,4 +1,4 @@
-"""What every metric promises."""
+"""The promises of every metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task promises."""
+"""The promises of every task."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def batches_follow_their_generator(subject: Subject) -> None:
 
 
 def targets_are_hidden(subject: Subject) -> None:
-    """What is to be found is not among what the backbone may read at that place; no item repeats in this world."""
+    """The target of a position is not among the items that the backbone may read there."""
     for task, data in _trials(subject):
         if not data.backbone.uses_history:
             continue

@@ -1,4 +1,4 @@
-"""What every tracker promises."""
+"""The promises of every tracker."""
 
 from __future__ import annotations
 

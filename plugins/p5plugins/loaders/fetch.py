@@ -45,7 +45,7 @@ BY_HAND = (
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the environment variable P5_CACHE, else the user's cache folder."""
+    """Folder of downloads: the environment variable P5_CACHE, else the user's cache folder."""
     return Path(os.environ.get("P5_CACHE") or user_cache_dir("p5")).expanduser()
 
 

@@ -53,7 +53,7 @@ def read_sequences(
 
 
 def _note(n_missing: int, gapless: bool) -> str:
-    """What a person must know before comparing figures."""
+    """A caveat for comparing figures."""
     if gapless:
         return f"{n_missing:,} users lack their last but one item in this copy; their histories end before it"
     return f"the last but one item of {n_missing:,} users is missing in this copy; figures do not compare with others"

@@ -15,7 +15,7 @@ __all__ = ["Coverage", "Diversity", "Gini", "Novelty"]
 Values = npt.NDArray[np.float64]
 
 LISTS_AT_ONCE = 256
-"""How many lists have the users of their items in memory at once."""
+"""Number of lists whose items' users are in memory at once."""
 
 
 def _lists(result: EvalResult, k: int) -> npt.NDArray[np.int32]:

@@ -42,7 +42,7 @@ NAMES = re.compile(r"(?:^|[\W_]|(?<=[a-z])(?=I))(?:id|Id|ID|code)s?$")
 
 @dataclass(frozen=True)
 class _Choices:
-    """What suits a data set, and why."""
+    """The choices for a data set, with reasons."""
 
     split: str
     why_split: str
@@ -118,12 +118,12 @@ def _encoders(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _is_amount(column: pd.Series) -> bool:
-    """Whether more means something; the numbers in `brand_id` are names."""
+    """True if the magnitude of a number means something; the numbers in `brand_id` are names."""
     return bool(column.dtype.kind in "iuf" and NAMES.search(str(column.name)) is None)
 
 
 def _repeats(column: pd.Series) -> bool:
-    """Whether items share values, those of lists and of "Action|Comedy" one by one; free text has few in common."""
+    """True if items share values, counting elements of lists and of "Action|Comedy"; free text shares few."""
     values = [text for cell in column.dropna() for value in _values(cell) if (text := str(value).strip())]
     return len(set(values)) < 0.5 * len(values)
 

@@ -19,7 +19,7 @@ from p5plugins.scorers.sparse import row_numbers, strongest
 __all__ = ["content_columns", "content_similarity"]
 
 N_ALIKE = 100
-"""How many items alike are kept of each item."""
+"""Number of similar items kept per item."""
 
 SHARPNESS = 2
 """Power of the cosine: what is half as alike counts a quarter."""
@@ -28,7 +28,7 @@ PAIRS_AT_MOST = 200_000_000
 """Pairs of items with a value in common that are looked at: the commonest values are left out beyond."""
 
 PAIRS_AT_ONCE = 8_000_000
-"""How many of them are held in memory."""
+"""Number of similarities held in memory."""
 
 WORD = re.compile(r"\w+")
 

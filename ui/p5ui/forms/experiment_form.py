@@ -31,7 +31,7 @@ COMMON = {
 """Options of the sections that are open; the others are folded. Those of parts are all open."""
 
 Change = Callable[[dict[str, Any], Any], dict[str, Any]]
-"""What an input makes of the experiment."""
+"""The experiment after an input."""
 
 
 class ExperimentForm:

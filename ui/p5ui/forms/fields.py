@@ -33,7 +33,7 @@ class Field:
     kind: Kind
     default: Any
     is_optional: bool
-    """whether None is allowed"""
+    """True if None is allowed"""
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -44,7 +44,7 @@ class Field:
         return str(self.steps[-1])
 
     def show(self, tree: Mapping[str, Any]) -> Any:
-        """What the form shows for it."""
+        """The value shown in the form."""
         value = get_value(tree, self.steps, self.default)
         if self.kind == "list":
             return list(value or [])
@@ -129,7 +129,7 @@ def _holds_texts(items: Mapping[str, Any]) -> bool:
 
 
 def has_paths(info: FieldInfo) -> bool:
-    """Whether an option names files."""
+    """True if an option names files."""
 
     def within(annotation: Any) -> bool:
         is_path = isinstance(annotation, type) and issubclass(annotation, Path)

@@ -1,4 +1,4 @@
-"""Sentences with figures in them, in the language that a browser asks for."""
+"""Messages with values, in the language of the browser."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from p5ui.i18n.words import LANGUAGES, words
 __all__ = ["language_of", "plain", "said", "said_in_markdown"]
 
 PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
-"""What may mean something in Markdown or HTML; Markdown takes a backslash in front of any of it."""
+"""Characters with a meaning in Markdown or HTML; a backslash escapes them."""
 
 
 def language_of(headers: Mapping[str, str]) -> str:
-    """The first language that the browser prefers and that there are words in; English otherwise."""
+    """The preferred language of the browser among the translated ones; English otherwise."""
     wanted = [one.split(";")[0].strip().lower() for one in headers.get("accept-language", "").split(",")]
     return next((one.split("-")[0] for one in wanted if one.split("-")[0] in LANGUAGES), LANGUAGES[0])
 

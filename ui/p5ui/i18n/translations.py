@@ -1,4 +1,4 @@
-"""What P5 says of itself and of data in English, in the language of the browser.
+"""Translation of option help, descriptions and findings into the language of the browser.
 
 The core and its parts know English alone. Their sentences are looked up as they are in `words/option.toml`,
 `words/part.toml` and `words/finding.toml`; one that is not there, such as that of another's plugin, stays English.
@@ -27,7 +27,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def told(sentence: str) -> I18nData | str:
-    """What a component shows for a help or a description."""
+    """The component text of a help or description."""
     key = _helps().get(sentence)
     return t(key) if key else sentence
 

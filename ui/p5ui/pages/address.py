@@ -1,4 +1,4 @@
-"""Which run a page shows: `?run=NAME` in its address, so that a reload or a second person sees the same one."""
+"""The run shown by a page, kept as `?run=NAME` in its address for reloads and links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all events of the pages have in common."""
+"""Settings shared by the events of all pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: all pages in one."""
+"""The gradio application with all pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["PAGES", "build_app", "script"]
 PAGES = (data, train, runs, compare, recommend, export, plugins)
 
 CACHE_SECONDS = (3_600, 86_400)
-"""How often files that were passed to the browser are looked through, and the age at which they are deleted."""
+"""Interval between clean-ups of files passed to the browser, and the age at which they are deleted."""
 
 
 def build_app(workspace: Workspace) -> gr.Blocks:

@@ -1,4 +1,4 @@
-"""The browser of whoever starts the interface."""
+"""Opening the interface in the default browser."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _require(package: str, command: str, extra: str) -> None:
 
 
 def is_local(host: str) -> bool:
-    """Whether an address to listen at can be reached from this machine alone."""
+    """True if an address to listen at can be reached only from this machine."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

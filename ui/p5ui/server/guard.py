@@ -1,4 +1,4 @@
-"""Who may talk to the interface: pages that it served itself, under the names it was started with."""
+"""Same-origin protection: only the interface's own pages, under its own host names, may call it."""
 
 from __future__ import annotations
 

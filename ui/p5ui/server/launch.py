@@ -1,4 +1,4 @@
-"""Starting the interface with everything off that it does not need."""
+"""Launching the interface, with unused features of gradio off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECONDS_BEFORE_LOADING = 5.0
 
 
 class Place(NamedTuple):
-    """Where the interface is to be found, and by whom."""
+    """Address, host names and credentials of the interface."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -58,7 +58,7 @@ FIXED: Mapping[str, Any] = {
     "ssr_mode": False,
     "pwa": False,
 }
-"""Options of gradio that nobody chooses."""
+"""Fixed options of gradio."""
 
 
 def launch(
@@ -104,14 +104,14 @@ def launch(
 
 
 def load_parts(registry: Registry) -> None:
-    """Load what the pages Train and Recommend need while nobody waits for it: torch takes seconds."""
+    """Import torch in the background, since the pages Train and Recommend need it and it takes seconds."""
     for kind in KINDS:
         registry.parts(kind)
     importlib.import_module("p5core.workflows.recommend")
 
 
 def _look_after_jobs(workspace: Workspace, say: Callable[[str], None]) -> None:
-    """Start what waits when its turn has come, even while nobody looks at a page."""
+    """Start queued jobs regularly, even while no page is open."""
     while True:
         try:
             workspace.jobs.advance()

@@ -1,4 +1,4 @@
-"""The login in front of every route: whoever has no session and no password sees nothing but the page that asks for it.
+"""Authentication in front of every route; without a session or password only the login page is served.
 
 gradio asks for a login route by route and mounts its MCP application beside that, so it is not asked here at all.
 """
@@ -25,7 +25,7 @@ __all__ = ["FREE_GUESSES", "Account", "Login"]
 
 SESSION_SECONDS = 7 * 86_400
 FREE_GUESSES = 5
-"""Wrong passwords in a row that are answered at once; after each further one nobody is answered for a while."""
+"""Consecutive wrong passwords answered at once; after each further one, all logins wait."""
 
 LONGEST_WAIT = 60.0
 """Seconds."""
@@ -34,18 +34,18 @@ MAX_FORM = 4_096
 """Bytes that a login may take."""
 
 STARTUP = "/gradio_api/startup-events"
-"""What gradio asks itself once, before it says that it runs."""
+"""Path that gradio requests from itself once at start."""
 
 
 @dataclass
 class Account:
-    """The one who may come in, the sessions that have begun, and how often somebody guessed wrong."""
+    """Credentials, active sessions, and the count of wrong passwords."""
 
     user: str
     password: str
     clock: Callable[[], float] = time.monotonic
     has_started: bool = False
-    """whether the application runs; until then it may ask itself"""
+    """True once the application runs; until then its own requests pass"""
 
     cookie: str = field(default_factory=lambda: f"p5-session-{secrets.token_hex(4)}")
     """of this process alone: browsers send the cookies of a host to all its ports"""
@@ -55,11 +55,11 @@ class Account:
     _closed_until: float = 0.0
 
     def seconds_closed(self) -> float:
-        """How long no password is looked at, after too many wrong ones."""
+        """Seconds for which no password is accepted after too many wrong ones."""
         return max(0.0, self._closed_until - self.clock())
 
     def is_right(self, user: str, password: str) -> bool:
-        """Compare in constant time; each wrong guess beyond the free ones doubles the wait for the next."""
+        """Compare in constant time; each wrong password after the free ones doubles the waiting time."""
         found = hmac.compare_digest(user.encode(), self.user.encode())
         found &= hmac.compare_digest(password.encode(), self.password.encode())
         if found:
@@ -80,7 +80,7 @@ class Account:
         return token
 
     def knows(self, token: str) -> bool:
-        """Whether a session of this cookie goes on."""
+        """True if the cookie belongs to an active session."""
         return self._sessions.get(token, 0.0) > self.clock()
 
     def end(self, token: str) -> None:
@@ -109,7 +109,7 @@ class Login:
                 await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response | None:
-        """What to say instead of passing the request on."""
+        """The response to a request that is not passed on; None to pass it on."""
         path, token = request.url.path, request.cookies.get(self.account.cookie, "")
         if path.rstrip("/") == "/login":
             return await self._login(request) if request.method == "POST" else _login_page(self.account.knows(token))

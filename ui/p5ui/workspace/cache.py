@@ -1,4 +1,4 @@
-"""A few large things kept in memory, loaded when they are first asked for."""
+"""A small in-memory cache of large objects, loaded on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kept = TypeVar("Kept")
 
 
 class Cache(Generic[Kept]):
-    """Holds what belongs to the folders used last. Any number of threads may share one."""
+    """Least-recently-used cache by folder; thread-safe."""
 
     def __init__(self, size: int, load: Callable[[Path], Kept]) -> None:
         self._size, self._load = size, load
@@ -22,7 +22,7 @@ class Cache(Generic[Kept]):
         self._loading = threading.Lock()
 
     def get(self, folder: Path, mark: str) -> Kept:
-        """What `load` makes of a folder; made anew when its file `mark` was written again."""
+        """The result of `load` for a folder; reloaded when its file `mark` has changed."""
         path = folder / mark
         key = (folder, path.stat().st_mtime_ns if path.exists() else 0)
         with self._loading:

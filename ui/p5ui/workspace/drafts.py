@@ -1,4 +1,4 @@
-"""Experiments that are being written: where they lie, what they begin with, and whether they are right."""
+"""Drafts of experiments: storage, initial content and checks."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ __all__ = [
 
 PATIENCE_SECONDS = 120
 PARTS = ("data", "prepare", "split")
-"""What belongs to the data, not to the model."""
+"""Sections that belong to the data, not to the model."""
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """The text of a form after its latest change, and the texts before it that a browser may still show.
+    """The latest text of a form, and earlier texts that a browser may still show.
 
     A person can change a second option before the answer to the first has arrived. The second change then comes with
     a text that is no longer the latest one, and belongs to the latest one.
@@ -97,7 +97,7 @@ def tree_of(text: str) -> dict[str, Any]:
 
 
 def check(text: str, workspace: Workspace) -> Experiment:
-    """The experiment when all of it is right, parts and their options included; raises P5Error."""
+    """The experiment, checked together with parts and options; raises P5Error."""
     experiment = parse_experiment(tree_of(text))
     hold_to_folder(experiment, workspace)
     from p5core.workflows.experiment_data import check_experiment
@@ -107,7 +107,7 @@ def check(text: str, workspace: Workspace) -> Experiment:
 
 
 def beginning(data: Mapping[str, Any], preset: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
-    """The experiment that a preset makes of a data section; `sections` are what was chosen otherwise."""
+    """The experiment of a preset for a data section; `sections` replace the preset's."""
     return {**preset, "data": dict(data), **sections}
 
 

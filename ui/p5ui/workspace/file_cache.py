@@ -1,4 +1,4 @@
-"""What was read from a file, kept until the file changes."""
+"""A cache of values read from files, valid until the file changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = 1_000
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file: its size and the time it was written at; zeros when it is not there."""
+    """Size and modification time of a file; zeros if it does not exist."""
     try:
         about = path.stat()
     except OSError:
@@ -29,7 +29,7 @@ class FileCache:
         self._kept: dict[tuple[str, Path], tuple[tuple[int, int], Any]] = {}
 
     def read(self, function: Callable[[Path], Found], path: Path) -> Found:
-        """What `function` finds in a file; it is called again only when the file has changed."""
+        """The result of `function` for a file; called again only when the file has changed."""
         key, now = (function.__qualname__, path), stamp(path)
         kept = self._kept.pop(key, None)
         if kept is None or kept[0] != now:

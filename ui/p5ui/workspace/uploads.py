@@ -1,4 +1,4 @@
-"""Files that people bring."""
+"""Uploaded files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BYTES = 2 * 2**30
 
 
 def keep_upload(workspace: Workspace, arrived: Path) -> str:
-    """Take a file into the folder of uploads; returns its name below the working folder.
+    """Copy a file into the folder of uploads; returns its path relative to the working folder.
 
     Nothing is overwritten: another file of that name gets a number, the same file is not kept twice.
 
@@ -46,7 +46,7 @@ def safe_name(name: str) -> str:
 
 
 def _place(folder: Path, name: str, arrived: Path) -> Path:
-    """Where the file is already, or the first name that is free."""
+    """The existing copy of the file, or the first free name."""
     stem, dot, suffixes = name.partition(".")
     names = (name if number == 1 else f"{stem}-{number}{dot}{suffixes}" for number in count(1))
     return next(folder / one for one in names if _is_free(folder / one) or _is_same(folder / one, arrived))

@@ -1,4 +1,4 @@
-"""Where the web interface works and with what."""
+"""The working folder of the web interface and its services."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class Workspace:
     """jobs that train at the same time; the others wait"""
 
     file_cache: FileCache = field(default_factory=FileCache)
-    """what was read from files, as long as they do not change"""
+    """cache of values read from files"""
 
     @property
     def runs(self) -> Path:
-        """Where runs lie."""
+        """Folder of the runs."""
         return self.folder / "runs"
 
     @property
     def jobs(self) -> Jobs:
-        """What trains, exports and waits."""
+        """The job queue."""
         return Jobs(self.folder, self.jobs_at_once)
 
     @property
     def uploads(self) -> Path:
-        """Where uploaded files lie."""
+        """Folder of uploaded files."""
         return self.folder / "uploads"
 
     @property
     def experiments(self) -> Path:
-        """Where experiments lie that were saved from the form."""
+        """Folder of experiments saved from the form."""
         return self.folder / "experiments"
 
     def inside(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""What the interface says, in English and Chinese: one TOML file a page, both languages side by side.
+"""The texts of the interface in English and Chinese: one TOML file per page.
 
 [train.start]
 en = "Start"
@@ -37,6 +37,6 @@ I18N = gr.I18n(**{language: {key: texts[language] for key, texts in words().item
 
 
 def t(key: str) -> I18nData:
-    """What a component shows for a key, in the language of the browser; raises KeyError for one that is not there."""
+    """The component text of a key, in the language of the browser; raises KeyError for an unknown key."""
     words()[key]
     return I18N(key)

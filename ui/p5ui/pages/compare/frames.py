@@ -1,4 +1,4 @@
-"""What the page Compare shows, as frames."""
+"""The data of the page Compare as DataFrames."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Control:
 
     name: str | None
     has_model: bool = True
-    """whether its model has the options of the run's"""
+    """True if its model has the same options as the run's"""
 
     experiment: str = ""
     """file below the working folder, when there is no run"""
@@ -97,7 +97,7 @@ def finished_runs(workspace: Workspace) -> list[str]:
 
 
 def sides_of(workspace: Workspace, names: Sequence[str]) -> dict[str, tuple[Run, str]]:
-    """What can be compared: the models of runs, then their baselines, by what they are called."""
+    """Name → side, for the models of runs and then their baselines."""
     runs = [(name, workspace.run(name)) for name in names]
     models = {name: (run, "model") for name, run in runs}
     scorers = [(name, run, scorer) for name, run in runs for scorer in run.metrics().test if scorer != "model"]
@@ -105,7 +105,7 @@ def sides_of(workspace: Workspace, names: Sequence[str]) -> dict[str, tuple[Run,
 
 
 def protocols(workspace: Workspace, names: Sequence[str]) -> list[str]:
-    """How each run was measured, equal notes once."""
+    """The evaluation protocol of each run, equal ones once."""
     return list(dict.fromkeys(workspace.run(name).metrics().protocol for name in names))
 
 

@@ -92,7 +92,7 @@ def _lines(name: str) -> gr.LinePlot:
 
 
 class _Events:
-    """What the components of the page call."""
+    """Event handlers of the page."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

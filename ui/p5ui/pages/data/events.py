@@ -1,4 +1,4 @@
-"""What the components of the page Data call."""
+"""Event handlers of the page Data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CLEANING = fields_of(PrepareConfig, leave=("memory_limit", "fields"))
 
 
 class DataEvents:
-    """Answers of the page; each is the new state of the components that it is wired to."""
+    """Event handlers of the page; each returns updates of its components."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -102,7 +102,7 @@ class DataEvents:
         return self._look({**kept, "items": name} if name else kept, request)
 
     def _look(self, section: dict[str, Any], request: gr.Request) -> list[Any]:
-        """What every way to choose data leads to."""
+        """Preview the chosen data; all ways to choose data end here."""
         found = look(self._workspace, section)
         known = self._workspace.registry.get("loader", section["name"]).Config.model_fields
         has_columns, has_layout = set(COLUMNS) <= known.keys(), set(LAYOUT) <= known.keys()
@@ -188,7 +188,7 @@ class DataEvents:
         ]  # fmt: skip
 
     def endpoint(self) -> Callable[[str], dict[str, Any]]:
-        """What a script may ask."""
+        """The API endpoint for scripts."""
         workspace = self._workspace
 
         def examine(file: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The page Data: a person's own file, how it is read, what it is good for, and an experiment that begins with it."""
+"""The page Data: a data file, its columns, its profile, and a first experiment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page Data says of a log: readings, figures and sentences."""
+"""The contents of the page Data: previews, figures and sentences."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIGNS = {"good": "●", "limited": "◐", "absent": "○"}
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """The beginning of a log, as it stands and as it is read."""
+    """The first rows of a log, raw and as read."""
 
     preview: Preview
     events: pd.DataFrame | None
@@ -40,7 +40,7 @@ class Look:
 
 
 def look(workspace: Workspace, section: Mapping[str, Any]) -> Look:
-    """Read the first rows of a data section; what is wrong with the data is told, not raised.
+    """Read the first rows of a data section; faults of the data are reported, not raised.
 
     Raises ConfigError for an option that is wrong or a file that pages may not read.
     """
@@ -64,7 +64,7 @@ def diagnose(
 
 
 def merit_text(headers: Headers, found: Profile) -> str:
-    """What the data is good for, a paragraph each."""
+    """The purposes that the data suits, one paragraph each."""
     return "\n\n".join(f"{SIGNS[one.verdict]} {_sentence(headers, one)}" for one in found.merits)
 
 
@@ -78,7 +78,7 @@ def _sentence(headers: Headers, one: Merit) -> str:
 
 
 def warning_text(headers: Headers, found: Profile) -> str:
-    """What went wrong, was left out or leaks."""
+    """Warnings: failures, dropped rows and leaks."""
     lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
     lines += [said_in_markdown(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
     lines += [f"⚠ {plain(translated(headers, one))}" for one in (found.report.warnings if found.report else ())]

@@ -1,4 +1,4 @@
-"""What the page Export does: options of the command, its job, what an export holds, and how quick it is here."""
+"""Actions of the page Export: command options, the job, the contents of an export, and its latency."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _size(n_bytes: int) -> str:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long single requests took."""
+    """Latencies of single requests."""
 
     n: int
     p50: float
@@ -206,7 +206,7 @@ def measure_latency(model: OnnxRecommender, whos: Sequence[Any], k: int = 10, se
 
 
 def verified(workspace: Workspace, path: Path) -> tuple[bool, str]:
-    """Whether an export, or a zip of one, is whole, and the sentence of `p5 verify` about it.
+    """Result of verifying an export or a zip of one, and the sentence of `p5 verify`.
 
     A process of its own looks at it: a file from elsewhere may bring ONNX Runtime down.
     """

@@ -119,14 +119,14 @@ class _Result:
 
 
 def _endpoints(workspace: Workspace) -> None:
-    """What a script may want."""
+    """The API endpoints for scripts."""
 
     def export_run(run: str, columns: list[str]) -> str:
         """Queue the export of a finished run; what it recommends then comes with these columns of the items."""
         return ask_export(workspace, run, columns)
 
     def exported(run: str) -> dict[str, Any]:
-        """How the export of a run fares, and when it is there its folder, files and the proof that it is right."""
+        """State of the export of a run and, once finished, its folder, files and verification."""
         return export_facts(workspace, run)
 
     for function in (export_run, exported):
@@ -149,7 +149,7 @@ def _field(option: Option) -> Component:
 
 
 class _Events:
-    """What the components of the page call."""
+    """Event handlers of the page."""
 
     def __init__(self, workspace: Workspace, options: Sequence[Option]) -> None:
         self._workspace, self._options, self._viewer = workspace, options, Viewer()
@@ -187,7 +187,7 @@ class _Events:
         return _progress(latest_export_job(self._workspace, name) if name else None, request.headers)
 
     def _show(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """What there is of a run's export."""
+        """The available results of a run's export."""
         job = latest_export_job(self._workspace, name) if name else None
         is_busy = job is not None and job.state() in ACTIVE  # its files may change while they are read
         found = bundle_of(self._workspace.run(name)) if name and not is_busy else None
@@ -241,7 +241,7 @@ def _progress(job: Job | None, headers: Mapping[str, str]) -> tuple[Any, ...]:
 
 
 def _proof(manifest: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """What was compared, in a sentence or two."""
+    """The comparison with the network in a sentence or two."""
     parity, cost = manifest["parity"], manifest["quantized"]
     worst = f"{parity['largest_difference']:.1e}"
     text = said(headers, "export.equal", cases=parity["cases"], worst=worst, users=f"{parity['users_measured']:,}")

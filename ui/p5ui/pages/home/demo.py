@@ -46,7 +46,7 @@ def export_demo(workspace: Workspace) -> None:
 
 
 def step_of(workspace: Workspace, row: RunRow | None) -> int:
-    """Where somebody stands who comes back."""
+    """The step at which a returning user continues."""
     if row is None:
         return START
     if row.state != "done":
@@ -68,7 +68,7 @@ def figures(workspace: Workspace, row: RunRow | None, headers: Mapping[str, str]
 
 
 def export_html(workspace: Workspace, row: RunRow | None, headers: Mapping[str, str]) -> str:
-    """How the export fares, in a sentence."""
+    """The state of the export in a sentence."""
     state, model = _export_state(workspace), _model(workspace)
     if state in ACTIVE:
         text = said(headers, "home.export_running")

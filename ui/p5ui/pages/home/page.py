@@ -90,7 +90,7 @@ def _export_step() -> tuple[gr.Button, gr.HTML, gr.Button]:
 
 
 class _Events:
-    """What the components of the page call."""
+    """Event handlers of the page."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -1,4 +1,4 @@
-"""What is installed, as the page Plugins shows it."""
+"""The installed plugins as shown on the page Plugins."""
 
 from __future__ import annotations
 

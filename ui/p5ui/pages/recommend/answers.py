@@ -1,4 +1,4 @@
-"""What finished runs and their exports recommend, for the page Recommend and for scripts."""
+"""Recommendations of finished runs and their exports, for the page Recommend and for scripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Agreement", "Answer", "Answers", "Line", "agreement", "as_html"]
 
 KEPT = 4
-"""How many runs are kept in memory."""
+"""Number of runs kept in memory."""
 
 N_REASONS = 2
 
@@ -40,12 +40,12 @@ class Line:
     """titles of the history items that pulled it up, strongest first"""
 
     image: str | None = None
-    """what an <img> may load"""
+    """source for an <img> element"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A list and who made it."""
+    """A list of recommendations and its source."""
 
     name: str
     lines: Sequence[Line]
@@ -53,7 +53,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near two lists are."""
+    """The agreement of two lists."""
 
     n: int
     n_same: int
@@ -80,21 +80,21 @@ class Answers:
         return self._searches.get(self._workspace.run(name).data / "target", "items.parquet")
 
     def has_export(self, name: str) -> bool:
-        """Whether a run was exported."""
+        """True if a run was exported."""
         return (self._workspace.run(name).path / "export" / "p5.json").is_file()
 
     def any_user(self, name: str) -> str:
-        """A user of a run's data, drawn at random."""
+        """A random user of a run's data."""
         return str(random.choice(self.search(name).dataset.users.ids))
 
     def history(self, name: str, user: str) -> list[str]:
-        """Ids of what a user had, oldest first; empty for an unknown one."""
+        """Item ids of a user's history, oldest first; empty for an unknown user."""
         dataset = self.search(name).dataset
         code = int(dataset.users.encode([user.strip()])[0])
         return [] if code < 0 else [str(one) for one in dataset.catalogue.decode(dataset.events.histories[code])]
 
     def network(self, name: str, history: Sequence[str], user: str, k: int) -> Answer:
-        """What the network of a run recommends, and why; for the user if one is given."""
+        """Recommendations of the network of a run, with reasons; for the user if one is given."""
         found = self.recommendations(name, history, user, k)
         search, lines = self.search(name), []
         images = self._pictures(search, [one.item for one in found])
@@ -112,7 +112,7 @@ class Answers:
         return recommender.recommend(history, k, n_reasons=N_REASONS)
 
     def exported(self, name: str, history: Sequence[str], user: str, k: int) -> Answer:
-        """What the exported model of a run recommends for the same question."""
+        """Recommendations of the exported model of a run for the same request."""
         model = self._exports.get(self._workspace.run(name).path / "export", "p5.json")
         who: Sequence[str] | str = history
         if user.strip():
@@ -124,7 +124,7 @@ class Answers:
         return Answer(f"{name}: ONNX", [Line(str(one.item), title, one.score, (), image) for one, title, image in rows])
 
     def _pictures(self, search: ItemSearch, ids: Sequence[Any]) -> list[str | None]:
-        """What shows each of these items, if the items have pictures."""
+        """The picture of each of these items, if items have pictures."""
         catalogue = search.dataset.catalogue
         column = picture_column(catalogue.frame)
         if column is None:

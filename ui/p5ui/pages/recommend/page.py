@@ -1,4 +1,4 @@
-"""The page Recommend: a user or a history, what runs and their exports recommend for it, and why."""
+"""The page Recommend: recommendations of runs and exports for a user or a history, with reasons."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _lists() -> list[gr.HTML]:
 
 
 class _Events:
-    """What the components of the page call."""
+    """Event handlers of the page."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace, self._answers = workspace, Answers(workspace)
@@ -129,7 +129,7 @@ class _Events:
         return run, gr.Dropdown([nobody, *((one, one) for one in known)], value=""), note
 
     def wait(self, request: gr.Request) -> tuple[str, ...]:
-        """Take away the lists of whoever was asked about before, and say that the first answer takes longer."""
+        """Clear the previous lists and show that the first answer takes longer."""
         return "", "", "", said(request.headers, "recommend.loading")
 
     def _find(self, run: str | None, words: str, history: list[str]) -> Any:

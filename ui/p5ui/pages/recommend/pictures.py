@@ -49,7 +49,7 @@ def _is_on_web(text: str) -> bool:
 
 
 def picture_source(workspace: Workspace, value: object) -> str | None:
-    """What an <img> may load for a text of the items.
+    """The <img> source for a text of the items.
 
     An http(s) address stays: the browser fetches it, never this program. A file below the working folder becomes a
     small copy within the page. None for everything else: a file elsewhere, one that is missing or no picture.

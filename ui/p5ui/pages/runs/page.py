@@ -1,4 +1,4 @@
-"""The page Runs: what trains, waits and has trained, and what can be done about it."""
+"""The page Runs: all runs, their progress, and actions on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACTIONS = ("stop", "kill", "resume", "clone", "delete")
 
 
 class _Seen(NamedTuple):
-    """What a browser shows already, so that only what has changed is sent."""
+    """Content already shown by a browser, so that only changes are sent."""
 
     rows: tuple[RunRow, ...] = ()
     choice: str | None = None
@@ -116,7 +116,7 @@ def _texts() -> tuple[gr.Textbox, gr.Textbox]:
 
 
 def _endpoints(workspace: Workspace) -> None:
-    """What a script may want."""
+    """The API endpoints for scripts."""
 
     def runs() -> list[dict[str, Any]]:
         """List all runs with state, share done, seconds left and best figure."""
@@ -137,7 +137,7 @@ def _endpoints(workspace: Workspace) -> None:
 
 
 class _Events:
-    """What the components of the page call."""
+    """Event handlers of the page."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -159,7 +159,7 @@ class _Events:
         return str(event.row_value[0])
 
     def act(self, name: str) -> Callable[[str, gr.Request], None]:
-        """What a button does to a run."""
+        """Apply the action of a button to a run."""
 
         def act(run: str, request: gr.Request) -> None:
             getattr(self._workspace.jobs, name)(run)
@@ -168,7 +168,7 @@ class _Events:
         return shown(act)
 
     def ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
-        """Whether to delete a run for good."""
+        """Ask for confirmation before a run is deleted."""
         return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=escape(run))
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""All runs and how they fare: what the tables of the pages show."""
+"""All runs and their states, for the tables of the pages."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from p5ui.workspace.workspace import Workspace
 __all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
 
 ACTIVE = ("queued", "starting", "running")
-"""States in which something may still happen by itself."""
+"""States of runs that may still change."""
 
 DEMO = "demo"
 """The run that `p5 demo` makes; while it trains, its folder lies in a hidden one."""
 
 SILENT_SECONDS = 120
-"""A running job without a sign of life for so long is pointed out: it may hang."""
+"""Seconds without a sign of life after which a running job is marked as possibly hanging."""
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """How a run fares."""
+    """The state of a run."""
 
     name: str
     state: str
     """queued, starting, running, stopped, failed, crashed, done; damaged or unknown for what P5 did not write"""
 
     share: float = 0.0
-    """of training, from 0 to 1"""
+    """share done, from 0 to 1"""
 
     eta_seconds: float | None = None
     stage: str = ""
@@ -47,7 +47,7 @@ class RunRow:
 
     message: str = ""
     silent_seconds: float = 0.0
-    """since the last sign of life of a running job"""
+    """seconds since the last sign of life of a running job"""
 
 
 def run_rows(workspace: Workspace) -> list[RunRow]:
@@ -60,12 +60,12 @@ def run_rows(workspace: Workspace) -> list[RunRow]:
 
 
 def find_row(workspace: Workspace, name: str) -> RunRow | None:
-    """How one run fares; None when it is not there."""
+    """The state of one run; None if it does not exist."""
     return next((row for row in run_rows(workspace) if row.name == name), None)
 
 
 def run_folder(workspace: Workspace, name: str, job: Job | None = None) -> Path:
-    """Where the files of a run are while it trains."""
+    """Folder of a run's files while it trains."""
     hidden = workspace.runs / f".{DEMO}" / DEMO
     job = job or (workspace.jobs.of(name) if name == DEMO else None)
     is_hidden = name == DEMO and job is not None and job.arguments[0] == "demo" and job.state() != "done"
@@ -158,6 +158,6 @@ def _seconds_since(heartbeat: datetime | None) -> float:
 
 
 def _last_line(job: Job) -> str:
-    """What a job without a run folder does, or why it came to nothing: the last thing it said."""
+    """The last line of output of a job without a run folder."""
     lines = [line for line in job.output(2_000).splitlines() if line.strip()]
     return lines[-1].removeprefix("Error: ") if lines else ""

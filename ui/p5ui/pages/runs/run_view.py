@@ -1,4 +1,4 @@
-"""How the state of a run is put into words and tables, in the language of the browser."""
+"""The state of a run as text and tables, in the language of the browser."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ POINTS = 2_000
 """Points of a plot at most."""
 
 COLOURS = ("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#bab0ac")
-"""What plots take by themselves, in order; a live plot whose colours are set anew does not show its new data."""
+"""Default colours of plots, in order; a live plot that is given colours does not show new data."""
 
 NUMBERS = [str(place) for place in range(1, len(COLOURS) + 1)]
-"""What plots call the stages of a run; the legend has their names."""
+"""Labels of the stages in plots; the legend has their names."""
 
 Headers = Mapping[str, str]
 
@@ -58,7 +58,7 @@ def _short(row: RunRow, headers: Headers) -> str:
 
 
 def state_text(row: RunRow, headers: Headers) -> str:
-    """How a run fares, in a line."""
+    """The state of a run in one line."""
     said_of_it = [said(headers, f"runs.state_{row.state}")]
     if row.state == "running":
         said_of_it.append(f"{row.share:.0%}")
@@ -73,7 +73,7 @@ def state_text(row: RunRow, headers: Headers) -> str:
 
 
 def state_html(row: RunRow | None, headers: Headers) -> str:
-    """How a run fares, with a bar."""
+    """The state of a run with a progress bar."""
     if row is None:
         return f"<p>{escape(said(headers, 'runs.none'))}</p>"
     bar = (

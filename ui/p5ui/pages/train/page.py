@@ -168,7 +168,7 @@ class _Page:
         return [begun, ahead.then(text, begun), begun]
 
     def _verdict(self, text: str, request: gr.Request) -> str:
-        """Whether the text is an experiment that can be started, and if not, what is wrong where."""
+        """The verdict on the text: a runnable experiment, or the fault and its place."""
         if not text.strip():
             return said(request.headers, "train.no_draft")
         try:
