@@ -84,7 +84,7 @@ def finished(file: Path, seed: int, runs: Path, settings: list[str]) -> Seed:
 
 def values(seeds: list[Seed], scorer: str, label: str) -> NDArray[np.float64]:
     """(S, U) the figure of each test user in each run."""
-    return np.stack([load_file(one.run.path / "per_user.safetensors")[f"{scorer}/{label}"] for one in seeds])
+    return np.stack([load_file(seed.run.path / "per_user.safetensors")[f"{scorer}/{label}"] for seed in seeds])
 
 
 def cell(seeds: list[Seed], scorer: str, label: str) -> str:
@@ -98,8 +98,8 @@ def cell(seeds: list[Seed], scorer: str, label: str) -> str:
 
 def section(file: Path, seeds: list[Seed]) -> str:
     """The table of one experiment."""
-    metrics = [one.run.metrics() for one in seeds]
-    minutes = [one.train_seconds / 60 for one in metrics]
+    metrics = [seed.run.metrics() for seed in seeds]
+    minutes = [metric.train_seconds / 60 for metric in metrics]
     lines = [
         f"## {file.stem}",
         "",

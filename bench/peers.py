@@ -161,7 +161,7 @@ def report(
     catalogue: Catalogue,
 ) -> str:
     """The tables."""
-    curve = [evaluators["validation"].values(Lists(one, n_items))["ndcg@10"] for one in sasrec["lists"]]
+    curve = [evaluators["validation"].values(Lists(items, n_items))["ndcg@10"] for items in sasrec["lists"]]
     goal = curve[-1]
     began = time.perf_counter()
     scorer = load_plugins().choose("scorer", PartSpec(name="cooccurrence")).build()

@@ -145,7 +145,7 @@ def plot(rows: dict[str, tuple[list[float], list[dict[str, float]]]], path: Path
     figure, panels = pyplot.subplots(1, len(rows), figsize=(4 * len(rows), 3.2), layout="constrained")
     for panel, (name, (sizes, found)) in zip(panels, rows.items(), strict=True):
         for part in PARTS:
-            seconds = [one[part] for one in found]
+            seconds = [result[part] for result in found]
             panel.loglog(sizes, seconds, "o-", label=f"{part}, exponent {exponent(sizes, seconds):.2f}")
         panel.set(xlabel=name, ylabel="seconds")
         panel.legend(fontsize=8)

@@ -98,10 +98,10 @@ def fill_folder(folder: Path, n_runs: int, n_points: int) -> None:
 def logged(file: Path, n_points: int) -> str:
     """The log of a run, with as many steps as wanted."""
     records = [json.loads(line) for line in file.read_text().splitlines()]
-    step = next(one for one in records if one["kind"] == "step")
+    step = next(record for record in records if record["kind"] == "step")
     steps = [{**step, "step": place + 1, "loss": 7 - place / n_points} for place in range(n_points)]
-    others = [one for one in records if one["kind"] != "step"]
-    return "".join(json.dumps(one) + "\n" for one in (*steps, *others))
+    others = [record for record in records if record["kind"] != "step"]
+    return "".join(json.dumps(record) + "\n" for record in (*steps, *others))
 
 
 def p5(*arguments: str) -> None:

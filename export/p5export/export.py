@@ -117,7 +117,7 @@ class _Graphs:
 
     @classmethod
     def of(cls, serving: Serving) -> _Graphs:
-        heads = {name: export_prediction(serving, one) for name, one in serving.predictions.items()}
+        heads = {name: export_prediction(serving, prediction) for name, prediction in serving.predictions.items()}
         return cls(export_states(serving), heads)
 
 

@@ -90,7 +90,7 @@ class OnnxRecommender:
         session = self._session("model.onnx")
         names = [output.name for output in session.get_outputs()]
         found = session.run(None, {**self._who(many), "k": np.array([n_items], dtype=np.int64)})
-        items, scores, *texts = (one.tolist() for one in found)
+        items, scores, *texts = (result.tolist() for result in found)
         columns = dict(zip(names[2:], texts, strict=True))
         return [
             [
@@ -136,7 +136,7 @@ class OnnxRecommender:
         kind, padding = self.bundle.id_kind, self.bundle.padding
         histories = [as_history(history, kind) for history in many]
         width = max(len(history) for history in histories)
-        flat = [one for history in histories for one in (*history, *[padding] * (width - len(history)))]
+        flat = [raw_id for history in histories for raw_id in (*history, *[padding] * (width - len(history)))]
         return {"history": as_array(flat, kind).reshape(len(histories), width)}
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:

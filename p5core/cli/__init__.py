@@ -74,7 +74,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _environment_fault(error: OSError) -> str:
     """One sentence about an OSError: the failure, the path and the remedy."""
     said = error.strerror or str(error) or type(error).__name__
-    paths = " → ".join(str(one) for one in (error.filename, error.filename2) if one is not None)
+    paths = " → ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
     return f"{said}{f': {paths}' if paths else ''}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
 
 

@@ -30,8 +30,8 @@ def list_command(registry: Registry, as_json: bool, markdown: bool, times: bool)
     """List every part with the distribution that provides it, and every plugin that failed."""
     statuses = registry.plugins  # collects every kind, so that all faults are known
     if times:
-        for one in sorted(statuses, key=lambda status: -status.seconds):
-            click.echo(f"{one.seconds:8.3f} s  {one.name} ({one.distribution})")
+        for plugin in sorted(statuses, key=lambda status: -status.seconds):
+            click.echo(f"{plugin.seconds:8.3f} s  {plugin.name} ({plugin.distribution})")
     elif markdown:
         click.echo(markdown_table(_parts(registry)))
     elif as_json:
@@ -64,13 +64,13 @@ def _part_rows(registry: Registry) -> list[dict[str, str]]:
 def _plugin_rows(statuses: list[PluginStatus]) -> list[dict[str, str | None]]:
     return [
         {
-            "name": one.name,
-            "distribution": one.distribution,
-            "version": one.version,
-            "state": one.state,
-            "fault": one.fault,
+            "name": status.name,
+            "distribution": status.distribution,
+            "version": status.version,
+            "state": status.state,
+            "fault": status.fault,
         }
-        for one in statuses
+        for status in statuses
     ]
 
 
@@ -86,12 +86,12 @@ def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
     for info in _parts(registry):
         plugin = info.plugin
         table.add_row(info.kind, escape(info.part.name), escape(plugin.distribution), plugin.version, "ok")
-    failed = [one for one in statuses if one.fault is not None]
+    failed = [status for status in statuses if status.fault is not None]
     bringing = {info.plugin.key for info in _parts(registry)}
-    for one in statuses:
-        if one.fault is not None or one.key not in bringing:  # a plugin may bring commands alone
-            state = "ok" if one.fault is None else "[red]failed[/red]"
-            table.add_row("plugin", escape(one.name), escape(one.distribution), one.version, state)
+    for status in statuses:
+        if status.fault is not None or status.key not in bringing:  # a plugin may bring commands alone
+            state = "ok" if status.fault is None else "[red]failed[/red]"
+            table.add_row("plugin", escape(status.name), escape(status.distribution), status.version, state)
     wide_console().print(table)
     for one in failed:
         click.echo(f"\n{click.style(f'{one.name} ({one.distribution} {one.version}) failed:', fg='red')}\n{one.fault}")

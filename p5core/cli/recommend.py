@@ -50,12 +50,12 @@ def recommend(
     if user is not None:
         found = recommender.recommend_user(user, k, n_reasons=2)
     else:
-        raw = [one.strip() for one in (history or "").split(",") if one.strip()]
+        raw = [item.strip() for item in (history or "").split(",") if item.strip()]
         found = recommender.recommend(raw, k, domain=domain, n_reasons=2)
         if unknown := recommender.unknown(raw, domain=domain):
             click.echo(f"No item of this run, and left out: {', '.join(map(str, unknown))}.", err=True)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False))
+        click.echo(json.dumps([asdict(result) for result in found], ensure_ascii=False))
     else:
         Console().print(recommendation_table(found))
 
@@ -68,9 +68,15 @@ def recommendation_table(found: Sequence[Recommendation], title: str = "") -> Ta
     table = Table(title=escape(title) or None)
     for column in ("", "item", "title", "score", "because of"):
         table.add_column(column, justify="right" if column in ("", "score") else "left")
-    for place, one in enumerate(found, start=1):
-        because = ", ".join(_name(reason) for reason in one.reasons)
-        table.add_row(str(place), escape(str(one.item)), escape(one.title or ""), f"{one.score:.2f}", escape(because))
+    for place, recommendation in enumerate(found, start=1):
+        because = ", ".join(_name(reason) for reason in recommendation.reasons)
+        table.add_row(
+            str(place),
+            escape(str(recommendation.item)),
+            escape(recommendation.title or ""),
+            f"{recommendation.score:.2f}",
+            escape(because),
+        )
     return table
 
 

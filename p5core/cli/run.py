@@ -121,10 +121,10 @@ def _cross_validate(
     for fold in range(n_folds):
         console.print(f"Fold {fold + 1} of {n_folds}", style="bold")
         finished.append(_run_once(experiment, registry, runs / name, f"fold-{fold + 1}", (fold, n_folds), console))
-    figures = [one.metrics().test for one in finished]
+    figures = [run.metrics().test for run in finished]
     summary: dict[str, Any] = {}
     for scorer, by_label in figures[0].items():
-        values = {label: [one[scorer][label] for one in figures] for label in by_label}
+        values = {label: [figure[scorer][label] for figure in figures] for label in by_label}
         summary[scorer] = {
             label: {"mean": statistics.fmean(found), "deviation": statistics.stdev(found), "folds": found}
             for label, every in values.items()
@@ -144,7 +144,9 @@ def _print_summary(summary: dict[str, Any], n_folds: int, console: Console) -> N
         table.add_column(scorer, justify="right")
     for label in summary["model"]:
         found = [by_label.get(label) for by_label in summary.values()]
-        table.add_row(label, *(f"{one['mean']:.4f} ± {one['deviation']:.4f}" if one else "–" for one in found))
+        table.add_row(
+            label, *(f"{result['mean']:.4f} ± {result['deviation']:.4f}" if result else "–" for result in found)
+        )
     console.print(table)
 
 

@@ -162,10 +162,14 @@ def _options_at(model: type[BaseModel], steps: tuple[Any, ...]) -> list[str]:
     for step in steps:
         if isinstance(step, int):
             continue
-        fields = [one.model_fields[step] for one in candidates if step in one.model_fields]
-        tagged = [one for one in candidates if "name" in one.model_fields and one.model_fields["name"].default == step]
+        fields = [candidate.model_fields[step] for candidate in candidates if step in candidate.model_fields]
+        tagged = [
+            candidate
+            for candidate in candidates
+            if "name" in candidate.model_fields and candidate.model_fields["name"].default == step
+        ]
         candidates = [inner for field in fields for inner in _models_in(field.annotation)] or tagged
-    return [field.alias or name for one in candidates[:1] for name, field in one.model_fields.items()]
+    return [field.alias or name for candidate in candidates[:1] for name, field in candidate.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

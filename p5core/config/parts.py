@@ -40,7 +40,7 @@ def _parts_in(config: BaseModel, steps: Steps) -> Iterator[Place]:
         slot = next((mark for mark in field.metadata if isinstance(mark, Slot)), None)
         value, place = getattr(config, name), (*steps, field.alias or name)
         values = (
-            [((*place, nth), one) for nth, one in enumerate(value)] if isinstance(value, list) else [(place, value)]
+            [((*place, nth), spec) for nth, spec in enumerate(value)] if isinstance(value, list) else [(place, value)]
         )
         for where, one in values:
             if slot is not None and isinstance(one, (str, PartSpec)):

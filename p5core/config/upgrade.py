@@ -20,7 +20,7 @@ def upgrade(tree: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         notes.append(note)
     baselines = evaluate.get("baselines") if isinstance(evaluate, Mapping) else None
     if isinstance(evaluate, Mapping) and isinstance(baselines, list) and "neighbours" in baselines:
-        names = [COOCCURRENCE if one == "neighbours" else one for one in baselines]
+        names = [COOCCURRENCE if baseline == "neighbours" else baseline for baseline in baselines]
         changed["evaluate"] = {**evaluate, "baselines": names}
         notes.append(f"evaluate.baselines: 'neighbours' is called '{COOCCURRENCE}' now.")
     if isinstance(changed.get("export"), Mapping) and changed.pop("export"):

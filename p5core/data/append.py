@@ -32,7 +32,7 @@ def append(known: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]
     catalogue = grow_catalogue(known.catalogue, _in_domain(fresh.catalogue, known.catalogue))
     users = grow_users(known.user_frame, fresh.user_frame)
     fresh = replace(fresh, catalogue=_in_domain(fresh.catalogue, known.catalogue))
-    parts = [recode(one, catalogue, users) for one in (known, fresh)]
+    parts = [recode(frame, catalogue, users) for frame in (known, fresh)]
     return replace(parts[0], events=_joined(parts[0].events, parts[1].events, known.has_clock, len(catalogue), keep))
 
 

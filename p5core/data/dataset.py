@@ -49,8 +49,8 @@ class Ragged:
     @classmethod
     def of(cls, lists: list[list[int]]) -> Ragged:
         """Build from Python lists."""
-        offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
-        return cls(np.array([value for one in lists for value in one], dtype=np.int32), offsets)
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in lists])]).astype(np.int64)
+        return cls(np.array([value for row in lists for value in row], dtype=np.int32), offsets)
 
 
 @dataclass(frozen=True, eq=False)

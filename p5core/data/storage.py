@@ -50,7 +50,7 @@ def _read(folder: Path) -> Dataset:
         metadata = stored.metadata()
     values = {name: tuple(labels) for name, labels in json.loads(metadata.get("field_values", "{}")).items()}
     users = pd.read_parquet(folder / "users.parquet")
-    fields = {name.removeprefix(FIELD): one for name, one in arrays.items() if name.startswith(FIELD)}
+    fields = {name.removeprefix(FIELD): array for name, array in arrays.items() if name.startswith(FIELD)}
     if "ratings" in arrays:  # as P5 0.1 wrote them
         fields[RATING] = arrays["ratings"]
     events = Events(arrays["offsets"], arrays["items"], arrays["times"], fields)

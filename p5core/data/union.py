@@ -22,7 +22,7 @@ def grow_catalogue(old: Catalogue, new: Catalogue) -> Catalogue:
         raise DataError(
             f"Item ids are of type {old.id_kind} in one data set and {new.id_kind} in the other. Convert one of them."
         )
-    first, second = (one.frame.set_index([DOMAIN, ITEM]) for one in (old, new))
+    first, second = (catalogue.frame.set_index([DOMAIN, ITEM]) for catalogue in (old, new))
     keys = first.index.append(second.index.difference(first.index, sort=False))
     columns = [*second.columns, *first.columns.difference(second.columns)]
     merged = pd.DataFrame(index=keys)

@@ -40,7 +40,9 @@ def measure(result: EvalResult, metrics: Sequence[Metric], resamples: int, seed:
     A metric whose part of the result is missing, such as values of a scorer that predicts none, is NaN.
     """
     figures = {metric.label: _figure(result, metric) for metric in metrics}
-    sums_of = {label: _weighed(one.values, one.weights) for label, one in figures.items() if one.values is not None}
+    sums_of = {
+        label: _weighed(figure.values, figure.weights) for label, figure in figures.items() if figure.values is not None
+    }
     if not resamples or not sums_of:
         return figures
     columns = np.concatenate(list(sums_of.values()), axis=1)  # (M, 2 × metrics)

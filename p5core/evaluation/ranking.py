@@ -61,7 +61,7 @@ def rank(
         ranks, lists = _ranked(scorer, holdout, mask, rules, n_rows, check)
     asked = {kind: field for kind, field in (fields or {}).items() if kind in needs}
     predicted = {kind: _predicted(scorer, holdout, field, check) for kind, field in asked.items()}
-    found = {kind: one for kind, one in predicted.items() if one is not None}
+    found = {kind: values for kind, values in predicted.items() if values is not None}
     return EvalResult(ranks, lists, found, statistics, mask.n_items)
 
 

@@ -25,7 +25,7 @@ def results_table(figures: MetricResults, metrics: Sequence[Metric], title: str 
     for metric in metrics:
         row = [by_label[metric.label] for by_label in figures.values()]
         best = _best([figure.value for figure in row], metric.higher_is_better)
-        cells = [f"[bold]{_text(one)}[/bold]" if one.value == best else _text(one) for one in row]
+        cells = [f"[bold]{_text(figure)}[/bold]" if figure.value == best else _text(figure) for figure in row]
         table.add_row(metric.label, *cells)
     return table
 
@@ -61,7 +61,7 @@ def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool
 def plain_values(figures: MetricResults) -> dict[str, dict[str, float | None]]:
     """Scorer → metric label → value; None where it is undefined, as JSON has no NaN."""
     return {
-        scorer: {label: None if math.isnan(one.value) else one.value for label, one in by_label.items()}
+        scorer: {label: None if math.isnan(figure.value) else figure.value for label, figure in by_label.items()}
         for scorer, by_label in figures.items()
     }
 
@@ -70,9 +70,9 @@ def plain_intervals(figures: MetricResults) -> dict[str, dict[str, list[float]]]
     """Scorer → metric label → [low, high] of the 95 % interval, where there is one."""
     return {
         scorer: {
-            label: [one.low, one.high]
-            for label, one in by_label.items()
-            if one.low is not None and one.high is not None and not math.isnan(one.low)
+            label: [figure.low, figure.high]
+            for label, figure in by_label.items()
+            if figure.low is not None and figure.high is not None and not math.isnan(figure.low)
         }
         for scorer, by_label in figures.items()
     }

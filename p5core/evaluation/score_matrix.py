@@ -59,9 +59,9 @@ def sampled_candidates(
     """The targets of each user, first in their row, and that user's `negatives` compete."""
     targets = mask.targets.take(rows)
     starters = [np.concatenate([targets[row], negatives[row]]) for row in range(len(rows))]
-    lengths = np.array([len(one) for one in starters])
+    lengths = np.array([len(start) for start in starters])
     width = int(lengths.max())
-    codes = _tensor(np.stack([np.pad(one, (0, width - len(one))) for one in starters]), scores)
+    codes = _tensor(np.stack([np.pad(start, (0, width - len(start))) for start in starters]), scores)
     at = _tensor(targets.rows, scores)
     columns = _tensor(np.arange(len(targets.values)) - targets.offsets[targets.rows], scores)
     barred = _tensor(_barred(mask, rows), scores).bool()

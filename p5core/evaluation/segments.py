@@ -78,7 +78,7 @@ def even_groups(trait: npt.NDArray[np.float64], n: int) -> list[Group]:
     inner = np.quantile(positive, np.arange(1, n) / n, method="higher") if len(positive) else np.zeros(0)
     edges = np.unique(np.concatenate([[0.0], inner]))
     of_user = np.where(trait > 0, np.digitize(trait, edges), 0)
-    return [_group(trait, of_user == one) for one in np.unique(of_user)]
+    return [_group(trait, of_user == value) for value in np.unique(of_user)]
 
 
 def _group(trait: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> Group:

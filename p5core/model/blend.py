@@ -108,7 +108,7 @@ def write_blend(folder: Path, blend: Blend) -> None:
         for name, array in scorer.state().items()
     }
     write_bytes(folder / "blend.safetensors", save(arrays))
-    scorers = [{"name": one.name, "options": one.config.model_dump(mode="json")} for one in blend.scorers]
+    scorers = [{"name": scorer.name, "options": scorer.config.model_dump(mode="json")} for scorer in blend.scorers]
     write_json(folder / "blend.json", {"weights": list(blend.weights), "scorers": scorers})
 
 

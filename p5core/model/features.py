@@ -71,7 +71,9 @@ def encoder_places(experiment: Experiment, registry: Registry) -> Iterator[tuple
         kind: EntityKind = "user" if is_user else "item"
         if kind not in chosen.part.encodes:
             able = [
-                name for name, one in registry.parts("encoder").items() if kind in cast(type[Encoder], one.part).encodes
+                name
+                for name, info in registry.parts("encoder").items()
+                if kind in cast(type[Encoder], info.part).encodes
             ]
             raise ConfigError(
                 f"{place.key}: '{chosen.part.name}' encodes no {kind}s. Encoders that do: {', '.join(able)}."
@@ -134,7 +136,7 @@ def _write(path: Path, features: Features, metadata: Mapping[str, str]) -> None:
         "labels": json.dumps({name: list(labels) for name, labels in features.labels.items()}),
         "about": json.dumps(dict(features.about)),
     }
-    arrays: dict[str, Any] = {name: np.ascontiguousarray(one) for name, one in features.arrays.items()}
+    arrays: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in features.arrays.items()}
     write_bytes(path, save(arrays, {**text, **metadata}))
 
 

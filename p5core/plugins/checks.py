@@ -68,12 +68,12 @@ def _task(part: type[Any]) -> Iterator[str]:
     from p5core.contracts.task import Output
 
     metrics = getattr(part, "metrics", None)
-    if not isinstance(metrics, tuple) or not metrics or not all(isinstance(one, str) for one in metrics):
+    if not isinstance(metrics, tuple) or not metrics or not all(isinstance(metric, str) for metric in metrics):
         yield 'which names no `metrics`, such as ("ndcg@10",); the last one steers early stopping.'
     outputs = part.outputs
-    if not isinstance(outputs, Mapping) or not all(isinstance(one, Output) for one in outputs.values()):
+    if not isinstance(outputs, Mapping) or not all(isinstance(output, Output) for output in outputs.values()):
         yield "whose `outputs` is no mapping from names to p5core.contracts.task.Output."
-    elif any(not one.field for one in outputs.values() if one.kind != "ranking"):
+    elif any(not output.field for output in outputs.values() if output.kind != "ranking"):
         yield "an output of which names no field of the events to compare it with."
 
 

@@ -31,7 +31,7 @@ class Registry:
 
     def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[PluginStatus]) -> None:
         self.manager = manager
-        self._plugins = {one.key: one for one in plugins}
+        self._plugins = {plugin.key: plugin for plugin in plugins}
         self._collected: dict[str, list[PartInfo]] = {}
 
     @property
@@ -78,7 +78,7 @@ class Registry:
         if len(owners) == 1:
             return owners[0]
         if owners:
-            spelt = " or ".join(f"'{one.qualified}'" for one in owners)
+            spelt = " or ".join(f"'{owner.qualified}'" for owner in owners)
             raise DuplicatePartError(
                 f"The {kind} '{name}' is provided by {len(owners)} distributions. Write {spelt} instead."
             )
@@ -147,7 +147,10 @@ class Registry:
     def _call(self, hook: str) -> list[tuple[PluginStatus, list[Any]]]:
         """Call one hook of each plugin by itself, so that a failing one stands alone."""
         results = []
-        implementations = {one.plugin_name: one for one in getattr(self.manager.hook, hook).get_hookimpls()}
+        implementations = {
+            implementation.plugin_name: implementation
+            for implementation in getattr(self.manager.hook, hook).get_hookimpls()
+        }
         for key in [key for key in self._plugins if key in implementations]:
             try:
                 with redirect_stdout(sys.stderr):

@@ -43,19 +43,19 @@ def read_curves(events: Path) -> LearningCurves:
     What a run did again after it was resumed counts once, as it was the last time.
     """
     kept = _with_total_steps(_records(events, ('"step"', '"validation"')))
-    losses = [one for one in kept if one["kind"] == "step"]
+    losses = [record for record in kept if record["kind"] == "step"]
     figures = [
-        {**one, "metric": label, "value": value}
-        for one in kept
-        if one["kind"] == "validation"
-        for label, value in one["metrics"].items()
+        {**record, "metric": label, "value": value}
+        for record in kept
+        if record["kind"] == "validation"
+        for label, value in record["metrics"].items()
     ]
     return LearningCurves(_typed(losses, LOSSES), _typed(figures, FIGURES))
 
 
 def best_figures(events: Path) -> Mapping[str, float]:
     """Metric label → value at the best validation of the latest stage that has one."""
-    best = [one for one in _records(events, ('"validation"',)) if one["is_best"]]
+    best = [record for record in _records(events, ('"validation"',)) if record["is_best"]]
     return dict(best[-1]["metrics"]) if best else {}
 
 
@@ -96,7 +96,9 @@ def _parsed(line: str) -> dict[str, Any] | None:
     figures = [value for label, value in record.items() if label not in ("kind", "time", "stage", "metrics")]
     metrics = record.get("metrics", {})
     is_sound = isinstance(record.get("stage"), str) and isinstance(metrics, dict)
-    is_sound = is_sound and all(one is None or isinstance(one, int | float) for one in (*figures, *metrics.values()))
+    is_sound = is_sound and all(
+        value is None or isinstance(value, int | float) for value in (*figures, *metrics.values())
+    )
     return record if is_sound and NEEDED[record["kind"]] <= record.keys() else None
 
 
@@ -109,13 +111,13 @@ def _with_total_steps(records: Iterator[dict[str, Any]]) -> list[dict[str, Any]]
     """Leave out what was done again later, and count steps on from stage to stage."""
     stages: list[str] = []
     kept: list[tuple[int, int, dict[str, Any]]] = []
-    for one in records:
-        if one["stage"] not in stages:
-            stages.append(one["stage"])
-        at = (stages.index(one["stage"]), one["step"])
+    for record in records:
+        if record["stage"] not in stages:
+            stages.append(record["stage"])
+        at = (stages.index(record["stage"]), record["step"])
         while kept and kept[-1][:2] > at:
             kept.pop()
-        kept.append((*at, one))
+        kept.append((*at, record))
     last = {stage: step for stage, step, _ in kept}
     before = {stage: sum(last.get(earlier, 0) for earlier in range(stage)) for stage in last}
-    return [{**one, "step": before[stage] + step} for stage, step, one in kept]
+    return [{**record, "step": before[stage] + step} for stage, step, record in kept]

@@ -52,7 +52,7 @@ class Job:
     @property
     def arguments(self) -> list[str]:
         """Command-line arguments after `p5`."""
-        return [str(one) for one in self.asked["arguments"]]
+        return [str(argument) for argument in self.asked["arguments"]]
 
     @property
     def run(self) -> str:

@@ -44,7 +44,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write a safetensors file atomically; its metadata are texts."""
     from safetensors.torch import save
 
-    write_bytes(path, save({name: one.contiguous() for name, one in tensors.items()}, dict(metadata or {})))
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata or {})))
 
 
 def sha256(path: Path) -> str:

@@ -77,7 +77,7 @@ def kill(pid: int, began: str | None, number: signal.Signals | None = None) -> b
         return False
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        for one in [process, *process.children(recursive=True)]:
+        for member in [process, *process.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
-                one.kill() if number is None else one.send_signal(number)
+                member.kill() if number is None else member.send_signal(number)
     return True

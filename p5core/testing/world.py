@@ -47,16 +47,16 @@ def toy_world() -> World:
 
 def _items(n: int, rng: np.random.Generator) -> pd.DataFrame:
     """Items with features of each kind, a fifth of them missing."""
-    several = [[str(one) for one in rng.choice(GENRES, rng.integers(1, 4), replace=False)] for _ in range(n)]
+    several = [[str(genre) for genre in rng.choice(GENRES, rng.integers(1, 4), replace=False)] for _ in range(n)]
     missing = rng.random((4, n)) < 0.2
     return pd.DataFrame(
         {
             "item": pd.Series([f"item {code}" for code in range(n)], dtype="str"),
             "domain": "default",
             "title": [f"Title of {code}" for code in range(n)],
-            "genres": pd.Series(["|".join(one) for one in several], dtype=object).mask(missing[0]),
+            "genres": pd.Series(["|".join(genres) for genres in several], dtype=object).mask(missing[0]),
             "tags": pd.Series(
-                [[] if gone else one for one, gone in zip(several, missing[1], strict=True)], dtype=object
+                [[] if gone else genres for genres, gone in zip(several, missing[1], strict=True)], dtype=object
             ),
             "price": np.where(missing[2], np.nan, rng.lognormal(2.0, 1.0, n)),
             "year": pd.Series(rng.integers(1950, 2020, n)).astype("Int64").mask(missing[3]),

@@ -51,8 +51,8 @@ def choose_blend(
     weight. As the network and the scorer alone are among the blends, the result is not worse there than the better.
     """
     blend = Blend([], (1.0,))
-    for one in chosen:
-        blend = _with_scorer(network, blend, one, train, catalogue, evaluator, watch, say)
+    for spec in chosen:
+        blend = _with_scorer(network, blend, spec, train, catalogue, evaluator, watch, say)
     return blend
 
 

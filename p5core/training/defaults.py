@@ -162,7 +162,7 @@ def check_metrics(experiment: Experiment, registry: Registry, refs: Sequence[Par
             able = [
                 name
                 for name, info in registry.parts("task").items()
-                if metric.needs in {NEEDS.get(one.kind) for one in _outputs(info.part)}
+                if metric.needs in {NEEDS.get(output.kind) for output in _outputs(info.part)}
             ]
             raise ConfigError(
                 f"Metric '{metric.label}' needs predicted {metric.needs}, and no task of the experiment predicts any. "

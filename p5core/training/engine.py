@@ -112,9 +112,9 @@ class Engine:
         """Put a module on the device, make its optimiser there, and load the optimiser's `state` after that."""
         module.to(self.device)
         if self.world_size > 1:  # processes exchange dense gradients alone
-            for one in module.modules():
-                if isinstance(one, nn.Embedding):
-                    one.sparse = False
+            for child in module.modules():
+                if isinstance(child, nn.Embedding):
+                    child.sparse = False
         wrapped, optimiser = self._fabric.setup(module, make_optimiser(module))
         if state:
             plain = optimiser.optimizer
@@ -165,8 +165,8 @@ class Engine:
     def prefetched(self, batches: Iterable[T], load: Callable[[T], list[Batch]]) -> Iterator[list[Batch]]:
         """Batches on the device; on a GPU the next batch is loaded and copied in the background."""
         if self.device.type == "cpu":
-            for one in batches:
-                yield load(one)
+            for batch in batches:
+                yield load(batch)
             return
         with ThreadPoolExecutor(1) as worker:
             waiting = None

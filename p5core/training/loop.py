@@ -245,11 +245,11 @@ class _Loop:
             raise StopRequestedError
 
     def moved(self, batches: list[Batch]) -> list[Batch]:
-        return [one.to(self.engine.device) for one in batches]
+        return [batch.to(self.engine.device) for batch in batches]
 
     def train_step(self, groups: list[list[Batch]]) -> None:
         """One optimiser step over some batches, each weighted by its targets: as if they were one batch."""
-        targets = torch.tensor([[one.n_targets for one in batches] for batches in groups])
+        targets = torch.tensor([[batch.n_targets for batch in batches] for batches in groups])
         of_all = self.engine.sum(targets.sum(dim=0))
         shares = (targets * self.engine.world_size / of_all).tolist()
         total = torch.zeros((), device=self.engine.device)

@@ -65,7 +65,7 @@ def clip_norm(parameters: Iterable[nn.Parameter], longest: float) -> None:
 
 def build_optimiser(module: nn.Module, config: OptimiserConfig) -> RowAdamW:
     """AdamW that decays the matrices of layers; embeddings, biases and norms have no decay."""
-    embeddings = {id(one.weight) for one in module.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))}
+    embeddings = {id(child.weight) for child in module.modules() if isinstance(child, (nn.Embedding, nn.EmbeddingBag))}
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for parameter in module.parameters():

@@ -93,7 +93,7 @@ def estimate(
     split, n_scorers = stages_data[-1].split, 1 + len(experiment.evaluate.baselines)
     n_rankings = n_scorers * (len(split.validation) + len(split.test))
     n_rankings += BLENDED * len(experiment.model.blend) * len(split.validation)
-    n_parameters = sum(one.numel() for one in network.parameters())
+    n_parameters = sum(weight.numel() for weight in network.parameters())
     memory = engine.used_memory() + TRAINED_BYTES * n_parameters
     return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free)
 

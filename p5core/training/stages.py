@@ -151,5 +151,5 @@ def _start_new_items(network: Network, stages_data: Sequence[StageData], index: 
 
 def _occurs(stages_data: Sequence[StageData], n_items: int) -> npt.NDArray[np.bool_]:
     """(V,) True for items with training events in any of the stages."""
-    counts = sum(np.bincount(one.split.train.items, minlength=n_items) for one in stages_data)
+    counts = sum(np.bincount(stage_data.split.train.items, minlength=n_items) for stage_data in stages_data)
     return np.asarray(counts) > 0

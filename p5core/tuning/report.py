@@ -45,41 +45,41 @@ def trials_table(study: Study, label: str) -> Table:
     best = study.best_first()
     shown = best[:TRIALS_IN_TABLE] + [one for one in best[TRIALS_IN_TABLE:] if one.number == 0]
     importances = study.importances()
-    names = short_names([one.key for one in study.options])
+    names = short_names([option.key for option in study.options])
     table = Table(title=f"Best of {len(study.ended())} trials; trial 0 is the file as it is")
     table.add_column("", no_wrap=True)
     for trial in shown:
         table.add_column(f"trial {trial.number}", justify="right")
     table.add_column("importance", justify="right")
-    table.add_row(label, *(f"{one.value:.4f}" for one in shown), "", style="bold")
+    table.add_row(label, *(f"{option.value:.4f}" for option in shown), "", style="bold")
     for key in sorted(names, key=lambda one: -importances.get(one, 0.0)):
         share = f"{importances[key]:.0%}" if key in importances else "–"
-        table.add_row(names[key], *(shown_value(one.params[key]) for one in shown), share)
+        table.add_row(names[key], *(shown_value(option.params[key]) for option in shown), share)
     return table
 
 
 def _csv(study: Study) -> str:
     text = StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    keys = [one.key for one in study.options]
+    keys = [option.key for option in study.options]
     rows.writerow(["trial", "state", "value", "seconds", "epochs", "reason", *keys])
-    for one in study.ended():
-        seconds = f"{one.duration.total_seconds():.1f}" if one.duration else ""
-        reason = one.user_attrs.get("reason", "its process ended") if one.state == TrialState.FAIL else ""
-        known = [one.number, one.state.name.lower(), one.value, seconds, one.last_step, reason]
-        rows.writerow([*known, *(one.params.get(key) for key in keys)])
+    for trial in study.ended():
+        seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
+        reason = trial.user_attrs.get("reason", "its process ended") if trial.state == TrialState.FAIL else ""
+        known = [trial.number, trial.state.name.lower(), trial.value, seconds, trial.last_step, reason]
+        rows.writerow([*known, *(trial.params.get(key) for key in keys)])
     return text.getvalue()
 
 
 def _history(study: Study, label: str) -> Figure:
     figure = Figure(layout="constrained")
     axes = figure.add_subplot(xlabel="trial", ylabel=f"{label} on validation events")
-    trials = [one for one in study.ended() if one.value is not None]
-    _scatter(axes, trials, [one.number for one in trials])
-    complete = [one for one in trials if one.state == TrialState.COMPLETE]
+    trials = [trial for trial in study.ended() if trial.value is not None]
+    _scatter(axes, trials, [trial.number for trial in trials])
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     better = max if study.higher_is_better else min
-    best = [better(one.value or 0.0 for one in complete[: nth + 1]) for nth in range(len(complete))]
-    axes.step([one.number for one in complete], best, where="post", label="best so far")
+    best = [better(trial.value or 0.0 for trial in complete[: nth + 1]) for nth in range(len(complete))]
+    axes.step([trial.number for trial in complete], best, where="post", label="best so far")
     axes.legend()
     return figure
 
@@ -87,11 +87,11 @@ def _history(study: Study, label: str) -> Figure:
 def _slice(study: Study, option: Option, label: str) -> Figure:
     figure = Figure(layout="constrained")
     axes = figure.add_subplot(xlabel=option.key, ylabel=f"{label} on validation events")
-    trials = [one for one in study.ended() if one.value is not None and option.key in one.params]
-    values = [one.params[option.key] for one in trials]
+    trials = [trial for trial in study.ended() if trial.value is not None and option.key in trial.params]
+    values = [trial.params[option.key] for trial in trials]
     if isinstance(option.range, Choices):
         known = sorted(option.range.values, key=lambda one: (isinstance(one, str), one))
-        axes.set_xticks(range(len(known)), [str(one) for one in known])
+        axes.set_xticks(range(len(known)), [str(suffix) for suffix in known])
         values = [known.index(value) for value in values]
     elif option.is_log:
         axes.set_xscale("log")
@@ -102,7 +102,7 @@ def _slice(study: Study, option: Option, label: str) -> Figure:
 
 def _scatter(axes: Axes, trials: list[FrozenTrial], places: list[float]) -> None:
     for state, marker, name in ((TrialState.COMPLETE, "o", "complete"), (TrialState.PRUNED, "x", "pruned")):
-        chosen = [(place, one.value) for place, one in zip(places, trials, strict=True) if one.state == state]
+        chosen = [(place, trial.value) for place, trial in zip(places, trials, strict=True) if trial.state == state]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), marker=marker, label=name)
 

@@ -61,8 +61,8 @@ def search_space(experiment: Experiment, registry: Registry) -> list[Option]:
     A model that starts from a run keeps its options: the weights were made for them.
     """
     starts_from_run = bool(experiment.stages[0].from_run)
-    found = [one for place, config in _configs(experiment, registry) for one in _declared(place, config)]
-    return [one for one in found if not (starts_from_run and one.key.startswith("model."))]
+    found = [option for place, config in _configs(experiment, registry) for option in _declared(place, config)]
+    return [result for result in found if not (starts_from_run and result.key.startswith("model."))]
 
 
 def _configs(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, Config]]:
@@ -100,12 +100,12 @@ def _widened(option: Option) -> Option | None:
 
 def narrow(options: Sequence[Option], only: Sequence[str]) -> list[Option]:
     """Those that `only` names: whole keys, or beginnings or ends of them; raises ConfigError for an unknown one."""
-    keys = [one.key for one in options]
+    keys = [option.key for option in options]
     for wanted in only:
         if not any(_is_named(key, wanted) for key in keys):
             near = did_you_mean(wanted, [*keys, *(key.rpartition(".")[2] for key in keys)])
             raise ConfigError(f"--only {wanted}: no such option to tune.{near} There are: {', '.join(keys) or 'none'}.")
-    return [one for one in options if not only or any(_is_named(one.key, wanted) for wanted in only)]
+    return [option for option in options if not only or any(_is_named(option.key, wanted) for wanted in only)]
 
 
 def _is_named(key: str, wanted: str) -> bool:

@@ -57,7 +57,7 @@ class Study:
             if sum(_counts(one) for one in trials) >= n_trials:
                 return None
             if not trials:
-                self._study.enqueue_trial({one.key: one.own for one in self.options})
+                self._study.enqueue_trial({option.key: option.own for option in self.options})
             seed = np.random.default_rng([self._seed, len(trials)]).integers(2**31)
             self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
             trial = self._study.ask()
@@ -85,7 +85,7 @@ class Study:
 
     def ended(self) -> list[FrozenTrial]:
         """The trials that are complete, pruned or failed, by number."""
-        return [one for one in self._study.get_trials() if _counts(one) and one.state.is_finished()]
+        return [trial for trial in self._study.get_trials() if _counts(trial) and trial.state.is_finished()]
 
     def n_running(self) -> int:
         """Number of running trials."""
@@ -94,7 +94,7 @@ class Study:
     def best_first(self) -> list[FrozenTrial]:
         """The complete trials."""
         sign = -1 if self.higher_is_better else 1
-        complete = [one for one in self.ended() if one.state == TrialState.COMPLETE]
+        complete = [trial for trial in self.ended() if trial.state == TrialState.COMPLETE]
         return sorted(complete, key=lambda one: sign * (one.value or 0.0))
 
     def importances(self) -> dict[str, float]:
@@ -102,7 +102,7 @@ class Study:
 
         Empty when too few trials are complete to say.
         """
-        if len({one.value for one in self.best_first()}) < TRIALS_BEFORE_IMPORTANCES:
+        if len({trial.value for trial in self.best_first()}) < TRIALS_BEFORE_IMPORTANCES:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return optuna.importance.get_param_importances(self._study, evaluator=evaluator)

@@ -46,7 +46,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
     worker = Worker(plan, registry)
     _open_folder(plan, worker)
     study = worker.study()
-    names = ", ".join(short_names([one.key for one in worker.options]).values())
+    names = ", ".join(short_names([option.key for option in worker.options]).values())
     say(f"By {worker.watch.label} on validation events, {len(study.ended())} of {plan.n_trials} trials done: {names}")
     try:
         with _one_stop(), _helpers(plan), _threads(plan.n_processes):
@@ -65,7 +65,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
 def _open_folder(plan: Plan, worker: Worker) -> None:
     """Make the folder, or check that it holds the same search; raises ConfigError."""
     text = dump_experiment(worker.experiment)
-    space = {one.key: one.to_dict() for one in worker.options}
+    space = {option.key: option.to_dict() for option in worker.options}
     kept, space_kept = plan.folder / "experiment.toml", plan.folder / "space.json"
     if not kept.exists():
         plan.folder.mkdir(parents=True, exist_ok=True)

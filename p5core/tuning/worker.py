@@ -91,7 +91,7 @@ class Worker:
             shutil.rmtree(place.path, ignore_errors=True)
 
     def _value(self, trial: Trial, place: Run) -> float:
-        experiment = with_values(self.experiment, {one.key: one.suggest(trial) for one in self.options})
+        experiment = with_values(self.experiment, {option.key: option.suggest(trial) for option in self.options})
         log = TrialLog(trial, self.watch.label, [stage.epochs for stage in experiment.stages])
         features = compute_features(experiment, self.registry, self.data.target.dataset, self._features)
         data = replace(self.data, experiment=experiment, features=features)
@@ -107,7 +107,7 @@ class Worker:
         seconds = [one.duration.total_seconds() for one in ended if one.duration]
         n_left = self.plan.n_trials - len(ended)
         left = sum(seconds) / len(seconds) * n_left / max(1, min(self.plan.n_processes, n_left))
-        names = short_names([one.key for one in self.options])
+        names = short_names([option.key for option in self.options])
         return "; ".join(
             [
                 f"{len(ended)} of {self.plan.n_trials} (trial {number}): {self._outcome(trial)}",

@@ -29,7 +29,7 @@ def controls(run: Run, others: Iterable[Run]) -> list[Run]:
     """
     wanted = run.experiment()
     found = [(one, other) for one in others if one.path != run.path and _same_test(wanted, other := one.experiment())]
-    from_scratch = [(one, other) for one, other in found if not is_pretrained(other)]
+    from_scratch = [(result, other) for result, other in found if not is_pretrained(other)]
     return [one for one, _ in sorted(from_scratch, key=lambda pair: pair[1].model != wanted.model)]
 
 

@@ -102,17 +102,17 @@ def gather(
     datasets = [by_stage.get(index, united[-1]) for index in range(len(experiment.stages))]
     resolved, choices = resolve(experiment, registry, united[-1])
     features = compute_features(resolved, registry, united[-1], cache)
-    roles = [split_roles(registry, resolved.split, one, resolved.seed, fold) for one in (united[-1], *datasets)]
+    roles = [split_roles(registry, resolved.split, dataset, resolved.seed, fold) for dataset in (united[-1], *datasets)]
     data = join_stages(resolved, [united[-1], *datasets], roles, fold, features)
     _check_parts(data, registry)
     found = data.target.split
     report = with_split(report, found.cold_share, found.warnings)
     sentences = [*experiment.notes, *choices]
-    stage_reports = {experiment.stages[index].name: one.to_dict() for index, (_, one) in own.items()}
+    stage_reports = {experiment.stages[index].name: own_data.to_dict() for index, (_, own_data) in own.items()}
     return replace(
         data,
         report={**report.to_dict(), "stages": stage_reports, "choices": sentences},
-        sentences=[report_text(report), *(report_text(one) for _, one in own.values()), *sentences],
+        sentences=[report_text(report), *(report_text(dataset) for _, dataset in own.values()), *sentences],
     )
 
 
@@ -157,6 +157,6 @@ def _unite(known: Sequence[Dataset], datasets: Sequence[Dataset]) -> list[Datase
     """The data sets in the codes of one catalogue and one list of users."""
     parts = [*known, *datasets]
     catalogue, users = parts[0].catalogue, parts[0].user_frame
-    for one in parts[1:]:
-        catalogue, users = grow_catalogue(catalogue, one.catalogue), grow_users(users, one.user_frame)
-    return list(datasets) if len(parts) == 1 else [recode(one, catalogue, users) for one in datasets]
+    for part in parts[1:]:
+        catalogue, users = grow_catalogue(catalogue, part.catalogue), grow_users(users, part.user_frame)
+    return list(datasets) if len(parts) == 1 else [recode(dataset, catalogue, users) for dataset in datasets]

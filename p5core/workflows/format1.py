@@ -39,7 +39,7 @@ def upgrade_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed = {}
     for name, value in weights.items():
         if not name.startswith(MEMORY):
-            old = next((one for one in RENAMED if name.startswith(one)), "")
+            old = next((prefix for prefix in RENAMED if name.startswith(prefix)), "")
             renamed[RENAMED.get(old, "") + name.removeprefix(old)] = value
     return renamed
 

@@ -57,5 +57,7 @@ class ItemSearch:
     def titles(self, raw: list[Any]) -> list[str]:
         """Titles of raw ids; an unknown id, or one without a title, is its own."""
         codes = self._ids.find(raw)
-        known = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(one) for one in raw]
-        return [title if code >= 0 else str(one) for title, code, one in zip(known, codes.tolist(), raw, strict=True)]
+        known = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(raw_id) for raw_id in raw]
+        return [
+            title if code >= 0 else str(raw_id) for title, code, raw_id in zip(known, codes.tolist(), raw, strict=True)
+        ]

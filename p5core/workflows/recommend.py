@@ -111,7 +111,7 @@ class Recommender:
         if (wanted < 0).any():
             raise DataError(f"Unknown item {candidates[int(np.argmax(wanted < 0))]!r} among the candidates.")
         scores = self._scores(-1, [self._codes(history, domain)])[0]
-        return [float(one) for one in scores[wanted]]
+        return [float(score) for score in scores[wanted]]
 
     def _codes(self, history: Sequence[str | int], domain: str | None) -> npt.NDArray[np.int32]:
         """Codes of the known items of a history, for a model that reads one."""

@@ -181,7 +181,9 @@ def is_experiment_of(experiment: Experiment, folder: Run, registry: Registry) ->
         pairs = zip(named.stages, started.stages, strict=True)
         budgets = [then.token_budget if now.token_budget == AUTO.name else now.token_budget for now, then in pairs]
         stages = zip(named.stages, budgets, strict=True)
-        named = named.model_copy(update={"stages": [one.model_copy(update={"token_budget": n}) for one, n in stages]})
+        named = named.model_copy(
+            update={"stages": [stage.model_copy(update={"token_budget": n}) for stage, n in stages]}
+        )
     resolved, _ = resolve(named, registry, read_dataset(folder.data / "target"))
     return dump_experiment(resolved) == dump_experiment(started)
 
@@ -318,7 +320,7 @@ def _evaluate_and_seal(
         protocol=evaluation.note,
         n_test_users=len(data.target.split.test),
         train_seconds=seconds,
-        n_parameters=sum(one.numel() for one in model.network.parameters()),
+        n_parameters=sum(weight.numel() for weight in model.network.parameters()),
     )
     write_json(folder.path / "metrics.json", metrics.model_dump(mode="json"))
     folder.seal()

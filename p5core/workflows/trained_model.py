@@ -69,7 +69,7 @@ def load_run_data(folder: Run, registry: Registry) -> ExperimentData:
             )
         datasets.append(read_dataset(path) if has_own else target)
     roles = folder.roles() or [
-        split_roles(registry, experiment.split, one, experiment.seed, folder.fold()) for one in datasets
+        split_roles(registry, experiment.split, dataset, experiment.seed, folder.fold()) for dataset in datasets
     ]
     features = (
         read_features(folder.features) if folder.features.exists() else compute_features(experiment, registry, target)
@@ -83,7 +83,7 @@ def load_model(folder: Run, data: ExperimentData, registry: Registry) -> Trained
     weights = upgrade_weights(load_file(folder.weights))
     known = network.state_dict()
     # Layers of a task whose plugin is gone are not needed to serve.
-    weights = {name: one for name, one in weights.items() if name in known or not name.startswith("tasks.")}
+    weights = {name: tensor for name, tensor in weights.items() if name in known or not name.startswith("tasks.")}
     network.load_state_dict(weights)
     network.eval()
     move_for_use(network)

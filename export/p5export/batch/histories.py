@@ -181,11 +181,11 @@ def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str)
     user_type, events = _stream(workspace, table.path, query)
 
     def histories() -> Iterator[History]:
-        for one, group in groupby(events, itemgetter(0)):
+        for user, group in groupby(events, itemgetter(0)):
             history = [other for _, other in group]
-            yield History(one, history, len(history))
+            yield History(user, history, len(history))
 
-    dropped = sum(one.rows for one in staged.dropped)
+    dropped = sum(step.rows for step in staged.dropped)
     return Histories(histories(), n_rows, dropped, user_type, (*staged.notes, *_unused(table, [user, item, time])))
 
 
@@ -194,7 +194,7 @@ def _unused(table: _Table, used: list[str | None]) -> tuple[str, ...]:
     if used[-1] is not None:
         return ()
     head = table.files.frame(f"SELECT * FROM {table.relation} LIMIT {LOOKED_AT}")
-    names = likely_times(head, {one for one in used if one})
+    names = likely_times(head, {column for column in used if column})
     return tuple(f"'{name}' looks like a time and is not used; take it with --time-column {name}" for name in names)
 
 
@@ -209,7 +209,7 @@ def _of_lists(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
     _refuse_empty(table, n_rows)
     query = f'SELECT {who}, CAST("{HISTORY}" AS {target}) FROM {table.relation} {known}'
     user_type, rows = _stream(workspace, table.path, query)
-    histories = (History(one, [item for item in items or () if item is not None], 1) for one, items in rows)
+    histories = (History(row, [item for item in items or () if item is not None], 1) for row, items in rows)
     return Histories(histories, n_rows, n_all - n_rows, user_type)
 
 

@@ -94,7 +94,7 @@ def _score(
         for chunk in _chunks(histories.stream, min(k, int(model.bundle.manifest["n_items"]))):
             writer.write_table(_table(schema, chunk, _answers(model, chunk, k)))
             n_histories += len(chunk)
-            done += sum(one.rows for one in chunk)
+            done += sum(history.rows for history in chunk)
             report(done, histories.rows)
     return Counts(n_histories, histories.rows, histories.dropped, histories.notes)
 
@@ -103,9 +103,9 @@ def _chunks(histories: Iterator[History], n_answers: int) -> Iterator[list[Histo
     """Chunks of histories that fit into memory with their answers."""
     most, n_ids = max(1, min(CHUNK, CHUNK_ITEMS // n_answers)), 0
     chunk: list[History] = []
-    for one in histories:
-        chunk.append(one)
-        n_ids += one.length
+    for history in histories:
+        chunk.append(history)
+        n_ids += history.length
         if len(chunk) == most or n_ids >= CHUNK_IDS:
             yield chunk
             chunk, n_ids = [], 0
@@ -121,7 +121,9 @@ def _answers(model: OnnxRecommender, chunk: Sequence[History], k: int) -> list[l
     for longest in order:
         fitting = max(1, min(rows, BATCH_IDS // max(1, chunk[longest].length)))
         batch = [longest, *islice(order, fitting - 1)]
-        for place, found in zip(batch, model.recommend_batch([chunk[one].who for one in batch], k), strict=True):
+        for place, found in zip(
+            batch, model.recommend_batch([chunk[history].who for history in batch], k), strict=True
+        ):
             answers[place] = found
     return answers
 
@@ -131,19 +133,21 @@ def _schema(bundle: Bundle, user_type: pa.DataType) -> pa.Schema:
     fields = [(USER, user_type), ("rank", pa.int32()), (ITEM, item), ("score", pa.float32())]
     taken = {name for name, _ in fields}
     metadata = [name for name in bundle.manifest["outputs"] if name not in ("items", "scores")]
-    return pa.schema([*fields, *((f"item_{one}" if one in taken else one, pa.string()) for one in metadata)])
+    return pa.schema(
+        [*fields, *((f"item_{column}" if column in taken else column, pa.string()) for column in metadata)]
+    )
 
 
 def _table(schema: pa.Schema, chunk: Sequence[History], answers: Sequence[Sequence[Recommended]]) -> pa.Table:
-    asked = zip((one.user for one in chunk), answers, strict=True)
-    rows = [(user, rank, one) for user, found in asked for rank, one in enumerate(found, 1)]
+    asked = zip((history.user for history in chunk), answers, strict=True)
+    rows = [(user, rank, answer) for user, found in asked for rank, answer in enumerate(found, 1)]
     metadata = list(rows[0][2].metadata) if rows else [""] * (len(schema) - 4)
     columns: list[list[Any]] = [
         [user for user, _, _ in rows],
         [rank for _, rank, _ in rows],
-        [one.item for _, _, one in rows],
-        [one.score for _, _, one in rows],
-        *([one.metadata[name] for _, _, one in rows] for name in metadata),
+        [row.item for _, _, row in rows],
+        [row.score for _, _, row in rows],
+        *([row.metadata[name] for _, _, row in rows] for name in metadata),
     ]
     return pa.table([pa.array(column, one.type) for column, one in zip(columns, schema, strict=True)], schema=schema)
 

@@ -156,8 +156,8 @@ def _is_complete(manifest: Mapping[str, Any]) -> bool:
     return (
         manifest["id_kind"] in ("string", "int64")
         and ("history" in manifest["inputs"] or manifest.get("user_kind") in ("string", "int64"))
-        and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in tolerance)
-        and all(isinstance(one, str) for one in texts)
+        and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in tolerance)
+        and all(isinstance(text, str) for text in texts)
     )
 
 

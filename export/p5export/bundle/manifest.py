@@ -72,7 +72,7 @@ def _signature(serving: Serving) -> dict[str, Any]:
         "inputs": {**who, "k": ["int64", [1]]},
         "outputs": {"items": [ids, ["batch", "k"]], "scores": ["float32", ["batch", "k"]], **columns},
         "score_inputs": {**who, "candidates": [ids, ["candidate_batch", "n"]]},
-        "predictions": {name: one.output.kind for name, one in serving.predictions.items()},
+        "predictions": {name: prediction.output.kind for name, prediction in serving.predictions.items()},
         "score_outputs": {"scores": ["float32", ["scored_batch", "n"]], **predictions},
     }
 
@@ -88,8 +88,8 @@ def _served(serving: Serving) -> dict[str, Any]:
         "n_items": len(serving.items),
         "n_allowed": len(serving.allowed),
         "n_users": None if serving.users is None else len(serving.users),
-        "examples": [str(one) for one in serving.items.decode(best)],
-        "user_examples": [] if serving.users is None else [str(one) for one in serving.users.ids[:3]],
+        "examples": [str(item) for item in serving.items.decode(best)],
+        "user_examples": [] if serving.users is None else [str(user) for user in serving.users.ids[:3]],
     }
 
 
@@ -111,7 +111,7 @@ def _model(data: ExperimentData, metrics: Metrics) -> dict[str, Any]:
     experiment = data.experiment
     return {
         "backbone": experiment.model.backbone.name,
-        "encoders": [one.name for one in experiment.model.encoders],
+        "encoders": [encoder.name for encoder in experiment.model.encoders],
         "width": experiment.model.width,
         "parameters": metrics.n_parameters,
         "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in experiment.stages],
@@ -125,15 +125,15 @@ def _blend(serving: Serving) -> dict[str, Any] | None:
     pairs = zip(serving.blend.scorers, serving.blend.weights[1:], strict=True)
     return {
         "network": round(serving.blend.weights[0], 6),
-        "scorers": [{"name": one.name, "weight": round(weight, 6)} for one, weight in pairs if weight > 0],
+        "scorers": [{"name": pair.name, "weight": round(weight, 6)} for pair, weight in pairs if weight > 0],
     }
 
 
 def _plugins(info: RunInfo, registry: Registry) -> dict[str, str]:
     """Distribution → version of whatever provided the parts of the run; those installed now for a run of P5 0.1."""
     if info.parts:
-        return {one.distribution: one.version for one in info.parts}
-    return {one.distribution: one.version for one in registry.plugins if one.fault is None}
+        return {part.distribution: part.version for part in info.parts}
+    return {plugin.distribution: plugin.version for plugin in registry.plugins if plugin.fault is None}
 
 
 def _data(run: Run, data: ExperimentData) -> dict[str, Any]:

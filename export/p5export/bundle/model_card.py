@@ -56,7 +56,7 @@ def _blend(model: Mapping[str, Any]) -> str:
     blend = model["blend"]
     if blend is None:
         return ""
-    scorers = " + ".join(f"{one['weight']:g} log p of {one['name']}" for one in blend["scorers"])
+    scorers = " + ".join(f"{scorer['weight']:g} log p of {scorer['name']}" for scorer in blend["scorers"])
     return f"- Score: {blend['network']:g} log p of the network + {scorers}; weights chosen on validation events.\n"
 
 
@@ -136,7 +136,7 @@ def _meaning(manifest: Manifest, name: str) -> str:
 def node_call(manifest: Manifest, path: str) -> str:
     """Three lines for Node."""
     kind, ids = _example(manifest)
-    values = ", ".join(f"{one}n" if kind == "int64" else json.dumps(one, ensure_ascii=False) for one in ids)
+    values = ", ".join(f"{raw_id}n" if kind == "int64" else json.dumps(raw_id, ensure_ascii=False) for raw_id in ids)
     data = f"BigInt64Array.from([{values}])" if kind == "int64" else f"[{values}]"
     name, shape = _input(manifest, ids)
     return (
@@ -164,12 +164,12 @@ def calls(manifest: Manifest) -> dict[str, str]:
     kind, ids = _example(manifest)
     name, shape = _input(manifest, ids)
     is_int = kind == "int64"
-    quoted = ids if is_int else [json.dumps(one, ensure_ascii=False) for one in ids]
+    quoted = ids if is_int else [json.dumps(raw_id, ensure_ascii=False) for raw_id in ids]
     words = {
         "name": name,
         "shape": shape,
         "ids": ", ".join(quoted),
-        "longs": ", ".join(f"{one}L" for one in ids) if is_int else ", ".join(quoted),
+        "longs": ", ".join(f"{raw_id}L" for raw_id in ids) if is_int else ", ".join(quoted),
         "dtype": "np.int64" if is_int else "object",
         "java": "long" if is_int else "String",
         "java_items": "long" if manifest["id_kind"] == "int64" else "String",

@@ -21,7 +21,7 @@ def as_ids(raw: Iterable[Any], kind: str) -> list[RawId]:
 
     A float, a bool, None or bytes is no id: converted, it would be the id of another item.
     """
-    return [as_id(one, kind) for one in raw]
+    return [as_id(raw_id, kind) for raw_id in raw]
 
 
 def as_id(raw: Any, kind: str) -> RawId:

@@ -55,5 +55,5 @@ def _options(export: Path) -> ExportOptions:
     if manifest["n_allowed"] < manifest["n_items"]:
         raise ExportError(f"{export} recommends some items alone. Use --no-export, then 'p5 export --allow'.")
     columns = [name for name in manifest["outputs"] if name not in ("items", "scores")]
-    kept = {one.name: manifest[one.name] for one in fields(ExportOptions) if one.name in manifest}
+    kept = {option.name: manifest[option.name] for option in fields(ExportOptions) if option.name in manifest}
     return ExportOptions(**kept, metadata=columns)

@@ -64,8 +64,8 @@ class BlendGraph:
         blended = ops("LogSoftmax", network, axis=1)
         if self._network_weight != 1:
             blended = ops("Mul", blended, _floats(self._network_weight))
-        for one in self._reached:
-            blended = _added(ops, blended, one)
+        for reached in self._reached:
+            blended = _added(ops, blended, reached)
         return blended
 
 

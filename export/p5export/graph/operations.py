@@ -27,17 +27,17 @@ class Ops:
 
     def __call__(self, kind: str, *inputs: Input, domain: str = "", **options: Any) -> ir.Value:
         """Add the operation `kind` with attributes `options`."""
-        return self._tape.op(kind, [self._value(one) for one in inputs], options, domain=domain)
+        return self._tape.op(kind, [self._value(value) for value in inputs], options, domain=domain)
 
     def several(self, kind: str, n: int, *inputs: Input, **options: Any) -> tuple[ir.Value, ...]:
         """Add an operation with `n` outputs."""
-        return tuple(self._tape.op_multi_out(kind, [self._value(one) for one in inputs], options, num_outputs=n))
+        return tuple(self._tape.op_multi_out(kind, [self._value(value) for value in inputs], options, num_outputs=n))
 
     def constant(self, array: Array, name: str | None = None) -> ir.Value:
         """A constant tensor; an array of objects becomes one of texts."""
         name = name or f"constant_{len(self._tape.initializers)}"
         if array.dtype == object:
-            texts = [str(one).encode() for one in array.ravel()]
+            texts = [str(value).encode() for value in array.ravel()]
             return self._tape.initializer(ir.StringTensor(texts, shape=ir.Shape(array.shape), name=name), name)
         return self._tape.initializer(ir.tensor(array, name=name), name)
 

@@ -55,7 +55,7 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     k = ops("Min", wanted, len(serving.allowed))
     best, places = ops.several("TopK", 2, scores, k, axis=-1, largest=1, sorted=1)
     best, places = _or_popular(ops, serving, context, k, best, places)
-    best, places = (ops("Slice", one, 0, context.n_rows, 0) for one in (best, places))
+    best, places = (ops("Slice", codes, 0, context.n_rows, 0) for codes in (best, places))
     places = ops("Where", ops("IsInf", best, detect_positive=0), len(serving.allowed), places)  # A is padding
     ids = serving.items.ids.to_numpy()[serving.allowed]
     padding: int | str = PAD_INT if serving.items.kind == "int64" else PAD_STRING
@@ -234,7 +234,7 @@ def _without_seen(ops: Ops, serving: Serving, context: _Context, scores: ir.Valu
         place[serving.allowed] = np.arange(len(serving.allowed))
         seen = ops("Gather", ops.constant(place, "allowed_places"), seen)
     is_seen = ops("GreaterOrEqual", seen, 0)
-    low, high = (np.array(one, dtype=np.float32) for one in (-np.inf, np.inf))
+    low, high = (np.array(bound, dtype=np.float32) for bound in (-np.inf, np.inf))
     # The minimum leaves a score as it is where the update is +inf, so that unknown items may point anywhere.
     updates = ops("Where", is_seen, low, high)
     return ops("ScatterElements", scores, ops("Max", seen, 0), updates, axis=1, reduction="min")
@@ -268,9 +268,11 @@ def _predicted(
     unknown = ops("Expand", np.array(-1), ops("Shape", own_states, start=0, end=1))
     of_row = unknown if context.users is None else ops("Gather", context.users, of_request)  # (R,)
     users = ops("Reshape", ops("Expand", ops("Unsqueeze", of_row, 1), shape), flat, allowzero=1)
-    inputs = {name: ops("Pad", one, np.array([0, 0, 1, 0])) for name, one in (("states", states), ("vectors", vectors))}
+    inputs = {
+        name: ops("Pad", value, np.array([0, 0, 1, 0])) for name, value in (("states", states), ("vectors", vectors))
+    }
     inputs |= {
-        name: ops("Pad", one, np.array([0, 1]), np.array(-1)) for name, one in (("users", users), ("items", codes))
+        name: ops("Pad", value, np.array([0, 1]), np.array(-1)) for name, value in (("users", users), ("items", codes))
     }
     values = ops.inline(head, name, inputs)
     return ops("Reshape", ops("Slice", values, 0, -1), shape, allowzero=1)
@@ -307,9 +309,9 @@ def _named(name: str, value: ir.Value) -> ir.Value:
 
 def _feed(graph: ir.Graph, values: dict[str, ir.Value]) -> None:
     """Let computed values stand in for inputs of the graph."""
-    for one in list(graph.inputs):
-        assert one.name is not None
-        ir.convenience.replace_all_uses_with(one, values[one.name])
+    for value in list(graph.inputs):
+        assert value.name is not None
+        ir.convenience.replace_all_uses_with(value, values[value.name])
     graph.inputs.clear()
 
 

@@ -167,7 +167,7 @@ def serving_of(model: TrainedModel, dataset: Dataset, options: ExportOptions) ->
 
 def _refuse_nul(ids: Vocabulary, what: str) -> None:
     """ONNX Runtime cuts texts at a NUL in JavaScript and C++, where such an id would name another one."""
-    wrong = next((one for one in ids.ids if "\0" in one), None) if ids.kind == "string" else None
+    wrong = next((raw_id for raw_id in ids.ids if "\0" in raw_id), None) if ids.kind == "string" else None
     if wrong is not None:
         raise ExportError(f"The {what} id {wrong!r} holds a NUL, at which other languages cut texts. Rename it.")
 

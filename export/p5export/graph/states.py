@@ -122,7 +122,7 @@ def _backbone(network: Network) -> str:
 
 def _untraceable(what: str, module: nn.Module, error: Exception) -> str:
     """An error message for a module that torch cannot trace."""
-    if any(isinstance(one, nn.RNNBase) for one in module.modules()) and torch.__version__ < TORCH_FOR_LOOPS:
+    if any(isinstance(child, nn.RNNBase) for child in module.modules()) and torch.__version__ < TORCH_FOR_LOOPS:
         return (
             f"The {what} is recurrent, which torch exports from {TORCH_FOR_LOOPS} on; {torch.__version__} is installed."
         )

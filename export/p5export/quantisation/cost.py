@@ -75,7 +75,7 @@ def cost_of(serving: Serving, plain: Path, folder: Path, evaluator: Evaluator) -
     requests = [request_of(serving, holdout.users[row : row + 1], holdout.histories[row]) for row in rows]
     plain_lists, plain_ms = _lists(plain, requests)
     lists, ms = _lists(folder, requests)
-    shared = [len(one & other) / len(one) for one, other in zip(plain_lists, lists, strict=True) if one]
+    shared = [len(row & other) / len(row) for row, other in zip(plain_lists, lists, strict=True) if row]
     return Cost(
         quantize=serving.options.quantize,
         plain_bytes=_size(plain),

@@ -71,7 +71,7 @@ class _Service:
         self._limit("k", asked.k, self.limits.k)
         found = await self._answer(RecommendJob(self._who(asked), asked.k))
         assert isinstance(found, list)
-        return RecommendAnswer(items=[_item(one) for one in found])
+        return RecommendAnswer(items=[_item(result) for result in found])
 
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
         """One score and one of each prediction a candidate."""
@@ -151,7 +151,7 @@ async def _explain(_request: Request, error: Exception) -> JSONResponse:
     """The first fault of a body in a sentence."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in first["loc"][1:]).lstrip(".")
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"][1:]).lstrip(".")
     fault = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return _problem(f"The body is no JSON: {first['ctx']['error']} at character {first['loc'][1]}.")

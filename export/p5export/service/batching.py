@@ -63,7 +63,7 @@ class MicroBatcher(Generic[Job, Answer]):
             while True:
                 batch = await self._collect(last)
                 last = len(batch)
-                for group in self._groups([one for one in batch if not one.answer.done()]):
+                for group in self._groups([history for history in batch if not history.answer.done()]):
                     await self._settle(group, thread)
 
     async def _collect(self, last: int) -> list[_Waiting[Job, Answer]]:
@@ -76,19 +76,19 @@ class MicroBatcher(Generic[Job, Answer]):
 
     def _groups(self, batch: list[_Waiting[Job, Answer]]) -> Iterator[list[_Waiting[Job, Answer]]]:
         groups: dict[Hashable, list[_Waiting[Job, Answer]]] = {}
-        for one in batch:
-            groups.setdefault(self.shape(one.job), []).append(one)
+        for history in batch:
+            groups.setdefault(self.shape(history.job), []).append(history)
         yield from groups.values()
 
     async def _settle(self, group: list[_Waiting[Job, Answer]], thread: Executor) -> None:
         """Answer by one call; where it fails, each alone, so that none fails by its neighbours."""
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(thread, self.answer, [one.job for one in group])
+            answers = await loop.run_in_executor(thread, self.answer, [job.job for job in group])
         except Exception as error:
             if len(group) > 1:
-                for one in group:
-                    await self._settle([one], thread)
+                for job in group:
+                    await self._settle([job], thread)
             elif not group[0].answer.done():
                 group[0].answer.set_exception(error)
             return

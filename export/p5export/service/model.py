@@ -73,7 +73,7 @@ class RequestModel(OnnxRecommender):
         candidates = np.array(padded, dtype=object if self.bundle.id_kind == "string" else np.int64)
         inputs = {**self._who([job.who for job in jobs]), "candidates": candidates.reshape(len(jobs), width)}
         names = [output.name for output in session.get_outputs()]
-        found = dict(zip(names, (one.tolist() for one in session.run(None, inputs)), strict=True))
+        found = dict(zip(names, (output.tolist() for output in session.run(None, inputs)), strict=True))
         scores = found.pop("scores")
         return [
             Scored(scores[row][:n], {name: values[row][:n] for name, values in found.items()})

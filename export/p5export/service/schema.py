@@ -14,7 +14,7 @@ __all__ = ["Health", "Item", "Problem", "RecommendAnswer", "RecommendRequest", "
 def _checked_id(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(f"{shown(value)} is no id; an id is a text or a whole number")
-    if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
+    if isinstance(value, str) and any("\ud800" <= member <= "\udfff" for member in value):
         raise ValueError(f"{shown(value)} holds half a character (a lone surrogate), which no id does")
     return value
 

@@ -56,7 +56,7 @@ def run(
         model = RequestModel(folder, threads=threads)
         nobody: list[str | int] | int = [] if model.uses_history else 0
         model.answer([RecommendJob(nobody, 1), ScoreJob(nobody, [])])  # the first request shall not wait for loading
-        hosts = list(dict.fromkeys([*LOCAL, *(f"[{one}]" if ":" in one else one for one in (host, *names))]))
+        hosts = list(dict.fromkeys([*LOCAL, *(f"[{name}]" if ":" in name else name for name in (host, *names))]))
         app = build_app(model, limits, hosts)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30,

@@ -162,10 +162,10 @@ class _Trial:
     def check_dimensions(self) -> None:
         """A dimension that became a number would refuse every other batch and length."""
         for session in (self.model, self.score):
-            for one in session.get_inputs():
-                frozen = [size for size in one.shape if not isinstance(size, str)]
-                if one.name != "k" and frozen:
-                    raise ExportError(f"The input '{one.name}' came out with the fixed shape {one.shape}.")
+            for value in session.get_inputs():
+                frozen = [size for size in value.shape if not isinstance(size, str)]
+                if value.name != "k" and frozen:
+                    raise ExportError(f"The input '{value.name}' came out with the fixed shape {value.shape}.")
 
     def ranking(self, request: _Request, k: int) -> _Compared:
         """Answers are the best there are by the network's scores, in order outside ties, none of them seen."""

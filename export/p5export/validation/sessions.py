@@ -27,7 +27,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 
 def run_session(session: onnxruntime.InferenceSession, inputs: Arrays) -> Arrays:
     """Name → output of one request."""
-    return dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs), strict=True))
 
 
 def unknown_id(kind: str) -> int | str:
@@ -37,7 +37,9 @@ def unknown_id(kind: str) -> int | str:
 
 def raw_ids(ids: Vocabulary, codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Raw ids of codes; an id that nobody has for -1."""
-    return as_array([ids.decode(np.array([one]))[0] if one >= 0 else unknown_id(ids.kind) for one in codes], ids.kind)
+    return as_array(
+        [ids.decode(np.array([code]))[0] if code >= 0 else unknown_id(ids.kind) for code in codes], ids.kind
+    )
 
 
 def as_array(raw: list[Any], kind: str) -> npt.NDArray[Any]:
@@ -67,7 +69,7 @@ class ExportedScorer:
         self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
     ) -> npt.NDArray[np.float64] | None:
         """(n_targets,) the predicted field; None when the model predicts no such field."""
-        names = [name for name, one in self._serving.predictions.items() if one.output.field == field]
+        names = [name for name, prediction in self._serving.predictions.items() if prediction.output.field == field]
         if not names:
             return None
         found = []

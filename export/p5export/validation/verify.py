@@ -56,9 +56,9 @@ def verify(folder: Path) -> Verified:
     worst, n_cases = 0.0, 0
     for name in ("model.onnx", "score.onnx"):
         session = _open(folder / name)
-        kinds = {one.name: one.type for one in (*session.get_inputs(), *session.get_outputs())}
+        kinds = {tensor.name: tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
         for number, (inputs, wanted) in enumerate(_golden(folder / "golden.json", name, kinds)):
-            found = dict(zip([one.name for one in session.get_outputs()], session.run(None, inputs), strict=True))
+            found = dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs), strict=True))
             worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, bundle.manifest["tolerance"]))
             n_cases += 1
     if not n_cases:
@@ -101,14 +101,14 @@ def _compare(
         if values.dtype == np.float32:
             same = close(found[name], values, tolerance)
             if not same.all():
-                place = tuple(int(one[0]) for one in np.nonzero(~same))
+                place = tuple(int(places[0]) for places in np.nonzero(~same))
                 raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]} and was {values[place]}.")
             worst = max(worst, difference(found[name], values))
     for name, values in wanted.items():
         if values.dtype != np.float32:
             moved = (found[name] != values) & ~_tied(wanted["scores"], tolerance)
             if moved.any():
-                place = tuple(int(one[0]) for one in np.nonzero(moved))
+                place = tuple(int(places[0]) for places in np.nonzero(moved))
                 raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]!r} and was {values[place]!r}.")
     return worst
 
@@ -152,7 +152,7 @@ def to_plain(values: npt.NDArray[Any]) -> list[Any] | dict[str, list[int]]:
 
 
 def _nested(values: npt.NDArray[Any], convert: Any) -> list[Any]:
-    return [_nested(one, convert) if isinstance(one, np.ndarray) else convert(one) for one in values]
+    return [_nested(value, convert) if isinstance(value, np.ndarray) else convert(value) for value in values]
 
 
 def from_plain(values: list[Any] | dict[str, list[int]], kind: str) -> npt.NDArray[Any]:

@@ -59,13 +59,13 @@ def _fields(
     """The fields of the sorted events: numbers as float32, values as codes in order, and the value of each code."""
     fields: dict[str, npt.NDArray[np.generic]] = {}
     values: dict[str, tuple[str, ...]] = {}
-    for one in staged.fields:
-        column = _column(workspace, one.column)
-        if one.is_number:
-            fields[one.name] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
+    for field in staged.fields:
+        column = _column(workspace, field.column)
+        if field.is_number:
+            fields[field.name] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
             continue
         codes, known = pd.factorize(np.ma.filled(np.ma.asarray(column, dtype=object), None), sort=True)
-        fields[one.name], values[one.name] = codes.astype(np.int32), tuple(str(value) for value in known)
+        fields[field.name], values[field.name] = codes.astype(np.int32), tuple(str(value) for value in known)
     return fields, values
 
 
@@ -156,7 +156,7 @@ def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) 
 
 def _refuse_mixed_features(table: pd.DataFrame, key: str, source: str) -> None:
     """A run stores features as Parquet, whose columns have one type each."""
-    for name in (one for one in table.columns if table[one].dtype == object):
+    for name in (column for column in table.columns if table[column].dtype == object):
         try:
             pa.array(table[name], from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -47,7 +47,7 @@ class Staged:
     @property
     def has_rating(self) -> bool:
         """True if the events have ratings."""
-        return any(one.name == RATING for one in self.fields)
+        return any(field.name == RATING for field in self.fields)
 
 
 @dataclass(frozen=True)

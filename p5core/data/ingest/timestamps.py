@@ -66,7 +66,7 @@ READINGS = (
     Reading("ISO 8601", ()),
     _with_hours("year, month, day", ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")),
     *(
-        _with_hours(f"{order}, with {digits}", [one.replace("Y", year[1]) for one in dates], begins_with)
+        _with_hours(f"{order}, with {digits}", [date.replace("Y", year[1]) for date in dates], begins_with)
         for digits, year in (("a year of four digits", FOUR_DIGITS), ("a year of two digits", TWO_DIGITS))
         for order, begins_with, dates in (
             ("day before month", "day", ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")),
@@ -153,9 +153,9 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
             return compact
         if not _unread(workspace, text, {"": number})[""]:
             return _numbers(workspace, raw, number)
-    readings = {one: one.of(text) for one in _possible(raw)}
+    readings = {reading: reading.of(text) for reading in _possible(raw)}
     unread = _unread(workspace, text, dict(readings))
-    fitting = {one: readings[one] for one, n in unread.items() if n == 0}
+    fitting = {reading: readings[reading] for reading, n in unread.items() if n == 0}
     if not fitting:
         raise _no_reading(workspace, raw, text, number, readings, unread)
     return _chosen(workspace, raw, text, fitting)
@@ -179,12 +179,12 @@ def _compact(workspace: Workspace, raw: RawData, text: str) -> Moment | None:
     if len(n_digits) > 1:
         return None
     readings = {}
-    for one in COMPACT[n_digits.pop()]:
-        if raw.day_first is None or one.begins_with in ("", "day" if raw.day_first else "month"):
-            sql = one.of(text)
-            readings[one] = f"CASE WHEN year({sql}) BETWEEN {FIRST_YEAR} AND {_now().year + 1} THEN {sql} END"
+    for reading in COMPACT[n_digits.pop()]:
+        if raw.day_first is None or reading.begins_with in ("", "day" if raw.day_first else "month"):
+            sql = reading.of(text)
+            readings[reading] = f"CASE WHEN year({sql}) BETWEEN {FIRST_YEAR} AND {_now().year + 1} THEN {sql} END"
     unread = _unread(workspace, text, dict(readings))
-    fitting = {one: readings[one] for one, n in unread.items() if n == 0}
+    fitting = {reading: readings[reading] for reading, n in unread.items() if n == 0}
     return _chosen(workspace, raw, text, fitting) if fitting else None
 
 
@@ -202,12 +202,12 @@ def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Read
     if len(fitting) > 1:
         latest = workspace.row(f"SELECT {', '.join(f'max(epoch_us({sql}))' for sql in fitting.values())} FROM raw")
         now = (_now() + timedelta(days=2)).timestamp() * 1e6
-        past = {one: fitting[one] for one, last in zip(fitting, latest, strict=True) if last <= now}
+        past = {reading: fitting[reading] for reading, last in zip(fitting, latest, strict=True) if last <= now}
         fitting = past or fitting
     chosen, sql = next(iter(fitting.items()))
     witness = _ambiguous(workspace, text, list(fitting.values()))
     if witness and not raw.is_head:
-        orders = ", ".join(f"{one.begins_with or one.name} first" for one in fitting)
+        orders = ", ".join(f"{reading.begins_with or reading.name} first" for reading in fitting)
         raise DataError(
             f"{raw.source}, row {raw.header_rows + witness[0]}, column '{TIMESTAMP}': {witness[1]!r} can be read in "
             f"several ways, and so can all other rows ({orders}). Set day_first to true or false, or time_format."
@@ -233,14 +233,14 @@ def _possible(raw: RawData) -> Sequence[Reading]:
         return (Reading(f"time_format '{raw.time_format}'", (raw.time_format,)),)
     if raw.day_first is None:
         return READINGS
-    return [one for one in READINGS if one.begins_with in ("", "day" if raw.day_first else "month")]
+    return [reading for reading in READINGS if reading.begins_with in ("", "day" if raw.day_first else "month")]
 
 
 def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
     """Number of texts that each reading fails on; one that fails on the first rows is not tried further."""
     relation = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
     found = _count_unread(workspace, relation, text, readings)
-    fitting = {one: sql for one, sql in readings.items() if found[one] == 0}
+    fitting = {reading: sql for reading, sql in readings.items() if found[reading] == 0}
     return found | (_count_unread(workspace, "raw", text, fitting) if fitting else {})
 
 
@@ -279,7 +279,7 @@ def _no_reading(
 
 def _ambiguous(workspace: Workspace, text: str, readings: Sequence[str]) -> tuple[int, str] | None:
     """Row and text of the first time that two readings of the column take for different moments."""
-    differ = " OR ".join(f"{one} <> {readings[0]}" for one in readings[1:])
+    differ = " OR ".join(f"{reading} <> {readings[0]}" for reading in readings[1:])
     if not differ:
         return None
     found = workspace.rows(f'SELECT "row", {text} FROM raw WHERE {differ} ORDER BY "row" LIMIT 1')

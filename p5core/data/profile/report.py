@@ -87,7 +87,7 @@ def describe(
         source=source,
         notes=tuple(notes),
         n_read=n_read,
-        dropped=tuple(one for one in dropped if one.rows),
+        dropped=tuple(step for step in dropped if step.rows),
         k_core_rounds=rounds,
         n_users=events.n_users,
         n_items=dataset.n_items,
@@ -135,5 +135,5 @@ def _summary(values: npt.NDArray[Any], median: bool) -> dict[str, float]:
 
 
 def _span(times: npt.NDArray[np.int64]) -> tuple[str, str]:
-    first, last = (str(np.datetime64(int(one), "us").astype("datetime64[D]")) for one in (times.min(), times.max()))
+    first, last = (str(np.datetime64(int(time), "us").astype("datetime64[D]")) for time in (times.min(), times.max()))
     return first, last

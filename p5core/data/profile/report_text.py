@@ -13,7 +13,7 @@ def report_text(report: PrepareReport) -> str:
     lines = [
         f"{report.source}: {report.n_read:,} events read",
         *(f"  note: {note}" for note in report.notes),
-        *(f"  dropped {one.rows:,}: {one.reason}" for one in report.dropped),
+        *(f"  dropped {step.rows:,}: {step.reason}" for step in report.dropped),
         f"  {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events, "
         f"density {report.density:.3%}",
         f"  history lengths: {lengths['min']:.0f} to {lengths['max']:.0f}, median {lengths['median']:.0f}; "

@@ -227,7 +227,7 @@ def _plain(name: str) -> str:
 
 def _nothing_found(canonical: str, names: Sequence[str], source: str) -> str:
     if len(names) == 1:
-        likely = next((repr(one) for one in ("\t", ";", "|", "::", ",", " ") if one in names[0]), None)
+        likely = next((repr(mark) for mark in ("\t", ";", "|", "::", ",", " ") if mark in names[0]), None)
         advice = f"separator = {likely}" if likely else "the separator"
         return (
             f"{source} has one column only, '{names[0]}'. If this is a text file, its separator is wrong: set {advice}."

@@ -100,13 +100,13 @@ def find_files(path: Path) -> tuple[Path, ...]:
 
 
 def _format(file: Path) -> Format:
-    suffixes = [one.lower() for one in file.suffixes if one.lower() not in COMPRESSIONS]
+    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() not in COMPRESSIONS]
     for name, known in SUFFIXES.items():
         if suffixes and suffixes[-1] in known:
             return name
     if not suffixes:
         return "text"
-    listed = ", ".join(one for known in SUFFIXES.values() for one in known)
+    listed = ", ".join(suffix for known in SUFFIXES.values() for suffix in known)
     raise DataError(f"{file}: unknown format '{suffixes[-1]}'. Known: {listed}; text and JSON also with .gz or .zst.")
 
 

@@ -83,7 +83,7 @@ def another_process_computes_the_same_features(subject: Subject) -> None:
     )
     options = json.dumps(subject.config.model_dump(mode="json", exclude_none=True))
     command = [sys.executable, "-c", script, part.__module__, part.__qualname__, options]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
     digests = set()
     for seed in ("1", "2"):
         done = subprocess.run(

@@ -68,8 +68,8 @@ def being_right_is_best(subject: Subject) -> None:
     metric = _build(subject)
     if metric.needs == "lists":
         return
-    others, right = (_outcome(subject, range(N_USERS), is_perfect=one) for one in (False, True))
-    worse, best = (metric.reduce(metric.values(one), metric.weights(one)) for one in (others, right))
+    others, right = (_outcome(subject, range(N_USERS), is_perfect=is_right) for is_right in (False, True))
+    worse, best = (metric.reduce(metric.values(outcome), metric.weights(outcome)) for outcome in (others, right))
     is_better = best > worse if metric.higher_is_better else best < worse
     assert is_better, f"Perfect answers give {best:.4f}, random ones {worse:.4f}; is higher_is_better right?"
 
@@ -109,7 +109,7 @@ class _Fixed:
         self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
     ) -> npt.NDArray[np.floating]:
         scale = 1.0 if field == LABEL else 5.0
-        return scale * np.array([np.random.default_rng(int(one)).random() for one in targets.values])
+        return scale * np.array([np.random.default_rng(int(value)).random() for value in targets.values])
 
 
 def _evaluated(subject: Subject, metrics: Sequence[Metric]) -> float:
@@ -168,8 +168,8 @@ def _outcome(
     n_items = subject.world.n_items
     draws = [_draw(int(user), n_items, is_perfect) for user in users]
     offsets = np.concatenate([[0], np.cumsum([len(ranks) for ranks, _, _, _ in draws])]).astype(np.int64)
-    ranks, predicted, observed = (np.concatenate([np.zeros(0), *(one[part] for one in draws)]) for part in (0, 2, 3))
-    lists = np.array([one[1] for one in draws], dtype=np.int32).reshape(len(draws), K)
+    ranks, predicted, observed = (np.concatenate([np.zeros(0), *(draw[part] for draw in draws)]) for part in (0, 2, 3))
+    lists = np.array([draw[1] for draw in draws], dtype=np.int32).reshape(len(draws), K)
     return EvalResult(
         Ranks(ranks, offsets, np.full(len(draws), n_items)),
         lists if with_lists else np.full_like(lists, -1),

@@ -62,7 +62,7 @@ def a_stored_scorer_scores_the_same(subject: Subject) -> None:
     except NotImplementedError:
         return
     again = cast("Scorer", subject.build())
-    again.restore({name: np.ascontiguousarray(one) for name, one in state.items()})
+    again.restore({name: np.ascontiguousarray(array) for name, array in state.items()})
     assert torch.equal(_scores(again), _scores(scorer)), "A restored scorer scores otherwise."
 
 

@@ -28,7 +28,7 @@ def every_event_has_a_role(subject: Subject) -> None:
     roles = _roles(subject, data)
     assert roles.shape == (len(data.events),), f"roles has shape {roles.shape}; it must be one an event."
     assert roles.dtype == np.int8, f"roles has the type {roles.dtype}; it must be int8."
-    assert set(roles.tolist()) <= {int(one) for one in Role}, "roles holds a number that is no Role."
+    assert set(roles.tolist()) <= {int(role) for role in Role}, "roles holds a number that is no Role."
     split_by_roles(data, roles)
 
 

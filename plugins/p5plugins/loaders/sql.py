@@ -110,8 +110,8 @@ class _Database:
 
     def _without_secrets(self, message: str) -> str:
         for secret in (self.url.password, *self.url.query.values()):
-            for one in (secret,) if isinstance(secret, str) else secret or ():
-                message = message.replace(one, "***") if one else message
+            for value in (secret,) if isinstance(secret, str) else secret or ():
+                message = message.replace(value, "***") if value else message
         return message
 
 

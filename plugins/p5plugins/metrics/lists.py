@@ -104,7 +104,7 @@ class Diversity(Metric):
         known = listed & (result.statistics.users_per_item[lists] > 0)
         # |Σ x|² = Σ |x|² + the similarities of all ordered pairs, and |x| = 1 for every known item.
         lengths = np.concatenate(
-            [np.zeros(0), *(_squared_lengths(one, result.statistics.vectors) for one in _blocks(lists))]
+            [np.zeros(0), *(_squared_lengths(block, result.statistics.vectors) for block in _blocks(lists))]
         )
         return 1 - _ratio(lengths - known.sum(axis=1), sizes * (sizes - 1))
 

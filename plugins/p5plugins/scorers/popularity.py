@@ -54,7 +54,7 @@ class Popularity(Scorer):
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self.counts = state["counts"]
-        self.means = {name.removeprefix("mean."): one for name, one in state.items() if name.startswith("mean.")}
+        self.means = {name.removeprefix("mean."): array for name, array in state.items() if name.startswith("mean.")}
 
 
 def _damped_means(

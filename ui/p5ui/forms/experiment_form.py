@@ -88,7 +88,7 @@ class ExperimentForm:
         with gr.Accordion(t("train.split"), open=False):
             self._part(tree, "split", ("split",), list(self._registry.parts("split")))
         with gr.Accordion(t("train.evaluate"), open=False):
-            self._fields(tree, [self._with_names(one) for one in fields_of(EvaluateConfig, ("evaluate",))])
+            self._fields(tree, [self._with_names(field) for field in fields_of(EvaluateConfig, ("evaluate",))])
         with gr.Accordion(t("train.machine"), open=False):
             sections = ("data", "prepare", "split", "model", "stages", "evaluate", "trackers")
             self._fields(tree, fields_of(Experiment, (), sections))
@@ -118,9 +118,9 @@ class ExperimentForm:
     def _parts(self, tree: Mapping[str, Any], kind: str, steps: Steps, default: list[dict[str, Any]]) -> None:
         """Any number of parts, each with its options."""
         specs = get_value(tree, steps, default)
-        chosen = [str(one["name"]) for one in specs]
+        chosen = [str(spec["name"]) for spec in specs]
         known = self._registry.parts(kind)
-        abouts = {one: known[one].about for one in chosen if one in known}
+        abouts = {spec: known[spec].about for spec in chosen if spec in known}
         only = next(iter(abouts.values())) if len(abouts) == 1 else ""
         # A form that is drawn anew keeps the info of before where the new one is None.
         box = gr.Dropdown(
@@ -149,12 +149,12 @@ class ExperimentForm:
     def _losses(self, task: str) -> list[str]:
         """The losses of the kind of a task."""
         kind = self._registry.get("task", task).loss_kind
-        return ["auto", *(name for name, one in self._registry.parts("loss").items() if _kind(one.part) == kind)]
+        return ["auto", *(name for name, info in self._registry.parts("loss").items() if _kind(info.part) == kind)]
 
     def _fields(self, tree: Mapping[str, Any], fields: Sequence[Field]) -> None:
         """Common options open, the others folded."""
-        self._rows(tree, [one for one in fields if one.name in COMMON])
-        advanced = [one for one in fields if one.name not in COMMON]
+        self._rows(tree, [field for field in fields if field.name in COMMON])
+        advanced = [field for field in fields if field.name not in COMMON]
         if advanced:
             with gr.Accordion(t("train.advanced"), open=False):
                 self._rows(tree, advanced)
@@ -184,7 +184,7 @@ class ExperimentForm:
 
 def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Parts of these names, those that were there before with their options."""
-    known = {str(one["name"]): dict(one) for one in specs}
+    known = {str(spec["name"]): dict(spec) for spec in specs}
     return [known.get(name, {"name": name}) for name in names]
 
 

@@ -95,7 +95,7 @@ class _Schema(GenerateJsonSchema):
 
 
 def _field(steps: Steps, info: FieldInfo, schema: Mapping[str, Any]) -> Field:
-    variants = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    variants = [variant for variant in schema.get("anyOf", [schema]) if variant.get("type") != "null"]
     is_optional = len(variants) < len(schema.get("anyOf", [schema]))
     kind, choices = _kind(variants, is_optional)
     default = None if info.is_required() else info.get_default(call_default_factory=True)
@@ -113,7 +113,7 @@ def _kind(variants: Sequence[Mapping[str, Any]], is_optional: bool) -> tuple[Kin
         return "choice", ("", "true", "false")
     if len(variants) == 1 and first.get("type") == "array" and _holds_texts(first["items"]):
         return "list", _words(first["items"])
-    if {one.get("type") for one in variants if not _words(one)} == {"integer"} and len(variants) > 1:
+    if {variant.get("type") for variant in variants if not _words(variant)} == {"integer"} and len(variants) > 1:
         return "word", ()  # a number, or a word such as "auto"
     is_plain = len(variants) == 1 and first.get("format") not in ("date", "date-time")
     return (PLAIN.get(first.get("type", ""), "toml") if is_plain else "toml"), ()
@@ -121,11 +121,11 @@ def _kind(variants: Sequence[Mapping[str, Any]], is_optional: bool) -> tuple[Kin
 
 def _words(schema: Mapping[str, Any]) -> tuple[str, ...]:
     """The values of an enumeration."""
-    return tuple(_word(one) for one in schema.get("enum", [schema["const"]] if "const" in schema else []))
+    return tuple(_word(value) for value in schema.get("enum", [schema["const"]] if "const" in schema else []))
 
 
 def _holds_texts(items: Mapping[str, Any]) -> bool:
-    return any(one.get("type") == "string" for one in items.get("anyOf", [items]))
+    return any(variant.get("type") == "string" for variant in items.get("anyOf", [items]))
 
 
 def has_paths(info: FieldInfo) -> bool:
@@ -133,7 +133,7 @@ def has_paths(info: FieldInfo) -> bool:
 
     def within(annotation: Any) -> bool:
         is_path = isinstance(annotation, type) and issubclass(annotation, Path)
-        return is_path or any(within(one) for one in get_args(annotation))
+        return is_path or any(within(argument) for argument in get_args(annotation))
 
     return within(info.annotation)
 

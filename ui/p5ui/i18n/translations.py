@@ -65,4 +65,4 @@ def _findings() -> Mapping[str, re.Pattern[str]]:
 def _pattern(template: str) -> str:
     """The text as it is, and whatever stands for its placeholders."""
     pieces = PLACEHOLDER.split(template)
-    return "".join(f"(?P<{one}>.+?)" if place % 2 else re.escape(one) for place, one in enumerate(pieces))
+    return "".join(f"(?P<{piece}>.+?)" if place % 2 else re.escape(piece) for place, piece in enumerate(pieces))

@@ -68,7 +68,7 @@ class SameOrigin:
 
 def app_options(hosts: Sequence[str], account: Account | None = None) -> dict[str, Any]:
     """Options of the web application: Host, Origin and login are checked first, and it does not describe itself."""
-    names = list(dict.fromkeys([*LOCAL, *(f"[{one}]" if ":" in one else one for one in hosts)]))
+    names = list(dict.fromkeys([*LOCAL, *(f"[{host}]" if ":" in host else host for host in hosts)]))
     checks = [
         Middleware(SafeHeaders),
         Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),

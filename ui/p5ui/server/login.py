@@ -74,7 +74,7 @@ class Account:
     def begin(self) -> str:
         """A new session; returns what its cookie holds."""
         now = self.clock()
-        self._sessions = {one: end for one, end in self._sessions.items() if end > now}
+        self._sessions = {expiry: end for expiry, end in self._sessions.items() if end > now}
         token = secrets.token_urlsafe(32)
         self._sessions[token] = now + SESSION_SECONDS
         return token

@@ -37,7 +37,7 @@ def usable_loaders(registry: Registry) -> list[str]:
         name
         for name, info in registry.parts("loader").items()
         if registry.get("loader", name).reads_only_paths
-        and not any(one.exclude for one in info.part.Config.model_fields.values())
+        and not any(option.exclude for option in info.part.Config.model_fields.values())
     ]
 
 
@@ -70,9 +70,9 @@ def _held(config: type[BaseModel], options: Mapping[str, Any], workspace: Worksp
 
     def held(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: held(one) for key, one in value.items()}
+            return {key: held(member) for key, member in value.items()}
         if isinstance(value, (list, tuple)):
-            return [held(one) for one in value]
+            return [held(member) for member in value]
         return str(_inside(str(value), workspace)) if isinstance(value, (str, Path)) and str(value) else value
 
     paths = {name for name, info in config.model_fields.items() if has_paths(info)}

@@ -49,7 +49,7 @@ def _place(folder: Path, name: str, arrived: Path) -> Path:
     """The existing copy of the file, or the first free name."""
     stem, dot, suffixes = name.partition(".")
     names = (name if number == 1 else f"{stem}-{number}{dot}{suffixes}" for number in count(1))
-    return next(folder / one for one in names if _is_free(folder / one) or _is_same(folder / one, arrived))
+    return next(folder / taken for taken in names if _is_free(folder / taken) or _is_same(folder / taken, arrived))
 
 
 def _is_free(path: Path) -> bool:

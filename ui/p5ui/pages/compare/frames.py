@@ -132,7 +132,9 @@ def paired(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], reference
     for name in [name for name, (_, scorer) in sides.items() if scorer == "model" and name != reference]:
         try:
             side = _side(sides, name)
-            rows += [(side, one) for one in compare_sides(workspace.registry, side, against, RESAMPLES, 0)]
+            rows += [
+                (side, comparison) for comparison in compare_sides(workspace.registry, side, against, RESAMPLES, 0)
+            ]
         except P5Error as error:
             refusals.append(f"{name}: {error}")
     return Paired(rows, refusals)
@@ -156,9 +158,9 @@ def curves(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], label: st
         kinds = (even_groups(known.history, N_GROUPS), even_groups(known.popularity, N_GROUPS), warm_and_cold(known))
         for rows, groups in zip(found, kinds, strict=True):
             rows += [
-                {"side": name, "group": one.name, "place": one.place, "users": one.n_users}
-                | {"value": one.value, "low": one.low, "high": one.high}
-                for one in segments(metric, side.values[label], groups, RESAMPLES, 0)
+                {"side": name, "group": segment.name, "place": segment.place, "users": segment.n_users}
+                | {"value": segment.value, "low": segment.low, "high": segment.high}
+                for segment in segments(metric, side.values[label], groups, RESAMPLES, 0)
             ]
     columns = ["side", "group", "place", "users", "value", "low", "high"]
     return Curves(*(pd.DataFrame(rows, columns=columns) for rows in found))

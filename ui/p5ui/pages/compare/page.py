@@ -142,12 +142,14 @@ class _Events:
         if reference not in sides:
             return pd.DataFrame(), ""
         found = paired(self._workspace, sides, reference)
-        words = [said(request.headers, f"compare.column_{one}") for one in ("run", "metric", "difference", "interval")]
+        words = [
+            said(request.headers, f"compare.column_{column}") for column in ("run", "metric", "difference", "interval")
+        ]
         columns = [*words[:2], words[2], words[3], "p", said(request.headers, "compare.column_verdict")]
         rows = [
-            [side.name, one.label, f"{one.result.difference:+.4f}", _interval(one.result.low, one.result.high, "+.4f"),
-             f"{one.result.p_value:.4f}", said(request.headers, f"compare.{_verdict(one)}")]
-            for side, one in found.rows
+            [side.name, row.label, f"{row.result.difference:+.4f}", _interval(row.result.low, row.result.high, "+.4f"),
+             f"{row.result.p_value:.4f}", said(request.headers, f"compare.{_verdict(row)}")]
+            for side, row in found.rows
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=columns), "\n\n".join(map(plain, found.refusals))
 
@@ -191,12 +193,12 @@ class _Events:
 
 def _main(labels: Sequence[str]) -> str | None:
     """NDCG where there is one: what most papers report."""
-    return next((one for one in labels if one.startswith("ndcg")), next(iter(labels), None))
+    return next((label for label in labels if label.startswith("ndcg")), next(iter(labels), None))
 
 
 def _in_words(found: Curves, headers: Mapping[str, str]) -> Curves:
     """The same, with warm and cold as people call them."""
-    names = {one: said(headers, f"compare.{one}") for one in ("warm", "cold")}
+    names = {group: said(headers, f"compare.{group}") for group in ("warm", "cold")}
     return replace(found, warmth=found.warmth.assign(group=found.warmth["group"].map(names)))
 
 
@@ -224,14 +226,16 @@ def _limits(frame: pd.DataFrame) -> list[float | None]:
 def _table(found: Curves, headers: Mapping[str, str]) -> pd.DataFrame:
     """All groups in one table."""
     kinds = {"history": found.history, "popularity": found.popularity, "warmth": found.warmth}
-    words = [said(headers, f"compare.column_{one}") for one in ("trait", "group", "run", "users", "value", "interval")]
+    words = [
+        said(headers, f"compare.column_{column}") for column in ("trait", "group", "run", "users", "value", "interval")
+    ]
     rows = [
         [
             said(headers, f"compare.short_{kind}"),
-            *(one["group"], one["side"], one["users"], f"{one['value']:.4f}"),
-            _interval(one["low"], one["high"], ".4f"),
+            *(record["group"], record["side"], record["users"], f"{record['value']:.4f}"),
+            _interval(record["low"], record["high"], ".4f"),
         ]
         for kind, frame in kinds.items()
-        for one in frame.to_dict("records")
+        for record in frame.to_dict("records")
     ]
     return pd.DataFrame(rows, columns=words)

@@ -55,7 +55,7 @@ class DataEvents:
         known = data_files(self._workspace)
         wanted = str(request.query_params.get("file", ""))
         file = gr.Dropdown(known, value=wanted) if wanted else gr.Dropdown(known)  # somebody may have been quicker
-        loaders = [one for one in usable_loaders(self._workspace.registry) if one != "table"]
+        loaders = [loader for loader in usable_loaders(self._workspace.registry) if loader != "table"]
         return file, gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders)
 
     def take_upload(self, arrived: str | None) -> tuple[Any, Any, None]:
@@ -92,7 +92,7 @@ class DataEvents:
         """Columns have other names when the file is cut otherwise, so they are guessed again."""
         layout: dict[str, Any] = {name: value for name, value in zip(LAYOUT, chosen, strict=True) if value}
         layout |= {name: layout[name] == "true" for name in SWITCHES if name in layout}
-        is_same = all(layout.get(one) == section.get(one) for one in LAYOUT[:3] if one in section)
+        is_same = all(layout.get(option) == section.get(option) for option in LAYOUT[:3] if option in section)
         left_out = {*LAYOUT} if is_same else {*LAYOUT, *COLUMNS}
         return self._look({**{k: v for k, v in section.items() if k not in left_out}, **layout}, request)
 
@@ -132,7 +132,7 @@ class DataEvents:
         nothing = (said(request.headers, "data.no_column"), "")
         return [
             gr.Dropdown(
-                [*([nothing] if name in COLUMNS[2:] else []), *((one, one) for one in names)],
+                [*([nothing] if name in COLUMNS[2:] else []), *((taken, taken) for taken in names)],
                 value=found.preview.columns.get(name, "" if name in COLUMNS[2:] else None),
             )
             for name in COLUMNS
@@ -140,10 +140,12 @@ class DataEvents:
 
     def _layout_choices(self, section: dict[str, Any], found: Look, request: gr.Request) -> list[Any]:
         settings = found.preview.settings
-        yes, no = ((said(request.headers, f"data.{one}"), word) for one, word in (("yes", "true"), ("no", "false")))
+        yes, no = (
+            (said(request.headers, f"data.{choice}"), word) for choice, word in (("yes", "true"), ("no", "false"))
+        )
         guess = (said(request.headers, "data.guess"), "")
-        units = [(said(request.headers, f"data.unit_{one}"), one) for one in ("s", "ms", "us", "ns", "step")]
-        orders = [(said(request.headers, f"data.first_{one}"), word) for one, word in ORDERS]
+        units = [(said(request.headers, f"data.unit_{unit}"), unit) for unit in ("s", "ms", "us", "ns", "step")]
+        orders = [(said(request.headers, f"data.first_{order}"), word) for order, word in ORDERS]
         header = settings.get("header")
         return [
             gr.Dropdown(SEPARATORS, value=settings.get("separator")),
@@ -195,7 +197,7 @@ class DataEvents:
             """Examine a file below the working folder: figures as read and as cleaned, and what it is good for."""
             found = diagnose(workspace, {"name": "table", "path": file}, None, None)
             cleaned = found.report.to_dict() if found.report else None
-            merits = [asdict(one) for one in found.merits]
+            merits = [asdict(merit) for merit in found.merits]
             return {"read": found.whole.to_dict(), "cleaned": cleaned, "merits": merits, "fault": found.fault}
 
         return examine

@@ -65,7 +65,7 @@ def diagnose(
 
 def merit_text(headers: Headers, found: Profile) -> str:
     """The purposes that the data suits, one paragraph each."""
-    return "\n\n".join(f"{SIGNS[one.verdict]} {_sentence(headers, one)}" for one in found.merits)
+    return "\n\n".join(f"{SIGNS[merit.verdict]} {_sentence(headers, merit)}" for merit in found.merits)
 
 
 def _sentence(headers: Headers, one: Merit) -> str:
@@ -81,7 +81,7 @@ def warning_text(headers: Headers, found: Profile) -> str:
     """Warnings: failures, dropped rows and leaks."""
     lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
     lines += [said_in_markdown(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
-    lines += [f"⚠ {plain(translated(headers, one))}" for one in (found.report.warnings if found.report else ())]
+    lines += [f"⚠ {plain(translated(headers, warning))}" for warning in (found.report.warnings if found.report else ())]
     return "\n\n".join(lines)
 
 
@@ -89,7 +89,7 @@ def dropped_rows(headers: Headers, found: Profile) -> pd.DataFrame:
     """Rows that are left out, and why."""
     dropped = (found.report or found.whole).dropped
     columns = [said(headers, "data.column_rows"), said(headers, "data.column_reason")]
-    return pd.DataFrame([[f"{one.rows:,}", translated(headers, one.reason)] for one in dropped], columns=columns)
+    return pd.DataFrame([[f"{step.rows:,}", translated(headers, step.reason)] for step in dropped], columns=columns)
 
 
 def figures(headers: Headers, found: Profile) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def figures(headers: Headers, found: Profile) -> pd.DataFrame:
     rows = {name: (text, after.get(name, "")) for name, text in before.items()}
     rows["duplicates"] = (f"{found.duplicate_share:.1%}", "")
     rows["parts"] = ("", " / ".join(f"{size:,}" for size in found.sizes.values()))
-    columns = [said(headers, f"data.column_{one}") for one in ("what", "read", "cleaned")]
+    columns = [said(headers, f"data.column_{column}") for column in ("what", "read", "cleaned")]
     table = [[said(headers, f"data.figure_{name}"), *texts] for name, texts in rows.items() if any(texts)]
     return pd.DataFrame(table, columns=columns)
 

@@ -64,8 +64,10 @@ def export_options() -> list[Option]:
     """The options of the command itself, without the folder that it writes to."""
     from p5export.cli.export import export
 
-    options = [one for one in export.params if isinstance(one, click.Option) and one.name != "output"]
-    return [_option(one) for one in options]
+    options = [
+        parameter for parameter in export.params if isinstance(parameter, click.Option) and parameter.name != "output"
+    ]
+    return [_option(option) for option in options]
 
 
 def _option(one: click.Option) -> Option:
@@ -118,7 +120,7 @@ def ask_export(workspace: Workspace, name: str, columns: Sequence[str]) -> str:
     """Queue the export of a run; returns its name. Raises RunError for one that is not finished."""
     run = workspace.run(name)
     run.metrics()
-    line = ["export", str(run.path), *(word for one in columns for word in ("--column", one))]
+    line = ["export", str(run.path), *(word for column in columns for word in ("--column", column))]
     return workspace.jobs.submit_command(line, name).run
 
 

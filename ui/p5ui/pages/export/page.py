@@ -58,7 +58,7 @@ def build(workspace: Workspace) -> None:
     gr.Markdown(t("export.intro"))
     run = gr.Dropdown([], label=t("export.run"), elem_id="export-run")
     with gr.Accordion(t("export.options"), open=False), gr.Row():
-        fields = [_field(one) for one in options]
+        fields = [_field(option) for option in options]
     start = gr.Button(t("export.start"), variant="primary", interactive=False, elem_id="export-start")
     gr.Markdown(t("export.replaces"))
     state = gr.Markdown(elem_id="export-state")
@@ -72,7 +72,7 @@ def build(workspace: Workspace) -> None:
     upload = gr.File(label=t("export.upload"), type="filepath", height=140, elem_id="export-upload")
     verdict = gr.Markdown(elem_id="export-verdict")
 
-    column = fields[[one.name for one in options].index("columns")]
+    column = fields[[option.name for option in options].index("columns")]
     timer = gr.Timer(1.0, active=False)
     progress = [state, log, timer]
     bundle = [note, *result.components]
@@ -171,7 +171,7 @@ class _Events:
         if not name:
             return gr.Button(interactive=False), gr.skip(), "", gr.skip(), gr.Timer(active=False)
         columns = columns_of(self._workspace.run(name))
-        chosen = [one for one in columns if one == "title"]
+        chosen = [column for column in columns if column == "title"]
         job = latest_export_job(self._workspace, name)
         return gr.Button(interactive=True), gr.Dropdown(columns, value=chosen), *_progress(job, request.headers)
 
@@ -206,8 +206,8 @@ class _Events:
         texts = calls(manifest)
         return (
             _proof(manifest, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),
-            *(_titled(one, request.headers) for one in (parity_frame(manifest), size_frame(found))),
-            *(texts[one] for one in LANGUAGES), "",
+            *(_titled(frame, request.headers) for frame in (parity_frame(manifest), size_frame(found))),
+            *(texts[language] for language in LANGUAGES), "",
         )  # fmt: skip
 
     def _measure(self, name: str, request: gr.Request) -> str:
@@ -257,5 +257,5 @@ def _proof(manifest: Mapping[str, Any], headers: Mapping[str, str]) -> str:
 
 def _titled(frame: pd.DataFrame, headers: Mapping[str, str]) -> pd.DataFrame:
     """The same table, with those of its columns that have words called by them."""
-    titles = {one: said(headers, f"export.column_{one}") for one in ("metric", "file", "size")}
+    titles = {column: said(headers, f"export.column_{column}") for column in ("metric", "file", "size")}
     return frame.rename(columns=titles)

@@ -61,8 +61,8 @@ def figures(workspace: Workspace, row: RunRow | None, headers: Mapping[str, str]
     test = workspace.run(DEMO).metrics().test
     labels = list(test["model"])
     cells = {
-        scorer: ["–" if one.get(label) is None else f"{one[label]:.4f}" for label in labels]
-        for scorer, one in test.items()
+        scorer: ["–" if figures.get(label) is None else f"{figures[label]:.4f}" for label in labels]
+        for scorer, figures in test.items()
     }
     return pd.DataFrame({said(headers, "home.column_metric"): labels, **cells})
 

@@ -55,7 +55,7 @@ def option_rows(config: type[BaseModel]) -> list[OptionRow]:
 
 def _row(name: str, info: FieldInfo) -> OptionRow:
     default = "" if info.is_required() else _value(info.get_default(call_default_factory=True))
-    found = [(text, getattr(one, limit, None)) for one in info.metadata for limit, text in BOUNDS.items()]
+    found = [(text, getattr(fact, limit, None)) for fact in info.metadata for limit, text in BOUNDS.items()]
     bounds = ", ".join(text.format(f"{value:g}") for text, value in found if value is not None)
     return OptionRow(name, type_text(info.annotation), default, bounds, " ".join((info.description or "").split()))
 
@@ -91,8 +91,8 @@ def inventory_html(registry: Registry, headers: Headers, wanted: str = "") -> st
     say = _say(headers)
     statuses = registry.plugins
     parts = [info for kind in KINDS for info in registry.parts(kind).values()]
-    shown = [one for one in parts if wanted.casefold().strip() in _searched(one, headers)]
-    faults = "".join(_fault(one, say) for one in statuses if one.fault is not None)
+    shown = [part for part in parts if wanted.casefold().strip() in _searched(part, headers)]
+    faults = "".join(_fault(status, say) for status in statuses if status.fault is not None)
     return (
         f'<section class="inventory">{_plugins(statuses, parts, say)}{faults}'
         f"<h2>{escape(say('parts'))}</h2>{_parts(shown, headers) or escape(say('nothing'))}</section>"
@@ -109,22 +109,22 @@ def _searched(info: PartInfo, headers: Headers) -> str:
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table that scrolls by itself where a window is narrow; the cells are HTML."""
-    titles = "".join(f'<th scope="col">{escape(one)}</th>' for one in head)
+    titles = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="wide" tabindex="0"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _plugins(statuses: Sequence[PluginStatus], parts: Sequence[PartInfo], say: Say) -> str:
-    brought = {one.key: Counter(info.kind for info in parts if info.plugin.key == one.key) for one in statuses}
+    brought = {status.key: Counter(info.kind for info in parts if info.plugin.key == status.key) for status in statuses}
     rows = [
         (
-            f"<b>{escape(one.name)}</b>",
-            escape(one.distribution),
-            escape(one.version),
-            f'<span class="{one.state}">{escape(say(one.state))}</span>',
-            escape(_counted(brought[one.key], say) or say("commands_only")),
+            f"<b>{escape(status.name)}</b>",
+            escape(status.distribution),
+            escape(status.version),
+            f'<span class="{status.state}">{escape(say(status.state))}</span>',
+            escape(_counted(brought[status.key], say) or say("commands_only")),
         )
-        for one in statuses
+        for status in statuses
     ]
     return _table([say(key) for key in ("plugin", "distribution", "version", "state", "brings")], rows)
 

@@ -91,16 +91,16 @@ class Answers:
         """Item ids of a user's history, oldest first; empty for an unknown user."""
         dataset = self.search(name).dataset
         code = int(dataset.users.encode([user.strip()])[0])
-        return [] if code < 0 else [str(one) for one in dataset.catalogue.decode(dataset.events.histories[code])]
+        return [] if code < 0 else [str(item) for item in dataset.catalogue.decode(dataset.events.histories[code])]
 
     def network(self, name: str, history: Sequence[str], user: str, k: int) -> Answer:
         """Recommendations of the network of a run, with reasons; for the user if one is given."""
         found = self.recommendations(name, history, user, k)
         search, lines = self.search(name), []
-        images = self._pictures(search, [one.item for one in found])
-        for one, image in zip(found, images, strict=True):
-            reasons = tuple(reason.title or str(reason.item) for reason in one.reasons)
-            lines.append(Line(str(one.item), one.title or str(one.item), one.score, reasons, image))
+        images = self._pictures(search, [result.item for result in found])
+        for item, image in zip(found, images, strict=True):
+            reasons = tuple(reason.title or str(reason.item) for reason in item.reasons)
+            lines.append(Line(str(item.item), item.title or str(item.item), item.score, reasons, image))
         return Answer(name, lines)
 
     def recommendations(self, name: str, history: Sequence[str], user: str, k: int) -> list[Recommendation]:
@@ -118,10 +118,10 @@ class Answers:
         if user.strip():
             who = self.history(name, user) if model.uses_history else user.strip()
         found: list[Recommended] = model.recommend(who, k)
-        search, ids = self.search(name), [one.item for one in found]
+        search, ids = self.search(name), [result.item for result in found]
         titles, images = search.titles(ids), self._pictures(search, ids)
         rows = zip(found, titles, images, strict=True)
-        return Answer(f"{name}: ONNX", [Line(str(one.item), title, one.score, (), image) for one, title, image in rows])
+        return Answer(f"{name}: ONNX", [Line(str(row.item), title, row.score, (), image) for row, title, image in rows])
 
     def _pictures(self, search: ItemSearch, ids: Sequence[Any]) -> list[str | None]:
         """The picture of each of these items, if items have pictures."""
@@ -132,7 +132,7 @@ class Answers:
         from p5core.data.ids import ItemIds
 
         found = catalogue.frame[column].iloc[ItemIds.of(search.dataset).find(list(ids))]
-        return [picture_source(self._workspace, one) for one in found]
+        return [picture_source(self._workspace, result) for result in found]
 
     def _load_network(self, folder: Path) -> Recommender:
         from p5core.workflows.recommend import Recommender

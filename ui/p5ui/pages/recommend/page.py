@@ -126,7 +126,7 @@ class _Events:
         if missing := missing_in_address(request, known):
             note = said_in_markdown(request.headers, "recommend.missing", name=missing)
         run = gr.Dropdown(known, value=run_in_address(request, known))
-        return run, gr.Dropdown([nobody, *((one, one) for one in known)], value=""), note
+        return run, gr.Dropdown([nobody, *((suffix, suffix) for suffix in known)], value=""), note
 
     def wait(self, request: gr.Request) -> tuple[str, ...]:
         """Clear the previous lists and show that the first answer takes longer."""
@@ -138,14 +138,14 @@ class _Events:
             return gr.CheckboxGroup([])
         search = self._answers.search(run)
         ids = search.find(words, N_FOUND)
-        choices = [(title, str(one)) for title, one in zip(search.titles(ids), ids, strict=True)]
-        return gr.CheckboxGroup(choices, value=[one for _, one in choices if one in history])
+        choices = [(title, str(choice)) for title, choice in zip(search.titles(ids), ids, strict=True)]
+        return gr.CheckboxGroup(choices, value=[choice for _, choice in choices if choice in history])
 
     def _tick(self, run: str, words: str, history: list[str], ticked: list[str]) -> tuple[Any, str]:
         """The history with what was ticked and without what was not."""
-        shown_now = [str(one) for one in self._answers.search(run).find(words, N_FOUND)]
-        kept = [one for one in history if one not in shown_now or one in ticked]
-        return self._history(run, [*kept, *(one for one in ticked if one not in kept)]), ""
+        shown_now = [str(item) for item in self._answers.search(run).find(words, N_FOUND)]
+        kept = [item for item in history if item not in shown_now or item in ticked]
+        return self._history(run, [*kept, *(item for item in ticked if item not in kept)]), ""
 
     def _history(self, run: str, ids: list[str]) -> Any:
         titles = self._answers.search(run).titles(ids)
@@ -184,13 +184,13 @@ class _Events:
             same = agreement(first, exported)
             key, worst = "agree" if same.is_same_order else "differ", f"{same.worst:.1e}"
             note = said(headers, f"recommend.{key}", n=same.n, same=same.n_same, worst=worst)
-        return (*(STYLE + one for one in lists), *[""] * (3 - len(lists)), note)
+        return (*(STYLE + row for row in lists), *[""] * (3 - len(lists)), note)
 
     def _endpoint(self) -> Any:
         answers = self._answers
 
         def recommend(run: str, history: list[str], k: int = 10) -> list[dict[str, Any]]:
             """Recommend `k` items with a finished run for a history of item ids, oldest first, and say why."""
-            return [asdict(one) for one in answers.recommendations(run, history, "", k)]
+            return [asdict(recommendation) for recommendation in answers.recommendations(run, history, "", k)]
 
         return recommend

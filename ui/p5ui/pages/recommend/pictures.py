@@ -30,7 +30,7 @@ def picture_column(frame: pd.DataFrame) -> str | None:
     """The first column of the items whose texts all name pictures, on the web or in files; None without one."""
     for column in frame.columns:
         texts = frame[column].dropna().head(100)
-        if len(texts) and all(_names_picture(str(column), one) for one in texts):
+        if len(texts) and all(_names_picture(str(column), text) for text in texts):
             return str(column)
     return None
 

@@ -51,7 +51,7 @@ def build(workspace: Workspace) -> None:
     choice = gr.Dropdown([], label=t("runs.choice"), allow_custom_value=True, elem_id="runs-choice")
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
-        buttons = {one: _button(one) for one in ACTIONS}
+        buttons = {action: _button(action) for action in ACTIONS}
     question, asked, confirm, keep = _question()
     stages = gr.HTML(elem_id="runs-stages")
     loss, metric, figures, speed = _plots()
@@ -228,4 +228,4 @@ class _Events:
             "clone": has_folder,
             "delete": bool(state) and state not in ACTIVE,
         }
-        return [gr.Button(interactive=usable[one]) for one in ACTIONS]
+        return [gr.Button(interactive=usable[action]) for action in ACTIONS]

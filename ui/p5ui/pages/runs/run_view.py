@@ -39,7 +39,7 @@ Headers = Mapping[str, str]
 
 def table(rows: Sequence[RunRow], headers: Headers) -> pd.DataFrame:
     """One row a run."""
-    columns = [said(headers, f"runs.column_{one}") for one in ("run", "state", "best")]
+    columns = [said(headers, f"runs.column_{column}") for column in ("run", "state", "best")]
     cells = [
         (row.name, _short(row, headers), "–" if row.best is None else f"{row.best[0]} {row.best[1]:.4f}")
         for row in rows
