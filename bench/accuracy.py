@@ -89,11 +89,11 @@ def values(seeds: list[Seed], scorer: str, label: str) -> NDArray[np.float64]:
 
 def cell(seeds: list[Seed], scorer: str, label: str) -> str:
     """Mean, interval over users, deviation between seeds."""
-    found = values(seeds, scorer, label)
-    users = found.mean(axis=0)
+    per_user = values(seeds, scorer, label)
+    users = per_user.mean(axis=0)
     low, high = interval(resampled_sums(users[:, None], 1000, 0)[:, 0] / len(users))
-    spread = f" ± {found.mean(axis=1).std(ddof=1):.4f}" if len(seeds) > 1 and scorer == "model" else ""
-    return f"{found.mean():.4f}{spread} ({low:.4f} to {high:.4f})"
+    spread = f" ± {per_user.mean(axis=1).std(ddof=1):.4f}" if len(seeds) > 1 and scorer == "model" else ""
+    return f"{per_user.mean():.4f}{spread} ({low:.4f} to {high:.4f})"
 
 
 def section(file: Path, seeds: list[Seed]) -> str:

@@ -128,14 +128,14 @@ def against_torch(folder: Path, serving: Serving, threads: int) -> None:
         codes, raw = histories(serving, batch)
         items, lengths = torch.from_numpy(codes), torch.full((batch,), LENGTH)
         with torch.inference_mode():
-            found = median_ms(
+            times = median_ms(
                 {
                     "eager": partial(ranked, items, lengths),
                     "compile": partial(compiled, items, lengths),
                     "onnx": partial(model.run, ["items"], {"history": raw, "k": np.array([K])}),
                 }
             )
-        eager, quick, onnx = found["eager"], found["compile"], found["onnx"]
+        eager, quick, onnx = times["eager"], times["compile"], times["onnx"]
         print(f"| {batch} | {eager:.2f} | {quick:.2f} | {onnx:.2f} | {eager / onnx:.1f} | {quick / onnx:.1f} |")
 
 
@@ -152,9 +152,9 @@ def overhead(folder: Path, serving: Serving) -> None:
         codes, raw = histories(serving, batch)
         full = {"history": raw, "k": np.array([K])}
         bare = {"items": codes, "lengths": np.full(batch, LENGTH)}
-        found = median_ms({"full": partial(model.run, None, full), "bare": partial(core.run, None, bare)})
-        share = found["full"] / found["bare"] - 1
-        print(f"| {len(serving.items):,} | {batch} | {found['bare']:.3f} | {found['full']:.3f} | {share:+.1%} |")
+        times = median_ms({"full": partial(model.run, None, full), "bare": partial(core.run, None, bare)})
+        share = times["full"] / times["bare"] - 1
+        print(f"| {len(serving.items):,} | {batch} | {times['bare']:.3f} | {times['full']:.3f} | {share:+.1%} |")
 
 
 def against_numpy(folder: Path, serving: Serving) -> None:
@@ -162,14 +162,14 @@ def against_numpy(folder: Path, serving: Serving) -> None:
     model = session(folder / "model.onnx", 1)
     inputs = {"history": histories(serving, 1)[1], "k": np.array([K])}
     state = np.random.default_rng(1).normal(size=WIDTH).astype(np.float32)
-    found = median_ms(
+    times = median_ms(
         {
             "onnx": lambda: model.run(None, inputs),
             "numpy": lambda: np.argpartition(-(serving.vectors @ state), K)[:K],
         }
     )
     print(f"\n{len(serving.items):,} items, exact top {K}, one thread for ONNX\n")
-    print(f"numpy {found['numpy']:.1f} ms, ONNX {found['onnx']:.1f} ms: {found['onnx'] / found['numpy']:.2f} times")
+    print(f"numpy {times['numpy']:.1f} ms, ONNX {times['onnx']:.1f} ms: {times['onnx'] / times['numpy']:.2f} times")
 
 
 def in_pieces(folder: Path, states: ir.Model, serving: Serving) -> None:
@@ -180,9 +180,9 @@ def in_pieces(folder: Path, states: ir.Model, serving: Serving) -> None:
     calls: dict[str, Callable[[], Any]] = {
         name: partial(session(folder / f"{name}.onnx", 1).run, None, inputs) for name in ("model", "product")
     }
-    found = median_ms(calls)
-    share = found["product"] / found["model"]
-    print(f"\nproduct-quantised: {found['product']:.1f} ms, float32 {found['model']:.1f} ms: {share:.2f} times")
+    times = median_ms(calls)
+    share = times["product"] / times["model"]
+    print(f"\nproduct-quantised: {times['product']:.1f} ms, float32 {times['model']:.1f} ms: {share:.2f} times")
     loading(folder / "product.onnx")
 
 

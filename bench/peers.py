@@ -54,11 +54,11 @@ class Lists:
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, V)"""
-        found = torch.zeros(len(users), self.n_items + 1)
+        matrix = torch.zeros(len(users), self.n_items + 1)
         lists = torch.from_numpy(self.items[users].astype(np.int64))
         places = torch.where(lists < 0, self.n_items, lists)
-        found.scatter_(1, places, torch.arange(10, 0, -1.0).expand(len(users), 10))
-        return found[:, :-1]
+        matrix.scatter_(1, places, torch.arange(10, 0, -1.0).expand(len(users), 10))
+        return matrix[:, :-1]
 
     def predict(self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged) -> None:
         """Nothing is predicted."""
@@ -94,8 +94,8 @@ def pairs(events: Events) -> npt.NDArray[np.int64]:
 
 def row(name: str, evaluator: Evaluator, scorer: HistoryScorer, statistics: str) -> str:
     """A line of the table."""
-    found = evaluator.values(scorer)
-    return f"| {name} | {found['hr@10']:.4f} | {found['ndcg@10']:.4f} | {statistics} |"
+    figures = evaluator.values(scorer)
+    return f"| {name} | {figures['hr@10']:.4f} | {figures['ndcg@10']:.4f} | {statistics} |"
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def main():
         return csr_matrix((np.ones(len(pairs), np.float32), (pairs[:, 0], pairs[:, 1])), shape=shape)
 
     train, both = matrix("train"), matrix("train", "validation")
-    found = {}
+    rows = {}
     for name, build in MODELS.items():
         model = build()
         began = time.perf_counter()
@@ -36,8 +36,8 @@ def main():
         seconds = time.perf_counter() - began
         again = {"recalculate_user": True} if "ALS" in name else {}
         lists, _ = model.recommend(np.arange(shape[0]), both, N=10, filter_already_liked_items=True, **again)
-        found[f"{name}/lists"], found[f"{name}/seconds"] = lists, seconds
-    np.savez(sys.argv[2], **found)
+        rows[f"{name}/lists"], rows[f"{name}/seconds"] = lists, seconds
+    np.savez(sys.argv[2], **rows)
 
 
 main()

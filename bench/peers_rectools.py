@@ -30,9 +30,9 @@ def dataset_of(events):
 def lists_of(model, dataset):
     """(U, 10) items for users 0 to U - 1, -1 where there are fewer."""
     users = np.unique(dataset.user_id_map.external_ids)
-    found = model.recommend(users=users, dataset=dataset, k=10, filter_viewed=True)
+    recommended = model.recommend(users=users, dataset=dataset, k=10, filter_viewed=True)
     lists = np.full((users.max() + 1, 10), -1)
-    lists[found[Columns.User], found[Columns.Rank] - 1] = found[Columns.Item]
+    lists[recommended[Columns.User], recommended[Columns.Rank] - 1] = recommended[Columns.Item]
     return lists
 
 

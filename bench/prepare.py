@@ -58,13 +58,13 @@ def compare(folder: Path, n_events: int) -> bool:
         path = folder / f"{id_kind}-{n_events}.parquet"
         if not path.exists():
             in_own_process("write", str(path), str(n_events), id_kind)
-        found = json.loads(in_own_process("measure", str(path)))
+        measured = json.loads(in_own_process("measure", str(path)))
         print(
-            f"{n_events:,} events, {id_kind} ids: {found['seconds']:.1f} s (target {SECONDS} s), "
-            f"peak {found['gigabytes']:.2f} GB (target {GIGABYTES} GB), {found['events']:,} events stay",
+            f"{n_events:,} events, {id_kind} ids: {measured['seconds']:.1f} s (target {SECONDS} s), "
+            f"peak {measured['gigabytes']:.2f} GB (target {GIGABYTES} GB), {measured['events']:,} events stay",
             flush=True,
         )
-        is_good = is_good and found["seconds"] < SECONDS and found["gigabytes"] < GIGABYTES
+        is_good = is_good and measured["seconds"] < SECONDS and measured["gigabytes"] < GIGABYTES
     return is_good
 
 

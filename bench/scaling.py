@@ -120,14 +120,14 @@ def measured(size: Size) -> dict[str, float]:
     """`measure` in a process of its own."""
     command = [sys.executable, __file__, "--measure", json.dumps(asdict(size))]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(
         f"{size.events:>11,} events {size.items:>10,} items {size.length:>4} a user   "
-        + "   ".join(f"{part} {found[part]:7.1f} s" for part in PARTS)
-        + f"   {size.events / found['train']:>9,.0f} events/s   peak {found['peak'] / 2**30:.2f} GB",
+        + "   ".join(f"{part} {figures[part]:7.1f} s" for part in PARTS)
+        + f"   {size.events / figures['train']:>9,.0f} events/s   peak {figures['peak'] / 2**30:.2f} GB",
         flush=True,
     )
-    return found
+    return figures
 
 
 def exponent(sizes: list[float], seconds: list[float]) -> float:
@@ -143,9 +143,9 @@ def plot(rows: dict[str, tuple[list[float], list[dict[str, float]]]], path: Path
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, len(rows), figsize=(4 * len(rows), 3.2), layout="constrained")
-    for panel, (name, (sizes, found)) in zip(panels, rows.items(), strict=True):
+    for panel, (name, (sizes, figures)) in zip(panels, rows.items(), strict=True):
         for part in PARTS:
-            seconds = [result[part] for result in found]
+            seconds = [result[part] for result in figures]
             panel.loglog(sizes, seconds, "o-", label=f"{part}, exponent {exponent(sizes, seconds):.2f}")
         panel.set(xlabel=name, ylabel="seconds")
         panel.legend(fontsize=8)
@@ -168,9 +168,9 @@ def main() -> None:
     rows = {}
     for name, sizes in GROUPS.items():
         values = [float(getattr(size, name)) for size in sizes]
-        found = [measured(size) for size in sizes]
-        rows[name] = (values, found)
-        fitted = ", ".join(f"{part} {exponent(values, [one[part] for one in found]):.2f}" for part in PARTS)
+        results = [measured(size) for size in sizes]
+        rows[name] = (values, results)
+        fitted = ", ".join(f"{part} {exponent(values, [one[part] for one in results]):.2f}" for part in PARTS)
         print(f"exponents against {name}: {fitted}")
     if given.plot:
         plot(rows, given.plot)

@@ -89,8 +89,8 @@ class OnnxRecommender:
         n_items = min(_count(k), int(self.bundle.manifest["n_items"]))
         session = self._session("model.onnx")
         names = [output.name for output in session.get_outputs()]
-        found = session.run(None, {**self._who(many), "k": np.array([n_items], dtype=np.int64)})
-        items, scores, *texts = (result.tolist() for result in found)
+        outputs = session.run(None, {**self._who(many), "k": np.array([n_items], dtype=np.int64)})
+        items, scores, *texts = (result.tolist() for result in outputs)
         columns = dict(zip(names[2:], texts, strict=True))
         return [
             [
@@ -114,19 +114,19 @@ class OnnxRecommender:
         self, output: str, who: Sequence[RawId] | RawId, candidates: Sequence[RawId]
     ) -> npt.NDArray[np.float32]:
         """(n,) the prediction `output` of candidate items; raises ExportError when the model has no such output."""
-        found = self._score([who], candidates)
-        if output not in found:
-            known = ", ".join(name for name in found if name != "scores") or "none: it was trained to rank alone"
-            raise ExportError(f"This model predicts no {output}. Its predictions: {known}.")
-        predicted: npt.NDArray[np.float32] = found[output][0]
+        outputs = self._score([who], candidates)
+        if output not in outputs:
+            names = ", ".join(name for name in outputs if name != "scores") or "none: it was trained to rank alone"
+            raise ExportError(f"This model predicts no {output}. Its predictions: {names}.")
+        predicted: npt.NDArray[np.float32] = outputs[output][0]
         return predicted
 
     def _score(self, many: Sequence[Sequence[RawId] | RawId], candidates: Sequence[RawId]) -> dict[str, Any]:
         session = self._session("score.onnx")
         names = [output.name for output in session.get_outputs()]
         kind = self.bundle.id_kind
-        wanted = as_array(as_candidates(candidates, kind), kind)[None]
-        return dict(zip(names, session.run(None, {**self._who(many), "candidates": wanted}), strict=True))
+        candidate_ids = as_array(as_candidates(candidates, kind), kind)[None]
+        return dict(zip(names, session.run(None, {**self._who(many), "candidates": candidate_ids}), strict=True))
 
     def _who(self, many: Sequence[Sequence[RawId] | RawId]) -> dict[str, npt.NDArray[Any]]:
         """The input `history`, padded at the right to the longest, or `user`."""

@@ -48,19 +48,19 @@ def recommend(
         raise click.UsageError("--domain names the domain of a --history.")
     recommender = Recommender.load(run, registry)
     if user is not None:
-        found = recommender.recommend_user(user, k, n_reasons=2)
+        recommendations = recommender.recommend_user(user, k, n_reasons=2)
     else:
         raw = [item.strip() for item in (history or "").split(",") if item.strip()]
-        found = recommender.recommend(raw, k, domain=domain, n_reasons=2)
+        recommendations = recommender.recommend(raw, k, domain=domain, n_reasons=2)
         if unknown := recommender.unknown(raw, domain=domain):
             click.echo(f"No item of this run, and left out: {', '.join(map(str, unknown))}.", err=True)
     if as_json:
-        click.echo(json.dumps([asdict(result) for result in found], ensure_ascii=False))
+        click.echo(json.dumps([asdict(result) for result in recommendations], ensure_ascii=False))
     else:
-        Console().print(recommendation_table(found))
+        Console().print(recommendation_table(recommendations))
 
 
-def recommendation_table(found: Sequence[Recommendation], title: str = "") -> Table:
+def recommendation_table(recommendations: Sequence[Recommendation], title: str = "") -> Table:
     """Recommended items with titles, scores and the history items that pulled them up."""
     from rich.markup import escape
     from rich.table import Table
@@ -68,7 +68,7 @@ def recommendation_table(found: Sequence[Recommendation], title: str = "") -> Ta
     table = Table(title=escape(title) or None)
     for column in ("", "item", "title", "score", "because of"):
         table.add_column(column, justify="right" if column in ("", "score") else "left")
-    for place, recommendation in enumerate(found, start=1):
+    for place, recommendation in enumerate(recommendations, start=1):
         because = ", ".join(_name(reason) for reason in recommendation.reasons)
         table.add_row(
             str(place),

@@ -126,9 +126,9 @@ def _cross_validate(
     for scorer, by_label in figures[0].items():
         values = {label: [figure[scorer][label] for figure in figures] for label in by_label}
         summary[scorer] = {
-            label: {"mean": statistics.fmean(found), "deviation": statistics.stdev(found), "folds": found}
+            label: {"mean": statistics.fmean(measured), "deviation": statistics.stdev(measured), "folds": measured}
             for label, every in values.items()
-            if len(found := [one for one in every if one is not None]) == n_folds
+            if len(measured := [one for one in every if one is not None]) == n_folds
         }
     write_json(runs / name / "folds.json", {"test": summary, "n_folds": n_folds})
     _print_summary(summary, n_folds, console)
@@ -143,9 +143,9 @@ def _print_summary(summary: dict[str, Any], n_folds: int, console: Console) -> N
     for scorer in summary:
         table.add_column(scorer, justify="right")
     for label in summary["model"]:
-        found = [by_label.get(label) for by_label in summary.values()]
+        cells = [by_label.get(label) for by_label in summary.values()]
         table.add_row(
-            label, *(f"{result['mean']:.4f} ± {result['deviation']:.4f}" if result else "–" for result in found)
+            label, *(f"{result['mean']:.4f} ± {result['deviation']:.4f}" if result else "–" for result in cells)
         )
     console.print(table)
 

@@ -100,9 +100,9 @@ def compare(registry: Registry, first: Path, second: Path, resamples: int, seed:
     table = Table(title=f"{one.name} less {other.name}")
     for column in ("metric", one.name, other.name, "difference", "95 % interval", "p"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for found in compare_sides(registry, one, other, resamples, seed):
-        result = found.result
+    for compared in compare_sides(registry, one, other, resamples, seed):
+        result = compared.result
         interval = f"{result.low:+.4f} to {result.high:+.4f}"
-        means = (f"{found.first:.4f}", f"{found.second:.4f}")
-        table.add_row(found.label, *means, f"{result.difference:+.4f}", interval, f"{result.p_value:.4f}")
+        means = (f"{compared.first:.4f}", f"{compared.second:.4f}")
+        table.add_row(compared.label, *means, f"{result.difference:+.4f}", interval, f"{result.p_value:.4f}")
     Console().print(table)

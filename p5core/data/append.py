@@ -17,43 +17,41 @@ from p5core.errors import DataError
 __all__ = ["append"]
 
 
-def append(known: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) -> Dataset:
-    """The events of both data sets by user and time; users and items of `known` keep their codes.
+def append(old: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) -> Dataset:
+    """The events of both data sets by user and time; users and items of `old` keep their codes.
 
     Of several events of a user with an item one stays, as `keep` says. Without a clock fresh events follow the known
     ones. Raises DataError when only one of the two has a clock, or when ids or ratings do not fit.
     """
-    if known.has_clock != fresh.has_clock:
-        have, lack = ("known", "new") if known.has_clock else ("new", "known")
+    if old.has_clock != fresh.has_clock:
+        have, lack = ("known", "new") if old.has_clock else ("new", "known")
         raise DataError(f"The {have} events have times and the {lack} ones have none. Bring both to one form.")
-    for name in sorted(set(known.events.fields) ^ set(fresh.events.fields)):
-        have, lack = ("known", "new") if name in known.events.fields else ("new", "known")
+    for name in sorted(set(old.events.fields) ^ set(fresh.events.fields)):
+        have, lack = ("known", "new") if name in old.events.fields else ("new", "known")
         raise DataError(f"The {have} events have a {name} and the {lack} ones have none. Bring both to one form.")
-    catalogue = grow_catalogue(known.catalogue, _in_domain(fresh.catalogue, known.catalogue))
-    users = grow_users(known.user_frame, fresh.user_frame)
-    fresh = replace(fresh, catalogue=_in_domain(fresh.catalogue, known.catalogue))
-    parts = [recode(frame, catalogue, users) for frame in (known, fresh)]
-    return replace(parts[0], events=_joined(parts[0].events, parts[1].events, known.has_clock, len(catalogue), keep))
+    catalogue = grow_catalogue(old.catalogue, _in_domain(fresh.catalogue, old.catalogue))
+    users = grow_users(old.user_frame, fresh.user_frame)
+    fresh = replace(fresh, catalogue=_in_domain(fresh.catalogue, old.catalogue))
+    parts = [recode(frame, catalogue, users) for frame in (old, fresh)]
+    return replace(parts[0], events=_joined(parts[0].events, parts[1].events, old.has_clock, len(catalogue), keep))
 
 
-def _in_domain(fresh: Catalogue, known: Catalogue) -> Catalogue:
+def _in_domain(fresh: Catalogue, old: Catalogue) -> Catalogue:
     """A catalogue of one domain, under the name of the known one."""
-    if len(fresh.domains) != 1 or len(known.domains) != 1:
+    if len(fresh.domains) != 1 or len(old.domains) != 1:
         return fresh
-    return Catalogue(fresh.frame.assign(**{DOMAIN: known.domains[0]}))
+    return Catalogue(fresh.frame.assign(**{DOMAIN: old.domains[0]}))
 
 
-def _joined(
-    known: Events, fresh: Events, has_clock: bool, n_items: int, keep: Literal["first", "last", "all"]
-) -> Events:
-    users = np.concatenate([known.users, fresh.users])
-    items = np.concatenate([known.items, fresh.items])
-    later = 0 if has_clock else int(known.times.max(initial=0)) + 1 - int(fresh.times.min(initial=0))
-    times = np.concatenate([known.times, fresh.times + later])
+def _joined(old: Events, fresh: Events, has_clock: bool, n_items: int, keep: Literal["first", "last", "all"]) -> Events:
+    users = np.concatenate([old.users, fresh.users])
+    items = np.concatenate([old.items, fresh.items])
+    later = 0 if has_clock else int(old.times.max(initial=0)) + 1 - int(fresh.times.min(initial=0))
+    times = np.concatenate([old.times, fresh.times + later])
     order = np.lexsort((np.arange(len(users)), times, users))
     order = order[_kept(users[order].astype(np.int64) * n_items + items[order], keep)]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(users[order], minlength=known.n_users))]).astype(np.int64)
-    fields = {name: np.concatenate([values, fresh.fields[name]])[order] for name, values in known.fields.items()}
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(users[order], minlength=old.n_users))]).astype(np.int64)
+    fields = {name: np.concatenate([values, fresh.fields[name]])[order] for name, values in old.fields.items()}
     return Events(offsets, items[order], times[order], fields)
 
 

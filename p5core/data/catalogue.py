@@ -118,15 +118,15 @@ class Catalogue:
     def _lookup(self, domain: str | None) -> tuple[npt.NDArray[np.int32], Vocabulary]:
         if domain is None and len(self.domains) > 1:
             raise DataError(f"The catalogue has {len(self.domains)} domains: {', '.join(self.domains)}. Name one.")
-        wanted = self.domains[0] if domain is None else domain
-        if wanted not in self.domains:
-            raise DataError(f"Unknown domain '{wanted}'. Known: {', '.join(self.domains)}.")
-        return self._lookups[wanted]
+        name = self.domains[0] if domain is None else domain
+        if name not in self.domains:
+            raise DataError(f"Unknown domain '{name}'. Known: {', '.join(self.domains)}.")
+        return self._lookups[name]
 
     @cached_property
     def _lookups(self) -> dict[str, tuple[npt.NDArray[np.int32], Vocabulary]]:
-        found = {}
+        lookups = {}
         for code, name in enumerate(self.domains):
             members = np.flatnonzero(self.domain_codes == code).astype(np.int32)
-            found[name] = (members, Vocabulary.of(pd.Index(self.frame[ITEM].iloc[members])))
-        return found
+            lookups[name] = (members, Vocabulary.of(pd.Index(self.frame[ITEM].iloc[members])))
+        return lookups

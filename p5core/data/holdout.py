@@ -76,9 +76,9 @@ def split_by_roles(dataset: Dataset, roles: npt.NDArray[np.int8]) -> Split:
     """Give each event its role (N,); raises DataError when a part is empty."""
     events = dataset.events
     train = events.select(roles == Role.TRAIN)
-    known = (roles == Role.TRAIN) | (roles == Role.HISTORY)
-    validation = _holdout(events, known, roles == Role.VALIDATION)
-    test = _holdout(events, known | (roles == Role.VALIDATION), roles == Role.TEST)
+    is_known = (roles == Role.TRAIN) | (roles == Role.HISTORY)
+    validation = _holdout(events, is_known, roles == Role.VALIDATION)
+    test = _holdout(events, is_known | (roles == Role.VALIDATION), roles == Role.TEST)
     for part, size in (("training", len(train)), ("validation", len(validation)), ("test", len(test))):
         if size == 0:
             raise DataError(
@@ -90,10 +90,10 @@ def split_by_roles(dataset: Dataset, roles: npt.NDArray[np.int8]) -> Split:
     return Split(train, validation, test, _leaks(dataset, roles), cold)
 
 
-def _holdout(events: Events, known: npt.NDArray[np.bool_], held_out: npt.NDArray[np.bool_]) -> Holdout:
+def _holdout(events: Events, is_known: npt.NDArray[np.bool_], held_out: npt.NDArray[np.bool_]) -> Holdout:
     targets = events.select(held_out)
     users = np.flatnonzero(np.diff(targets.offsets)).astype(np.int32)
-    histories = events.select(known).histories.take(users)
+    histories = events.select(is_known).histories.take(users)
     return Holdout(users, histories, targets.histories.take(users), targets.fields)
 
 

@@ -56,13 +56,13 @@ class ItemIds:
             pairs = zip(self.domains, codes[:, place], strict=True)
             owners = " and ".join(f"'{name}'" for name, code in pairs if code >= 0)
             raise DataError(f"The id {raw[place]!r} names an item of each of the domains {owners}. Name the domain.")
-        found: npt.NDArray[np.int32] = codes.max(axis=0)
-        return found
+        result: npt.NDArray[np.int32] = codes.max(axis=0)
+        return result
 
     def find(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
         """Codes of raw ids, -1 for unknown ones; of several items with one id the one of the last domain."""
-        found: npt.NDArray[np.int32] = self._by_domain(raw).max(axis=0)
-        return found
+        result: npt.NDArray[np.int32] = self._by_domain(raw).max(axis=0)
+        return result
 
     def _by_domain(self, raw: Sequence[Any]) -> npt.NDArray[np.int32]:
         """(n_domains, n) codes in each domain."""

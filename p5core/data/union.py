@@ -33,8 +33,8 @@ def grow_catalogue(old: Catalogue, new: Catalogue) -> Catalogue:
 
 def _newest(first: pd.DataFrame, second: pd.DataFrame, keys: pd.Index, column: str) -> pd.Series:
     """One column of both frames, of the second where it knows a value."""
-    known = [frame[column].reindex(keys) for frame in (second, first) if column in frame]
-    return known[0] if len(known) == 1 else known[0].where(known[0].notna(), known[1])
+    columns = [frame[column].reindex(keys) for frame in (second, first) if column in frame]
+    return columns[0] if len(columns) == 1 else columns[0].where(columns[0].notna(), columns[1])
 
 
 def grow_users(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

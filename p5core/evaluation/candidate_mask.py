@@ -72,12 +72,12 @@ def _ragged(keys: npt.NDArray[np.int64], n_lists: int, n_items: int) -> Ragged:
 
 
 def sample_negatives(
-    n: int, pool: npt.NDArray[np.int32], known: npt.NDArray[np.int32], seed: int, user: int
+    n: int, pool: npt.NDArray[np.int32], excluded: npt.NDArray[np.int32], seed: int, user: int
 ) -> npt.NDArray[np.int32]:
-    """Draw `n` items of the pool uniformly, none twice and none of the `known`; fewer when the pool is too small.
+    """Draw `n` items of the pool uniformly, none twice and none of the `excluded`; fewer when the pool is too small.
 
     The draw is a function of `seed` and `user` alone, whatever other users are evaluated beside.
     """
     rng = np.random.default_rng([seed, user])
-    drawn = rng.choice(pool, min(len(pool), n + len(known)), replace=False)
-    return drawn[~np.isin(drawn, known)][:n]
+    drawn = rng.choice(pool, min(len(pool), n + len(excluded)), replace=False)
+    return drawn[~np.isin(drawn, excluded)][:n]

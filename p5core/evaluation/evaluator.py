@@ -64,5 +64,5 @@ class Evaluator:
 
     def values(self, scorer: HistoryScorer) -> dict[str, float]:
         """Metric label → value, without intervals."""
-        found = measure(self.result(scorer), self.metrics, 0, self.seed)
-        return {label: figure.value for label, figure in found.items()}
+        results = measure(self.result(scorer), self.metrics, 0, self.seed)
+        return {label: figure.value for label, figure in results.items()}

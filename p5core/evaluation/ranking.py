@@ -61,8 +61,8 @@ def rank(
         ranks, lists = _ranked(scorer, holdout, mask, rules, n_rows, check)
     asked = {kind: field for kind, field in (fields or {}).items() if kind in needs}
     predicted = {kind: _predicted(scorer, holdout, field, check) for kind, field in asked.items()}
-    found = {kind: values for kind, values in predicted.items() if values is not None}
-    return EvalResult(ranks, lists, found, statistics, mask.n_items)
+    present = {kind: values for kind, values in predicted.items() if values is not None}
+    return EvalResult(ranks, lists, present, statistics, mask.n_items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ def _ranked(
             counts.append(matrix.scores.shape[1] - matrix.n_absent.cpu().numpy())
             if rules.depth:
                 lists.append(top_k(matrix, rules.depth))
-    found = Ranks(np.concatenate(ranks), mask.targets.offsets, np.concatenate(counts))
-    return found, np.concatenate(lists) if rules.depth else None
+    result = Ranks(np.concatenate(ranks), mask.targets.offsets, np.concatenate(counts))
+    return result, np.concatenate(lists) if rules.depth else None
 
 
 def _score_matrix(
@@ -101,8 +101,8 @@ def _score_matrix(
         return all_candidates(scores, mask, rows)
     negatives = []
     for row in rows.tolist():
-        known = np.union1d(mask.targets[row], holdout.histories[row])
-        negatives.append(sample_negatives(rules.n_negatives, rules.pool, known, rules.seed, int(holdout.users[row])))
+        excluded = np.union1d(mask.targets[row], holdout.histories[row])
+        negatives.append(sample_negatives(rules.n_negatives, rules.pool, excluded, rules.seed, int(holdout.users[row])))
     return sampled_candidates(scores, mask, rows, negatives)
 
 
@@ -123,15 +123,15 @@ def _predicted(scorer: HistoryScorer, holdout: Holdout, field: str, check: Calla
             f"The chosen metrics compare the field '{field}', and the held-out events have none. Name its column in "
             "[data], or keep it with prepare.fields."
         )
-    found = []
+    parts = []
     for rows in _chunks(len(holdout), ROWS_AT_ONCE):
         check()
         targets = holdout.targets.take(rows)
         predicted = scorer.predict(field, holdout.users[rows], holdout.histories.take(rows), targets)
         if predicted is None:
             return None
-        found.append(predicted)
-    values = np.concatenate(found).astype(np.float64)
+        parts.append(predicted)
+    values = np.concatenate(parts).astype(np.float64)
     if np.isnan(values).any():
         raise TrainingError(
             f"The model predicts NaN for '{field}'. Lower the learning rate or look for NaN among the features."

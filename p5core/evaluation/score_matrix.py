@@ -73,15 +73,15 @@ def sampled_candidates(
 
 def target_ranks(matrix: ScoreMatrix) -> Tensor:
     """(n_targets,) float64 ranks: 1 + better + half of the equal; infinite for what does not compete."""
-    wanted = matrix.scores[matrix.rows, matrix.columns]
+    target_scores = matrix.scores[matrix.rows, matrix.columns]
     better, equal = torch.zeros_like(matrix.rows), torch.zeros_like(matrix.rows)
-    for found, rows in _one_target_each(matrix):
+    for places, rows in _one_target_each(matrix):
         scores = matrix.scores if len(rows) == len(matrix.scores) else matrix.scores[rows]
-        bar = wanted[found, None]
-        better[found] = (scores > bar).sum(1, dtype=torch.int32).long()
-        equal[found] = (scores == bar).sum(1, dtype=torch.int32).long()
+        bar = target_scores[places, None]
+        better[places] = (scores > bar).sum(1, dtype=torch.int32).long()
+        equal[places] = (scores == bar).sum(1, dtype=torch.int32).long()
     ranks = 1 + better.double() + (equal.double() - 1) / 2
-    return torch.where(wanted == -torch.inf, torch.inf, ranks)
+    return torch.where(target_scores == -torch.inf, torch.inf, ranks)
 
 
 def _one_target_each(matrix: ScoreMatrix) -> Iterator[tuple[Tensor, Tensor]]:
@@ -89,8 +89,8 @@ def _one_target_each(matrix: ScoreMatrix) -> Iterator[tuple[Tensor, Tensor]]:
     counts = torch.bincount(matrix.rows, minlength=len(matrix.scores))
     nth = torch.arange(len(matrix.rows), device=counts.device) - (counts.cumsum(0) - counts)[matrix.rows]
     for turn in range(int(counts.max())):
-        found = torch.nonzero(nth == turn)[:, 0]
-        yield found, matrix.rows[found]
+        places = torch.nonzero(nth == turn)[:, 0]
+        yield places, matrix.rows[places]
 
 
 def top_k(matrix: ScoreMatrix, k: int) -> npt.NDArray[np.int32]:

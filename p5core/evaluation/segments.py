@@ -92,10 +92,10 @@ def warm_and_cold(traits: Traits) -> list[Group]:
     return [group for group in groups if group.members.any()]
 
 
-def segments(metric: Metric, found: UserValues, groups: list[Group], resamples: int, seed: int) -> list[Segment]:
+def segments(metric: Metric, values: UserValues, groups: list[Group], resamples: int, seed: int) -> list[Segment]:
     """The metric for each group, with its interval."""
-    weights = np.ones(len(found.values)) if found.weights is None else found.weights
-    return [_segment(metric, found.values, weights, group, resamples, seed) for group in groups]
+    weights = np.ones(len(values.values)) if values.weights is None else values.weights
+    return [_segment(metric, values.values, weights, group, resamples, seed) for group in groups]
 
 
 def _segment(

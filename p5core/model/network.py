@@ -68,8 +68,8 @@ class Network(nn.Module):
         A bidirectional backbone reads a masked position behind the last item. The state of an empty history, or of an
         unknown user (-1) where users have vectors, is zero.
         """
-        known = lengths > 0 if self.users is None else users >= 0
-        return self._last(users.clamp_min(0), items, lengths) * known[:, None]
+        is_known = lengths > 0 if self.users is None else users >= 0
+        return self._last(users.clamp_min(0), items, lengths) * is_known[:, None]
 
     def _last(self, users: Tensor, items: Tensor, lengths: Tensor) -> Tensor:
         if self.backbone.causal:

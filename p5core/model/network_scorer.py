@@ -100,16 +100,16 @@ class NetworkScorer:
             rows, items = self._tensor(targets.rows), self._tensor(targets.values)
             states = self._states(users, histories)[rows]
             layers = self._network.task_layers[task.name]
-            found = task.predict(layers, output, states, self._vectors[items], self._tensor(users)[rows], items)
-            return found.double().cpu().numpy()
+            predicted = task.predict(layers, output, states, self._vectors[items], self._tensor(users)[rows], items)
+            return predicted.double().cpu().numpy()
 
     def _states(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, D) states; histories of like length are computed together, so that short ones are hardly padded."""
         order = np.argsort(histories.lengths, kind="stable")
         size = ROWS_TOGETHER.get(self.device.type, ROWS_TOGETHER_ELSEWHERE)
         parts = [order[begin : begin + size] for begin in range(0, max(1, len(order)), size)]
-        found = torch.cat([self._padded_states(users[rows], histories.take(rows)) for rows in parts])
-        return found[torch.from_numpy(np.argsort(order)).to(found.device)]
+        states = torch.cat([self._padded_states(users[rows], histories.take(rows)) for rows in parts])
+        return states[torch.from_numpy(np.argsort(order)).to(states.device)]
 
     def _padded_states(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         items, lengths = newest(histories, self._max_length)

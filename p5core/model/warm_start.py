@@ -74,11 +74,11 @@ def _index(name: str, labels: Mapping[str, RowLabels], entities: Mapping[str, pd
     return entities[rows] if isinstance(rows, str) else pd.Index(rows)
 
 
-def _grown(old: Tensor, known: pd.Index[Any] | None, wanted: pd.Index[Any] | None) -> Tensor:
-    """The rows `wanted` of a tensor with the rows `known`; new rows are the mean of the old ones."""
-    if known is None or wanted is None:
+def _grown(old: Tensor, old_index: pd.Index[Any] | None, new_index: pd.Index[Any] | None) -> Tensor:
+    """The rows `new_index` of a tensor with the rows `old_index`; new rows are the mean of the old ones."""
+    if old_index is None or new_index is None:
         return old
-    places = torch.from_numpy(known.get_indexer(wanted).astype(np.int64)).to(old.device)
+    places = torch.from_numpy(old_index.get_indexer(new_index).astype(np.int64)).to(old.device)
     is_known = (places >= 0).view(-1, *[1] * (old.dim() - 1))
     start = old.mean(dim=0, keepdim=True) if old.is_floating_point() else old[:1]
     return torch.where(is_known, old[places.clamp_min(0)], start).to(old.dtype)

@@ -89,11 +89,11 @@ def _is_machinery(filename: str) -> bool:
 
 def _fault_before(manager: pluggy.PluginManager, plugin: Any) -> str | None:
     """The reason why a plugin is not registered; None if it may be."""
-    wanted = inspect.getattr_static(plugin, hookspecs.API_VERSION_NAME, hookspecs.API_VERSION)
-    if wanted != hookspecs.API_VERSION:
+    api_version = inspect.getattr_static(plugin, hookspecs.API_VERSION_NAME, hookspecs.API_VERSION)
+    if api_version != hookspecs.API_VERSION:
         return (
-            f"It was written for version {wanted!r} of the plugin API; this P5 has version {hookspecs.API_VERSION}. "
-            "Install a release of the plugin that fits, or another P5."
+            f"It was written for version {api_version!r} of the plugin API; this P5 has version "
+            f"{hookspecs.API_VERSION}. Install a release of the plugin that fits, or another P5."
         )
     if manager.is_registered(plugin):
         return "Another plugin names the same module; the second one was not loaded."
@@ -119,10 +119,10 @@ def _register(manager: pluggy.PluginManager, plugin: Any, key: str) -> str | Non
 
 
 def _misspelt(plugin: object, message: str) -> str:
-    known = [name for name in hookspecs.__all__ if name.startswith("p5_")]
+    hooks = [name for name in hookspecs.__all__ if name.startswith("p5_")]
     for name in dir(plugin):
-        if _is_marked(plugin, name) and name not in known:
-            return f"Unknown hook '{name}'.{did_you_mean(name, known)} Known hooks: {', '.join(known)}."
+        if _is_marked(plugin, name) and name not in hooks:
+            return f"Unknown hook '{name}'.{did_you_mean(name, hooks)} Known hooks: {', '.join(hooks)}."
     return message
 
 
@@ -130,7 +130,7 @@ def with_plugin(registry: Registry, name: str, plugin: object) -> Registry:
     """A registry with one plugin more; the other one stays as it is."""
     manager = pluggy.PluginManager("p5")
     manager.add_hookspecs(hookspecs)
-    for key, known in registry.manager.list_name_plugin():
-        manager.register(known, key)
+    for key, registered in registry.manager.list_name_plugin():
+        manager.register(registered, key)
     status = PluginStatus(name, name, "local")
     return Registry(manager, [*registry.known_plugins, _registered(manager, status, plugin)])

@@ -58,11 +58,11 @@ class Registry:
 
     def parts(self, kind: str) -> Mapping[str, PartInfo]:
         """Name → part of one kind, sorted by name; a name that two distributions claim is written out for both."""
-        found = {}
+        parts = {}
         for info in self.all_parts(kind):
             owners = self._owners(kind, info.part.name)
-            found[info.part.name if owners == [info] else info.qualified] = info
-        return dict(sorted(found.items()))
+            parts[info.part.name if owners == [info] else info.qualified] = info
+        return dict(sorted(parts.items()))
 
     def info(self, kind: str, name: str) -> PartInfo:
         """The part of a name, of `distribution/name`, or the default of its kind for "auto".
@@ -82,10 +82,10 @@ class Registry:
             raise DuplicatePartError(
                 f"The {kind} '{name}' is provided by {len(owners)} distributions. Write {spelt} instead."
             )
-        known = self.parts(kind)
+        parts = self.parts(kind)
         failed = ", ".join(plugin.name for plugin in self.failures())
         raise UnknownPartError(
-            f"Unknown {kind} '{name}'.{did_you_mean(name, known)} Installed: {', '.join(known) or 'none'}. "
+            f"Unknown {kind} '{name}'.{did_you_mean(name, parts)} Installed: {', '.join(parts) or 'none'}. "
             + (f"Plugins that failed: {failed}. " if failed else "")
             + "Run 'p5 plugins list' to see every part and what is wrong with plugins that failed."
         )
@@ -97,10 +97,10 @@ class Registry:
 
     def defaults(self, kind: str) -> list[PartInfo]:
         """The built-in parts that an experiment gets which names none; raises UnknownPartError when there are none."""
-        found = [info for info in self.all_parts(kind) if info.is_built_in and info.part.is_default]
-        if not found:
+        infos = [info for info in self.all_parts(kind) if info.is_built_in and info.part.is_default]
+        if not infos:
             raise UnknownPartError(f"No {kind} is the default of its kind. Name one in the experiment.")
-        return found
+        return infos
 
     def get(self, kind: str, name: str) -> type[Any]:
         """The class of a part; raises as `info`."""
@@ -118,31 +118,31 @@ class Registry:
 
     def commands(self, taken: Iterable[str] = ()) -> list[click.Command]:
         """Commands that plugins add to `p5`; one that is none, or of a `taken` name, is noted as a fault."""
-        found: dict[str, click.Command] = {}
+        usable: dict[str, click.Command] = {}
         for plugin, commands in self._call("p5_commands"):
             for command in commands:
-                fault = command_fault(command, {*taken, *found})
+                fault = command_fault(command, {*taken, *usable})
                 if fault:
                     self._fail(plugin, fault)
                 else:
-                    found[str(command.name)] = command
-        return list(found.values())
+                    usable[str(command.name)] = command
+        return list(usable.values())
 
     def _collect(self, kind: str) -> Iterator[PartInfo]:
         """The sound parts of a kind; the others are noted as faults of their plugins."""
         row = KINDS[kind]
         contract = getattr(importlib.import_module(row.module), row.contract)
-        known: dict[tuple[str, str], PartInfo] = {}
+        accepted: dict[tuple[str, str], PartInfo] = {}
         for plugin, parts in self._call(row.hook):
             for part in parts:
                 faults = part_faults(part, row, contract)
-                if not faults and (plugin.distribution, part.name) in known:
+                if not faults and (plugin.distribution, part.name) in accepted:
                     faults = [f"{row.hook} returned two parts called '{part.name}'. Rename one of them."]
                 if faults:
                     self._fail(plugin, *faults)
                     continue
-                known[plugin.distribution, part.name] = PartInfo(kind, part, plugin)
-        yield from known.values()
+                accepted[plugin.distribution, part.name] = PartInfo(kind, part, plugin)
+        yield from accepted.values()
 
     def _call(self, hook: str) -> list[tuple[PluginStatus, list[Any]]]:
         """Call one hook of each plugin by itself, so that a failing one stands alone."""
@@ -154,14 +154,14 @@ class Registry:
         for key in [key for key in self._plugins if key in implementations]:
             try:
                 with redirect_stdout(sys.stderr):
-                    found = implementations[key].function()
+                    parts = implementations[key].function()
             except (Exception, SystemExit):
                 self._fail(self._plugins[key], traceback.format_exc())
                 continue
-            if isinstance(found, list):
-                results.append((self._plugins[key], found))
+            if isinstance(parts, list):
+                results.append((self._plugins[key], parts))
             else:
-                self._fail(self._plugins[key], f"{hook} returned {found!r}; it must return a list.")
+                self._fail(self._plugins[key], f"{hook} returned {parts!r}; it must return a list.")
         return results
 
     def _fail(self, plugin: PluginStatus, *faults: str) -> None:

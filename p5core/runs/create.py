@@ -82,10 +82,10 @@ def open_run(path: Path) -> Run:
     """Find a run folder; raises RunError when it is none or of another version."""
     if not (path / "run.json").is_file():
         raise RunError(f"{path} is no run folder: it has no run.json. 'p5 runs list' shows the runs there are.")
-    found = read_document(path / "run.json", Versioned).format
-    if found not in READ_FORMATS:
+    version = read_document(path / "run.json", Versioned).format
+    if version not in READ_FORMATS:
         raise RunError(
-            f"Run {path} has format {found}; this version of P5 reads format {FORMAT}. Open it with the version that "
+            f"Run {path} has format {version}; this version of P5 reads format {FORMAT}. Open it with the version that "
             "made it, or run its experiment.toml again."
         )
     return Run(path)
@@ -93,9 +93,9 @@ def open_run(path: Path) -> Run:
 
 def list_runs(folder: Path) -> list[Run]:
     """All run folders in `folder` and one level below (folds), newest first."""
-    found = [about.parent for pattern in ("*/run.json", "*/*/run.json") for about in folder.glob(pattern)]
-    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    return [Run(path) for path in sorted(found, key=lambda one: (one / "run.json").stat().st_mtime, reverse=True)]
+    folders = [about.parent for pattern in ("*/run.json", "*/*/run.json") for about in folder.glob(pattern)]
+    folders = [path for path in folders if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return [Run(path) for path in sorted(folders, key=lambda one: (one / "run.json").stat().st_mtime, reverse=True)]
 
 
 def replace_run(new: Path, old: Path) -> Run:

@@ -67,13 +67,15 @@ class Status(_Document):
     """time of the last writing"""
 
     @classmethod
-    def read(cls, found: Any) -> Status:
+    def read(cls, content: Any) -> Status:
         """A status from the content of its file, every field that is of another kind left out."""
-        if not isinstance(found, Mapping):
+        if not isinstance(content, Mapping):
             return cls(state=RunState.DAMAGED)
-        known = {name: found[name] for name in cls.model_fields if name in found and _is_sound(cls, name, found[name])}
-        is_damaged = bool(found) and "state" not in known
-        return cls.model_validate({**known, **({"state": RunState.DAMAGED} if is_damaged else {})})
+        fields = {
+            name: content[name] for name in cls.model_fields if name in content and _is_sound(cls, name, content[name])
+        }
+        is_damaged = bool(content) and "state" not in fields
+        return cls.model_validate({**fields, **({"state": RunState.DAMAGED} if is_damaged else {})})
 
     def dump(self) -> dict[str, Any]:
         """Plain values for the file, those that are unknown left out."""

@@ -42,12 +42,12 @@ class Job:
     def asked(self) -> dict[str, Any]:
         """The stored request; empty if it cannot be read."""
         try:
-            found = read_json(self.path / "job.json")
+            request = read_json(self.path / "job.json")
         except (OSError, ValueError, RecursionError):
             return {}
-        is_job = isinstance(found, dict) and isinstance(found.get("arguments"), list) and bool(found["arguments"])
-        is_whole = is_job and isinstance(found.get("submitted"), str) and _names_a_run(found.get("run"))
-        return found if is_whole else {}
+        is_job = isinstance(request, dict) and isinstance(request.get("arguments"), list) and bool(request["arguments"])
+        is_whole = is_job and isinstance(request.get("submitted"), str) and _names_a_run(request.get("run"))
+        return request if is_whole else {}
 
     @property
     def arguments(self) -> list[str]:
@@ -72,15 +72,15 @@ class Job:
     def process(self) -> tuple[int, str | None] | None:
         """Number and beginning of the process that runs it; None before it was started."""
         try:
-            found = read_json(self.path / "start.json")
+            started = read_json(self.path / "start.json")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError):
-            found = None
-        is_whole = isinstance(found, dict) and type(found.get("pid")) is int and 0 <= found["pid"] < 2**31
-        if not is_whole or not isinstance(found.get("born"), (str, type(None))):
+            started = None
+        is_whole = isinstance(started, dict) and type(started.get("pid")) is int and 0 <= started["pid"] < 2**31
+        if not is_whole or not isinstance(started.get("born"), (str, type(None))):
             return 0, None  # it was started once, and is not started again
-        return found["pid"], found["born"]
+        return started["pid"], started["born"]
 
     def state(self) -> str:
         """One of "queued", "running", "done", "stopped", "failed" and "crashed" (ended without an exit code)."""
@@ -89,10 +89,10 @@ class Job:
             return "queued"
         is_alive = lives(*process)  # asked first, for it may end while we look
         try:
-            found = read_json(self.path / "end.json")
+            ended = read_json(self.path / "end.json")
         except (OSError, ValueError, RecursionError):
-            found = None
-        code = found.get("code") if isinstance(found, dict) else None
+            ended = None
+        code = ended.get("code") if isinstance(ended, dict) else None
         if type(code) is not int:
             return "running" if is_alive else "crashed"
         return {0: "done", 130: "stopped"}.get(code, "failed")

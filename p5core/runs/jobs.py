@@ -51,8 +51,8 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """All jobs whose description can be read, oldest first."""
-        found = [Job(about.parent) for about in sorted((self.folder / "jobs").glob("*/job.json"))]
-        return [job for job in found if job.asked]
+        jobs = [Job(about.parent) for about in sorted((self.folder / "jobs").glob("*/job.json"))]
+        return [job for job in jobs if job.asked]
 
     def of(self, run: str) -> Job | None:
         """The latest job about a run."""

@@ -154,11 +154,11 @@ class Run:
 
     def _further_files(self) -> list[str]:
         """The files of the prepared data, of features, split and blend, relative to the folder."""
-        found = [
+        files = [
             path for folder in (self.data, self.features) for path in sorted(folder.rglob("*.*")) if path.is_file()
         ]
-        found += [self.path / name for name in SEALED_IF_THERE if (self.path / name).exists()]
-        return [path.relative_to(self.path).as_posix() for path in found]
+        files += [self.path / name for name in SEALED_IF_THERE if (self.path / name).exists()]
+        return [path.relative_to(self.path).as_posix() for path in files]
 
     @contextmanager
     def locked(self) -> Iterator[None]:

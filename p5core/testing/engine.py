@@ -248,9 +248,9 @@ def a_stopped_run_goes_on_exactly(subject: Subject) -> None:
         _assert_equal(load_file(Run(stopped).weights), whole)
 
 
-def _assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    assert found.keys() == expected.keys(), "A resumed run stores other weights."
-    differs = [name for name, value in expected.items() if not torch.equal(found[name], value)]
+def _assert_equal(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert weights.keys() == expected.keys(), "A resumed run stores other weights."
+    differs = [name for name, value in expected.items() if not torch.equal(weights[name], value)]
     assert not differs, f"After a stop and resume, '{differs[0] if differs else ''}' differs from an uninterrupted run."
 
 

@@ -31,11 +31,13 @@ def seeded(*checks: Check) -> tuple[Check, ...]:
     return tuple(wrap(check) for check in checks)
 
 
-def assert_close(found: Tensor, wanted: Tensor, promise: str) -> None:
+def assert_close(actual: Tensor, expected: Tensor, promise: str) -> None:
     """Raise with the promise and the largest difference unless both are equal up to rounding."""
-    assert found.shape == wanted.shape, f"{promise} Shapes differ: {tuple(found.shape)} and {tuple(wanted.shape)}."
-    worst = (found - wanted).abs().max().item() if found.numel() else 0.0
-    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5), f"{promise} Largest difference: {worst:.3g}."
+    assert actual.shape == expected.shape, (
+        f"{promise} Shapes differ: {tuple(actual.shape)} and {tuple(expected.shape)}."
+    )
+    worst = (actual - expected).abs().max().item() if actual.numel() else 0.0
+    assert torch.allclose(actual, expected, rtol=1e-4, atol=1e-5), f"{promise} Largest difference: {worst:.3g}."
 
 
 def assert_finite(values: Tensor, what: str) -> None:

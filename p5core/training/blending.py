@@ -71,20 +71,20 @@ def _with_scorer(
     config = _best_alone(chosen, train, catalogue, first, watch, say)
     best: tuple[float, Scorer, list[float]] | None = None
     for scorer in chosen.part.fit_for_blend(config, train, catalogue):
-        found = _blended(network, _extended(blend, scorer), first, watch.label)
-        place = _best(sign * np.array(found))
+        values = _blended(network, _extended(blend, scorer), first, watch.label)
+        place = _best(sign * np.array(values))
         say(
-            f"{chosen.part.name} with {_options(scorer, chosen)}: {watch.label} {found[place]:.4f} "
+            f"{chosen.part.name} with {_options(scorer, chosen)}: {watch.label} {values[place]:.4f} "
             f"({_name(place, chosen)})"
         )
-        if best is None or sign * found[place] > sign * best[0]:
-            best = (found[place], scorer, found)
+        if best is None or sign * values[place] > sign * best[0]:
+            best = (values[place], scorer, values)
     assert best is not None
-    _, scorer, found = best
+    _, scorer, values = best
     if len(first.holdout) < len(evaluator.holdout):
-        found = _blended(network, _extended(blend, scorer), evaluator, watch.label)
-    place = _best(sign * np.array(found))
-    figures = ", ".join(f"{_name(nth, chosen)} {figure:.4f}" for nth, figure in enumerate(found))
+        values = _blended(network, _extended(blend, scorer), evaluator, watch.label)
+    place = _best(sign * np.array(values))
+    figures = ", ".join(f"{_name(nth, chosen)} {figure:.4f}" for nth, figure in enumerate(values))
     say(f"{watch.label} on validation events: {figures}; taken: {_name(place, chosen)}")
     return _extended(blend, scorer).with_weights(_weights(blend, place))
 
@@ -149,8 +149,8 @@ def _blended(network: Network, blend: Blend, evaluator: Evaluator, label: str) -
             both.use(weights)
             sums[place] += len(rows) * part.values(both)[label]
     network.train(training)
-    found: list[float] = (sums / max(1, len(evaluator.holdout))).tolist()
-    return found
+    means: list[float] = (sums / max(1, len(evaluator.holdout))).tolist()
+    return means
 
 
 def _chunks(n: int, size: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -47,8 +47,8 @@ def choose_precision(device: str) -> tuple[str, str]:
 def _capabilities() -> dict[str, object]:
     """Capabilities of the processor; older releases of torch do not tell."""
     tell = getattr(torch.cpu, "get_capabilities", dict)
-    found: dict[str, object] = tell()
-    return found
+    capabilities: dict[str, object] = tell()
+    return capabilities
 
 
 def move_for_use(module: nn.Module) -> None:
@@ -141,9 +141,9 @@ class Engine:
         """The value computed by the first process, in every process."""
         if self.world_size == 1:
             return compute()
-        found = [compute() if self.is_first else None]
-        dist.broadcast_object_list(found, src=0)
-        return cast(T, found[0])
+        values = [compute() if self.is_first else None]
+        dist.broadcast_object_list(values, src=0)
+        return cast(T, values[0])
 
     def any(self, flag: bool) -> bool:
         """True in every process if it is True in any."""
@@ -153,9 +153,9 @@ class Engine:
         """The tensor of each process, in the first one; all are of one shape."""
         if self.world_size == 1:
             return [values]
-        found: list[Any] = [None] * self.world_size
-        dist.all_gather_object(found, values)
-        return found
+        gathered: list[Any] = [None] * self.world_size
+        dist.all_gather_object(gathered, values)
+        return gathered
 
     def shard(self, n: int) -> list[int]:
         """Indices below `n` of this process, equally many for each; the last ones wrap around."""

@@ -304,10 +304,10 @@ class _Loop:
 
     def recent_loss(self) -> float:
         """Mean loss of the steps since it was last asked for; raises TrainingError when it is not finite."""
-        found = torch.stack(self.losses).tolist() if self.losses else []
+        losses = torch.stack(self.losses).tolist() if self.losses else []
         self.losses = []
-        self.epoch_losses += found
-        mean = float(np.mean(found)) if found else self.epoch_losses[-1]
+        self.epoch_losses += losses
+        mean = float(np.mean(losses)) if losses else self.epoch_losses[-1]
         if not np.isfinite(mean):
             raise TrainingError(
                 f"The loss is {mean} at step {self.progress.step} of stage '{self.stage.config.name}'. "

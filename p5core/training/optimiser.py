@@ -54,13 +54,13 @@ class RowAdamW(torch.optim.AdamW):
 
 def clip_norm(parameters: Iterable[nn.Parameter], longest: float) -> None:
     """Clip the norm of all gradients to `longest`; sparse ones are coalesced."""
-    found = []
+    gradients = []
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad = parameter.grad.coalesce() if parameter.grad.is_sparse else parameter.grad
-            found.append(parameter.grad.values() if parameter.grad.is_sparse else parameter.grad)
-    share = longest / (torch.nn.utils.get_total_norm(found) + 1e-6)
-    torch._foreach_mul_(found, share.clamp(max=1.0))
+            gradients.append(parameter.grad.values() if parameter.grad.is_sparse else parameter.grad)
+    share = longest / (torch.nn.utils.get_total_norm(gradients) + 1e-6)
+    torch._foreach_mul_(gradients, share.clamp(max=1.0))
 
 
 def build_optimiser(module: nn.Module, config: OptimiserConfig) -> RowAdamW:

@@ -51,9 +51,9 @@ class StageEvaluator:
     def validate(self, network: Network) -> dict[str, float]:
         """Metric label → value of a network as it stands, without intervals."""
         training = network.training
-        found = self.evaluator.values(NetworkScorer(network, self.evaluator.max_length, tasks=self.tasks))
+        values = self.evaluator.values(NetworkScorer(network, self.evaluator.max_length, tasks=self.tasks))
         network.train(training)
-        return found
+        return values
 
 
 def make_tasks(index: int, stage: StageConfig, registry: Registry) -> list[Task]:
@@ -145,8 +145,8 @@ def _start_new_items(network: Network, stages_data: Sequence[StageData], index: 
     for name, rows in labels.items():
         if rows == "item":
             weights[name] = weights[name][torch.from_numpy(trained).to(weights[name].device)]
-    known = {"item": entities["item"][trained], "user": entities["user"]}
-    warm_start(network, entities, Source(weights, labels, known))
+    trained_index = {"item": entities["item"][trained], "user": entities["user"]}
+    warm_start(network, entities, Source(weights, labels, trained_index))
 
 
 def _occurs(stages_data: Sequence[StageData], n_items: int) -> npt.NDArray[np.bool_]:

@@ -66,8 +66,8 @@ def _csv(study: Study) -> str:
     for trial in study.ended():
         seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
         reason = trial.user_attrs.get("reason", "its process ended") if trial.state == TrialState.FAIL else ""
-        known = [trial.number, trial.state.name.lower(), trial.value, seconds, trial.last_step, reason]
-        rows.writerow([*known, *(trial.params.get(key) for key in keys)])
+        fields = [trial.number, trial.state.name.lower(), trial.value, seconds, trial.last_step, reason]
+        rows.writerow([*fields, *(trial.params.get(key) for key in keys)])
     return text.getvalue()
 
 

@@ -61,8 +61,8 @@ def search_space(experiment: Experiment, registry: Registry) -> list[Option]:
     A model that starts from a run keeps its options: the weights were made for them.
     """
     starts_from_run = bool(experiment.stages[0].from_run)
-    found = [option for place, config in _configs(experiment, registry) for option in _declared(place, config)]
-    return [result for result in found if not (starts_from_run and result.key.startswith("model."))]
+    options = [option for place, config in _configs(experiment, registry) for option in _declared(place, config)]
+    return [result for result in options if not (starts_from_run and result.key.startswith("model."))]
 
 
 def _configs(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, Config]]:
@@ -101,15 +101,15 @@ def _widened(option: Option) -> Option | None:
 def narrow(options: Sequence[Option], only: Sequence[str]) -> list[Option]:
     """Those that `only` names: whole keys, or beginnings or ends of them; raises ConfigError for an unknown one."""
     keys = [option.key for option in options]
-    for wanted in only:
-        if not any(_is_named(key, wanted) for key in keys):
-            near = did_you_mean(wanted, [*keys, *(key.rpartition(".")[2] for key in keys)])
-            raise ConfigError(f"--only {wanted}: no such option to tune.{near} There are: {', '.join(keys) or 'none'}.")
-    return [option for option in options if not only or any(_is_named(option.key, wanted) for wanted in only)]
+    for name in only:
+        if not any(_is_named(key, name) for key in keys):
+            near = did_you_mean(name, [*keys, *(key.rpartition(".")[2] for key in keys)])
+            raise ConfigError(f"--only {name}: no such option to tune.{near} There are: {', '.join(keys) or 'none'}.")
+    return [option for option in options if not only or any(_is_named(option.key, name) for name in only)]
 
 
-def _is_named(key: str, wanted: str) -> bool:
-    return f".{key}.".startswith(f".{wanted}.") or f".{key}.".endswith(f".{wanted}.")
+def _is_named(key: str, name: str) -> bool:
+    return f".{key}.".startswith(f".{name}.") or f".{key}.".endswith(f".{name}.")
 
 
 def with_values(experiment: Experiment, values: Mapping[str, Value]) -> Experiment:

@@ -50,9 +50,11 @@ class Study:
     def claim(self, n_trials: int) -> Trial | None:
         """Begin a trial; None when `n_trials` are finished or under way, in all processes together."""
         with self._locked():
-            for found in self._study.get_trials(deepcopy=False):
-                if _has_lost_its_process(found):  # what kills a process, such as too little memory, would kill the next
-                    self._study.tell(found.number, state=TrialState.FAIL)
+            for earlier in self._study.get_trials(deepcopy=False):
+                if _has_lost_its_process(
+                    earlier
+                ):  # what kills a process, such as too little memory, would kill the next
+                    self._study.tell(earlier.number, state=TrialState.FAIL)
             trials = self._study.get_trials(deepcopy=False)
             if sum(_counts(one) for one in trials) >= n_trials:
                 return None

@@ -18,17 +18,17 @@ __all__ = ["run_trial"]
 
 
 def run_trial(
-    data: ExperimentData, registry: Registry, checkpoints: Path, logger: Logger, known: Run | None = None
+    data: ExperimentData, registry: Registry, checkpoints: Path, logger: Logger, source: Run | None = None
 ) -> float:
     """Train as the experiment says; returns the last stage's watched metric on validation events.
 
-    Only checkpoints are written, and test events are not looked at. `known` is the run to start from.
+    Only checkpoints are written, and test events are not looked at. `source` is the run to start from.
     """
     experiment = data.experiment
     engine = Engine(experiment.device, experiment.precision)
     network = new_network(data, registry)
-    if known:
-        start_from_run(network, data.target.dataset, known, registry)
+    if source:
+        start_from_run(network, data.target.dataset, source, registry)
     fit_all(checkpoints, data, network, registry, logger, engine)
     model = blend_with_scorers(network, data, registry, logger)
     watch = watched_metric(experiment.stages[-1], registry)

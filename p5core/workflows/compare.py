@@ -50,8 +50,8 @@ def stored_side(run: Run, scorer: str = "model") -> Side:
     stored = load_file(run.path / "per_user.safetensors")
     labels = [name.split("/")[1] for name in stored if name.startswith(f"{scorer}/") and name.count("/") == 1]
     if not labels:
-        known = sorted({name.split("/")[0] for name in stored if "/" in name})
-        raise RunError(f"Run {run.path} holds nothing of '{scorer}'. It was measured with: {', '.join(known)}.")
+        scorers = sorted({name.split("/")[0] for name in stored if "/" in name})
+        raise RunError(f"Run {run.path} holds nothing of '{scorer}'. It was measured with: {', '.join(scorers)}.")
     ids = pd.read_parquet(run.data / "target" / "users.parquet", columns=[USER])[USER].to_numpy()[stored["users"]]
     values = {
         label: UserValues(ids, stored[f"{scorer}/{label}"], stored.get(f"{scorer}/{label}/weights")) for label in labels
@@ -74,10 +74,10 @@ def compare_sides(registry: Registry, first: Side, second: Side, resamples: int,
         raise RunError(
             f"{first.name} and {second.name} have no metric in common. Measure both with the same [evaluate] metrics."
         )
-    found = []
+    compared = []
     for metric in choose_metrics(registry, shared):
         one, other = first.values[metric.label], second.values[metric.label]
         result = compare(metric, one, other, resamples, seed)
         means = [metric.reduce(side.values, side.weights) for side in (one, other)]
-        found.append(Compared(metric.label, means[0], means[1], result, metric.higher_is_better))
-    return found
+        compared.append(Compared(metric.label, means[0], means[1], result, metric.higher_is_better))
+    return compared

@@ -27,10 +27,12 @@ def controls(run: Run, others: Iterable[Run]) -> list[Run]:
     They have the data, preparation, split, seed and measuring of the run and no pre-training; those with its model
     come first.
     """
-    wanted = run.experiment()
-    found = [(one, other) for one in others if one.path != run.path and _same_test(wanted, other := one.experiment())]
-    from_scratch = [(result, other) for result, other in found if not is_pretrained(other)]
-    return [one for one, _ in sorted(from_scratch, key=lambda pair: pair[1].model != wanted.model)]
+    experiment = run.experiment()
+    candidates = [
+        (one, other) for one in others if one.path != run.path and _same_test(experiment, other := one.experiment())
+    ]
+    from_scratch = [(result, other) for result, other in candidates if not is_pretrained(other)]
+    return [one for one, _ in sorted(from_scratch, key=lambda pair: pair[1].model != experiment.model)]
 
 
 def _same_test(one: Experiment, other: Experiment) -> bool:

@@ -144,14 +144,14 @@ def _scorers(
 
 def per_user(evaluation: Evaluation, data: ExperimentData) -> dict[str, Tensor]:
     """The arrays that a paired test of two runs needs: test users and the value of each."""
-    found = {"users": torch.from_numpy(data.target.split.test.users)}
+    arrays = {"users": torch.from_numpy(data.target.split.test.users)}
     for scorer, by_label in evaluation.results["test"].items():
         for label, result in by_label.items():
             if result.values is not None:
-                found[f"{scorer}/{label}"] = torch.from_numpy(result.values)
+                arrays[f"{scorer}/{label}"] = torch.from_numpy(result.values)
             if result.weights is not None:
-                found[f"{scorer}/{label}/weights"] = torch.from_numpy(result.weights)
-    return found
+                arrays[f"{scorer}/{label}/weights"] = torch.from_numpy(result.weights)
+    return arrays
 
 
 def evaluate_run(

@@ -84,11 +84,11 @@ def load_data(
 def gather(
     experiment: Experiment,
     registry: Registry,
-    known: Dataset | None = None,
+    base: Dataset | None = None,
     fold: Fold | None = None,
     cache: FeatureCache | None = None,
 ) -> ExperimentData:
-    """Load, prepare, unite and split all data; `known` is that of a run to start from, whose codes are kept."""
+    """Load, prepare, unite and split all data; `base` is that of a run to start from, whose codes are kept."""
     check_experiment(experiment, registry)
     experiment = name_defaults(experiment, registry)
     target, report = load_data(registry, experiment.data, experiment.prepare)
@@ -97,7 +97,7 @@ def gather(
         if stage.data is not None:
             where = f"stages.{index}.data"
             own[index] = load_data(registry, stage.data, stage.prepare or experiment.prepare, where)
-    united = _unite([known] if known else [], [*(dataset for dataset, _ in own.values()), target])
+    united = _unite([base] if base else [], [*(dataset for dataset, _ in own.values()), target])
     by_stage = dict(zip(own, united, strict=False))
     datasets = [by_stage.get(index, united[-1]) for index in range(len(experiment.stages))]
     resolved, choices = resolve(experiment, registry, united[-1])
@@ -105,8 +105,8 @@ def gather(
     roles = [split_roles(registry, resolved.split, dataset, resolved.seed, fold) for dataset in (united[-1], *datasets)]
     data = join_stages(resolved, [united[-1], *datasets], roles, fold, features)
     _check_parts(data, registry)
-    found = data.target.split
-    report = with_split(report, found.cold_share, found.warnings)
+    split = data.target.split
+    report = with_split(report, split.cold_share, split.warnings)
     sentences = [*experiment.notes, *choices]
     stage_reports = {experiment.stages[index].name: own_data.to_dict() for index, (_, own_data) in own.items()}
     return replace(

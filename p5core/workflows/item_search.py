@@ -51,13 +51,13 @@ class ItemSearch:
         for word in text.casefold().split():
             keep &= self._texts.str.contains(word, regex=False).to_numpy(dtype=np.bool_)
         own = self._ids.find([text.strip()])
-        found = [*own[own >= 0].tolist(), *self._codes[keep][: n + 1].tolist()]
-        return self.dataset.catalogue.decode(np.array(list(dict.fromkeys(found))[:n], dtype=np.int32))
+        codes = [*own[own >= 0].tolist(), *self._codes[keep][: n + 1].tolist()]
+        return self.dataset.catalogue.decode(np.array(list(dict.fromkeys(codes))[:n], dtype=np.int32))
 
     def titles(self, raw: list[Any]) -> list[str]:
         """Titles of raw ids; an unknown id, or one without a title, is its own."""
         codes = self._ids.find(raw)
-        known = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(raw_id) for raw_id in raw]
+        titles = self.dataset.catalogue.titles(np.maximum(codes, 0)) or [str(raw_id) for raw_id in raw]
         return [
-            title if code >= 0 else str(raw_id) for title, code, raw_id in zip(known, codes.tolist(), raw, strict=True)
+            title if code >= 0 else str(raw_id) for title, code, raw_id in zip(titles, codes.tolist(), raw, strict=True)
         ]

@@ -107,11 +107,11 @@ class Recommender:
         self, history: Sequence[str | int], candidates: Sequence[str | int], *, domain: str | None = None
     ) -> list[float]:
         """Scores of candidate items for a history; raises DataError for an unknown candidate."""
-        wanted = self._ids.encode(list(candidates), domain)
-        if (wanted < 0).any():
-            raise DataError(f"Unknown item {candidates[int(np.argmax(wanted < 0))]!r} among the candidates.")
+        codes = self._ids.encode(list(candidates), domain)
+        if (codes < 0).any():
+            raise DataError(f"Unknown item {candidates[int(np.argmax(codes < 0))]!r} among the candidates.")
         scores = self._scores(-1, [self._codes(history, domain)])[0]
-        return [float(score) for score in scores[wanted]]
+        return [float(score) for score in scores[codes]]
 
     def _codes(self, history: Sequence[str | int], domain: str | None) -> npt.NDArray[np.int32]:
         """Codes of the known items of a history, for a model that reads one."""
@@ -137,8 +137,8 @@ class Recommender:
     def _scores(self, user: int, histories: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.float32]:
         """(n, V) scores of several histories of one user."""
         users = np.full(len(histories), user, dtype=np.int32)
-        found = self._scorer.scores(users, Ragged.of([history.tolist() for history in histories]))
-        scores: npt.NDArray[np.float32] = found.cpu().numpy()
+        computed = self._scorer.scores(users, Ragged.of([history.tolist() for history in histories]))
+        scores: npt.NDArray[np.float32] = computed.cpu().numpy()
         return scores
 
     def _recommend(

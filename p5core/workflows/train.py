@@ -144,11 +144,11 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
     """Load all data, build the network and estimate the cost of training; raises P5Error."""
     engine = Engine(experiment.device, experiment.precision)
     source = experiment.stages[0].from_run
-    known = open_source(source, runs) if source else None
-    data = gather(experiment, registry, read_dataset(known.data / "target") if known else None, fold)
+    source_run = open_source(source, runs) if source else None
+    data = gather(experiment, registry, read_dataset(source_run.data / "target") if source_run else None, fold)
     network = new_network(data, registry)
-    if known:
-        start_from_run(network, data.target.dataset, known, registry)
+    if source_run:
+        start_from_run(network, data.target.dataset, source_run, registry)
     expected = estimate(network, data.experiment, registry, data.stages, stage_evaluators(data, registry), engine)
     return Prepared(replace(data, sentences=[*data.sentences, expected.sentence]), network, engine, expected)
 
@@ -279,14 +279,14 @@ def stage_evaluators(data: ExperimentData, registry: Registry) -> list[StageEval
     """The validation of each stage, with the metric to watch."""
     experiment = data.experiment
     tasks = serving_tasks(experiment, registry)
-    found = []
+    evaluators = []
     for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
         watch = watched_metric(stage, registry)
         metrics = [*metric_refs(experiment, registry, [stage]), watch.label]
         holdout = validation_sample(stage_data.split.validation, experiment)
         evaluator = make_evaluator(experiment, registry, stage_data, metrics, holdout)
-        found.append(StageEvaluator(evaluator, watch, tasks))
-    return found
+        evaluators.append(StageEvaluator(evaluator, watch, tasks))
+    return evaluators
 
 
 def blend_with_scorers(network: Network, data: ExperimentData, registry: Registry, logger: Logger) -> TrainedModel:

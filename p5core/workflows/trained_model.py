@@ -81,9 +81,9 @@ def load_model(folder: Run, data: ExperimentData, registry: Registry) -> Trained
     """The trained model of a finished run, on the device that serves best here."""
     network = new_network(data, registry)
     weights = upgrade_weights(load_file(folder.weights))
-    known = network.state_dict()
+    state = network.state_dict()
     # Layers of a task whose plugin is gone are not needed to serve.
-    weights = {name: tensor for name, tensor in weights.items() if name in known or not name.startswith("tasks.")}
+    weights = {name: tensor for name, tensor in weights.items() if name in state or not name.startswith("tasks.")}
     network.load_state_dict(weights)
     network.eval()
     move_for_use(network)
@@ -94,9 +94,9 @@ def load_model(folder: Run, data: ExperimentData, registry: Registry) -> Trained
 
 def open_source(name: str, runs: Path) -> Run:
     """The finished run to start from: a path, or a name among the runs; raises RunError."""
-    found = open_run(runs / name if (runs / name).exists() else Path(name))
-    found.verify()
-    return found
+    run = open_run(runs / name if (runs / name).exists() else Path(name))
+    run.verify()
+    return run
 
 
 def start_from_run(network: Network, dataset: Dataset, source: Run, registry: Registry) -> None:

@@ -110,13 +110,13 @@ class _Table:
 
     def need(self, column: str, named: str | None) -> str:
         """`find`; raises DataError when there is none."""
-        found = self.find(column, named)
-        if found is None:
+        name = self.find(column, named)
+        if name is None:
             raise DataError(
                 f"{self.path} has no column that looks like the {column}. Its columns: {', '.join(self.types)}. "
                 f"Name one with --{column}-column."
             )
-        return found
+        return name
 
 
 def open_histories(workspace: Workspace, path: Path, columns: Columns, bundle: Bundle) -> Histories:
@@ -204,10 +204,10 @@ def _of_lists(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
     user = table.find(USER, columns.user)
     who = "row_number() OVER () - 1" if user is None else _user_expression(workspace, table, user)
     target = "BIGINT[]" if kind == "int64" else "VARCHAR[]"
-    known = "" if user is None else f"WHERE {quote_identifier(user)} IS NOT NULL"
+    where = "" if user is None else f"WHERE {quote_identifier(user)} IS NOT NULL"
     n_all, n_rows = _rows(workspace, table, f"SELECT count(*), count({who if user else '*'}) FROM {table.relation}")[0]
     _refuse_empty(table, n_rows)
-    query = f'SELECT {who}, CAST("{HISTORY}" AS {target}) FROM {table.relation} {known}'
+    query = f'SELECT {who}, CAST("{HISTORY}" AS {target}) FROM {table.relation} {where}'
     user_type, rows = _stream(workspace, table.path, query)
     histories = (History(row, [item for item in items or () if item is not None], 1) for row, items in rows)
     return Histories(histories, n_rows, n_all - n_rows, user_type)
@@ -281,13 +281,13 @@ def _refuse_large(workspace: Workspace, table: _Table, column: str) -> None:
         )
 
 
-def _refuse_kind(table: _Table, column: str, found: str, kind: str, what: str = "item") -> None:
-    is_text = found in ("VARCHAR", "UUID") or found.startswith("ENUM")
-    if (kind == "string" and not is_text) or (kind == "int64" and found not in INTEGERS | LARGE_INTEGERS):
-        wanted = "texts" if kind == "string" else "64-bit integers"
+def _refuse_kind(table: _Table, column: str, actual: str, kind: str, what: str = "item") -> None:
+    is_text = actual in ("VARCHAR", "UUID") or actual.startswith("ENUM")
+    if (kind == "string" and not is_text) or (kind == "int64" and actual not in INTEGERS | LARGE_INTEGERS):
+        expected = "texts" if kind == "string" else "64-bit integers"
         raise DataError(
-            f"{table.path}, column '{column}' has type {found}, but the {what} ids of this model are {wanted}. Score "
-            "with the ids that it was trained with, or cast the column."
+            f"{table.path}, column '{column}' has type {actual}, but the {what} ids of this model are {expected}. "
+            "Score with the ids that it was trained with, or cast the column."
         )
 
 

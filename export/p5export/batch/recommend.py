@@ -121,10 +121,10 @@ def _answers(model: OnnxRecommender, chunk: Sequence[History], k: int) -> list[l
     for longest in order:
         fitting = max(1, min(rows, BATCH_IDS // max(1, chunk[longest].length)))
         batch = [longest, *islice(order, fitting - 1)]
-        for place, found in zip(
+        for place, answer in zip(
             batch, model.recommend_batch([chunk[history].who for history in batch], k), strict=True
         ):
-            answers[place] = found
+            answers[place] = answer
     return answers
 
 
@@ -140,7 +140,7 @@ def _schema(bundle: Bundle, user_type: pa.DataType) -> pa.Schema:
 
 def _table(schema: pa.Schema, chunk: Sequence[History], answers: Sequence[Sequence[Recommended]]) -> pa.Table:
     asked = zip((history.user for history in chunk), answers, strict=True)
-    rows = [(user, rank, answer) for user, found in asked for rank, answer in enumerate(found, 1)]
+    rows = [(user, rank, answer) for user, answer_list in asked for rank, answer in enumerate(answer_list, 1)]
     metadata = list(rows[0][2].metadata) if rows else [""] * (len(schema) - 4)
     columns: list[list[Any]] = [
         [user for user, _, _ in rows],

@@ -84,14 +84,14 @@ class Bundle:
             raise ExportError(f"{folder} is no exported model: it has no p5.json. Make one with 'p5 export RUN'.")
         try:
             manifest = dict(read_json(path))
-            found = manifest["format"]
+            version = manifest["format"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise _damaged(path) from None
-        if found not in (1, FORMAT) or isinstance(found, bool):
-            raise ExportError(f"{folder} has format {found}; this version of P5 reads format 1 and {FORMAT}.")
+        if version not in (1, FORMAT) or isinstance(version, bool):
+            raise ExportError(f"{folder} has format {version}; this version of P5 reads format 1 and {FORMAT}.")
         if not _is_complete(manifest):
             raise _damaged(path)
-        if found == FORMAT and manifest.get(SEAL) != seal(manifest):
+        if version == FORMAT and manifest.get(SEAL) != seal(manifest):
             raise ExportError(f"{path} was changed after the export: its seal differs. Export the run again.")
         return cls(folder, manifest)
 
@@ -167,10 +167,10 @@ def _damaged(path: Path) -> ExportError:
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def zip_folder(folder: Path, target: Path) -> None:

@@ -96,8 +96,8 @@ def verify(folder: Path) -> None:
     from p5export.validation.verify import verify as verify_folder
 
     with opened(folder) as where:
-        found = verify_folder(where)
-    click.echo(sentence_of(folder, found))
+        verified = verify_folder(where)
+    click.echo(sentence_of(folder, verified))
 
 
 def _lines(path: Path) -> list[str]:

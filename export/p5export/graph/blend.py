@@ -22,7 +22,7 @@ __all__ = ["BlendGraph", "exported_scorers"]
 
 def exported_scorers(blend: Blend) -> list[tuple[float, ItemNeighbours]]:
     """The scorers that have a weight, as item-item models; raises ExportError for one that is none."""
-    found = []
+    exported = []
     for scorer, weight in zip(blend.scorers, blend.weights[1:], strict=True):
         if weight > 0:
             model = scorer.export()
@@ -31,8 +31,8 @@ def exported_scorers(blend: Blend) -> list[tuple[float, ItemNeighbours]]:
                     f"The scorer '{scorer.name}' of the blend has no exported form, so this run cannot be exported. "
                     "Train with a blend of item-item scorers."
                 )
-            found.append((weight, model))
-    return found
+            exported.append((weight, model))
+    return exported
 
 
 @dataclass(frozen=True)

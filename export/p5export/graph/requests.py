@@ -81,7 +81,7 @@ def scoring_graph(states: ir.Model, serving: Serving, heads: Mapping[str, ir.Mod
     candidates = _input("candidates", _id_type(serving.items), ["candidate_batch", "n"])
     codes = _codes(ops, candidates, serving.items)
     places = ops("Expand", codes, ops("Concat", context.n_rows, 1, axis=0))  # (R, n)
-    known = ops("GreaterOrEqual", places, 0)
+    is_known = ops("GreaterOrEqual", places, 0)
     rows = ops("Max", places, 0)
     of_request = _request_rows(ops, context, places)
     own_states = ops("Gather", context.states, of_request)  # (R, D)
@@ -94,7 +94,7 @@ def scoring_graph(states: ir.Model, serving: Serving, heads: Mapping[str, ir.Mod
         scores = ops("Gather", catalogue, ops("Add", begins, rows))
     popular = ops("Gather", ops.constant(_fallback(serving), "popularity"), rows)
     scores = ops("Where", ops("Gather", context.empty, of_request), popular, scores)
-    scores = ops("Where", known, scores, np.array(-np.inf, dtype=np.float32))
+    scores = ops("Where", is_known, scores, np.array(-np.inf, dtype=np.float32))
     outputs, kinds = [_named("scores", scores)], [ir.DataType.FLOAT]
     for name, head in heads.items():
         predicted = _predicted(ops, serving, context, name, head, own_states, of_request, places)
@@ -138,13 +138,13 @@ def _by_history(ops: Ops, graph: ir.Graph, serving: Serving, vectors: ItemVector
     history = _input("history", _id_type(serving.items), ["batch", "length"])
     n_rows = ops("Shape", history, start=0, end=1)
     codes = _with_a_row(ops, n_rows, _codes(ops, history, serving.items), [0])  # (B, L)
-    known = ops("Cast", ops("GreaterOrEqual", codes, 0), to=ir.DataType.INT64.value)
-    total = ops("ReduceSum", known, 1, keepdims=1)  # (B, 1)
+    is_known = ops("Cast", ops("GreaterOrEqual", codes, 0), to=ir.DataType.INT64.value)
+    total = ops("ReduceSum", is_known, 1, keepdims=1)  # (B, 1)
     lengths = ops("Min", total, serving.max_length)  # (B, 1)
     width = ops("Max", ops("ReduceMax", lengths, 0, keepdims=0), 1)  # at least one column, even for no history
     # The n-th known item stands in column n, less the number of old ones that are dropped; column 0 takes the rest.
-    nth = ops("Sub", ops("CumSum", known, np.array(1)), ops("Sub", total, lengths))
-    column = ops("Mul", ops("Max", nth, 0), known)
+    nth = ops("Sub", ops("CumSum", is_known, np.array(1)), ops("Sub", total, lengths))
+    column = ops("Mul", ops("Max", nth, 0), is_known)
     rows = ops("Max", codes, 0)
     wide = ops("Pad", rows, np.array([0, 1, 0, 1]))  # (B, L + 2); padding may hold any code
     items = ops("Slice", ops("ScatterElements", wide, column, rows, axis=1), 1, ops("Add", width, 1), 1)  # (B, T)
@@ -161,9 +161,9 @@ def _by_user(
     n_rows = ops("Shape", user, start=0, end=1)
     codes = _with_a_row(ops, n_rows, _codes(ops, user, users), [])  # (B,)
     _feed(graph, {"users": codes})
-    known = ops("GreaterOrEqual", codes, 0)
-    empty = ops("Unsqueeze", ops("Not", known), 1)
-    seen = _seen_of(ops, serving, ops("Max", codes, 0), known)
+    is_known = ops("GreaterOrEqual", codes, 0)
+    empty = ops("Unsqueeze", ops("Not", is_known), 1)
+    seen = _seen_of(ops, serving, ops("Max", codes, 0), is_known)
     return [user], _Context(n_rows, graph.outputs[0], empty, seen, codes, vectors)
 
 
@@ -177,14 +177,14 @@ def _with_a_row(ops: Ops, n_rows: ir.Value, codes: ir.Value, columns: list[int])
     return ops("Pad", codes, pads, np.array(-1))
 
 
-def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, known: ir.Value) -> ir.Value:
+def _seen_of(ops: Ops, serving: Serving, rows: ir.Value, is_known: ir.Value) -> ir.Value:
     """(B, L) places of the items that users `rows` (B,) have, -1 behind the last one."""
     assert serving.seen is not None
     offsets = ops.constant(serving.seen[0], "seen_offsets")
     places = ops.constant(np.append(serving.seen[1], -1).astype(np.int32), "seen_items")
     begins = ops("Gather", offsets, rows)
     counts = ops("Sub", ops("Gather", offsets, ops("Add", rows, 1)), begins)
-    counts = ops("Mul", counts, ops("Cast", known, to=ir.DataType.INT64.value))  # (B,)
+    counts = ops("Mul", counts, ops("Cast", is_known, to=ir.DataType.INT64.value))  # (B,)
     longest = ops("ReduceMax", ops("Concat", counts, 1, axis=0), keepdims=0)
     nth = ops("Range", np.array(0), longest, np.array(1))  # (L,)
     index = ops("Add", ops("Unsqueeze", begins, 1), nth)  # (B, L)
@@ -258,11 +258,11 @@ def _predicted(
     flat = ops("Unsqueeze", ops("Size", places), 0)  # its one dimension: R · n
     width = serving.vectors.shape[1]
     items = ops("Reshape", places, flat, allowzero=1)  # (R · n,)
-    known = ops("GreaterOrEqual", items, 0)
+    is_known = ops("GreaterOrEqual", items, 0)
     rows = ops("Max", items, 0)
     nothing = np.array(0, dtype=np.float32)
-    vectors = ops("Where", ops("Unsqueeze", known, 1), context.vectors.look_up(rows), nothing)
-    codes = ops("Where", known, ops("Gather", ops.constant(serving.rows, f"{name}_item_codes"), rows), -1)
+    vectors = ops("Where", ops("Unsqueeze", is_known, 1), context.vectors.look_up(rows), nothing)
+    codes = ops("Where", is_known, ops("Gather", ops.constant(serving.rows, f"{name}_item_codes"), rows), -1)
     each = ops("Expand", ops("Unsqueeze", own_states, 1), ops("Concat", shape, width, axis=0))  # (R, n, D)
     states = ops("Reshape", each, ops("Concat", flat, width, axis=0), allowzero=1)
     unknown = ops("Expand", np.array(-1), ops("Shape", own_states, start=0, end=1))

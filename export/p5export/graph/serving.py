@@ -120,12 +120,12 @@ class Serving:
     @cached_property
     def predictions(self) -> Mapping[str, Prediction]:
         """Name of an output → what `score.onnx` predicts beside scores."""
-        found: dict[str, Prediction] = {}
+        predictions: dict[str, Prediction] = {}
         for task in self.model.tasks:
             for name, output in task.outputs.items():
                 if output.kind in ("value", "probability"):
-                    found.setdefault(name, Prediction(task, name, output))
-        return found
+                    predictions.setdefault(name, Prediction(task, name, output))
+        return predictions
 
 
 def serving_of(model: TrainedModel, dataset: Dataset, options: ExportOptions) -> Serving:
@@ -174,10 +174,10 @@ def _refuse_nul(ids: Vocabulary, what: str) -> None:
 
 def _vectors(network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
-        found: npt.NDArray[np.float32] = (
+        vectors: npt.NDArray[np.float32] = (
             network.items.vectors(torch.from_numpy(rows).to(network.items.counts.device)).float().cpu().numpy()
         )
-    return np.ascontiguousarray(found)
+    return np.ascontiguousarray(vectors)
 
 
 def _allowed(items: Vocabulary, allow: Sequence[str] | None) -> npt.NDArray[np.int64]:
@@ -194,10 +194,10 @@ def _allowed(items: Vocabulary, allow: Sequence[str] | None) -> npt.NDArray[np.i
 
 
 def _texts(frame: Any, column: str) -> list[str]:
-    known = [name for name in frame.columns if name not in (ITEM, DOMAIN)]
-    if column not in known:
-        listed = ", ".join(known) or "none"
-        raise ExportError(f"The items have no column '{column}'.{did_you_mean(column, known)} Columns: {listed}.")
+    columns = [name for name in frame.columns if name not in (ITEM, DOMAIN)]
+    if column not in columns:
+        listed = ", ".join(columns) or "none"
+        raise ExportError(f"The items have no column '{column}'.{did_you_mean(column, columns)} Columns: {listed}.")
     return ["" if _is_missing(value) else str(value) for value in frame[column].tolist()]
 
 

@@ -82,9 +82,9 @@ class _Weight8(ItemVectors):
 
     def look_up(self, codes: ir.Value) -> ir.Value:
         ops = self.ops
-        found = ops("Squeeze", ops("Gather", self.codes, ops("Unsqueeze", codes, -1)), np.array([-3, -2]))
-        found = ops("Slice", found, 0, self.rows.shape[1], -1)
-        centred = ops("Sub", ops("Cast", found, to=FLOAT), np.array(MIDDLE, dtype=np.float32))
+        vectors = ops("Squeeze", ops("Gather", self.codes, ops("Unsqueeze", codes, -1)), np.array([-3, -2]))
+        vectors = ops("Slice", vectors, 0, self.rows.shape[1], -1)
+        centred = ops("Sub", ops("Cast", vectors, to=FLOAT), np.array(MIDDLE, dtype=np.float32))
         return ops("Mul", centred, ops("Unsqueeze", ops("Gather", self.scale, codes), -1))
 
     def scores(self, states: ir.Value) -> ir.Value:
@@ -108,8 +108,8 @@ class _Int8(ItemVectors):
     def look_up(self, codes: ir.Value) -> ir.Value:
         ops = self.ops
         flat = ops("Reshape", codes, -1)  # (n,)
-        found = ops("Cast", ops("Transpose", ops("Gather", self.codes, flat, axis=1), perm=[1, 0]), to=FLOAT)
-        centred = ops("Sub", found, np.array(MIDDLE, dtype=np.float32))
+        looked_up = ops("Cast", ops("Transpose", ops("Gather", self.codes, flat, axis=1), perm=[1, 0]), to=FLOAT)
+        centred = ops("Sub", looked_up, np.array(MIDDLE, dtype=np.float32))
         vectors = ops("Mul", centred, ops("Unsqueeze", ops("Gather", self.scale, flat), 1))  # (n, D)
         return ops("Reshape", vectors, ops("Concat", ops("Shape", codes), self.rows.shape[1], axis=0))
 
@@ -138,9 +138,9 @@ class _Product(ItemVectors):
         n_pieces, _, width = self.product.centroids.shape
         firsts = np.arange(0, n_pieces * N_CENTROIDS, N_CENTROIDS, dtype=np.int32)
         places = ops("Add", ops("Cast", ops("Gather", self.codes, codes), to=INT32), firsts)  # (…, S)
-        found = ops("Gather", ops("Reshape", self.centroids, np.array([-1, width])), places)  # (…, S, W)
+        vectors = ops("Gather", ops("Reshape", self.centroids, np.array([-1, width])), places)  # (…, S, W)
         shape = ops("Concat", ops("Shape", codes), n_pieces * width, axis=0)
-        return ops("MatMul", ops("Reshape", found, shape), ops("Transpose", self.basis, perm=[1, 0]))
+        return ops("MatMul", ops("Reshape", vectors, shape), ops("Transpose", self.basis, perm=[1, 0]))
 
     def scores(self, states: ir.Value) -> ir.Value:
         """Two pieces at a time: all sums of two are 65,536, so a large catalogue is read half as often.
@@ -150,7 +150,7 @@ class _Product(ItemVectors):
         ops = self.ops
         shape = ops("Concat", ops("Shape", states, start=0, end=1), len(self.rows), axis=0)
         pieces = self._affinities(states)
-        found = None
+        total = None
         for first in range(0, len(pieces), 2):
             table, codes = pieces[first], self._column(first)  # (B, 256), (V,)
             if first + 1 < len(pieces):
@@ -159,9 +159,9 @@ class _Product(ItemVectors):
                 codes = ops("Mul", codes, np.array(N_CENTROIDS, dtype=np.int32))
                 codes = ops("Add", codes, self._column(first + 1))
             values = ops("GatherElements", table, ops("Expand", codes, shape), axis=1)  # (B, V)
-            found = values if found is None else ops("Add", found, values)
-        assert found is not None
-        return found
+            total = values if total is None else ops("Add", total, values)
+        assert total is not None
+        return total
 
     def _affinities(self, states: ir.Value) -> list[ir.Value]:
         """S times (B, 256): each piece of the states · each of its centroids."""

@@ -68,8 +68,8 @@ class Product:
     def rows(self) -> Floats:
         """(V, D) the vectors that the codes stand for."""
         pieces = self.centroids[np.arange(len(self.centroids)), self.codes]  # (V, S, W)
-        found: Floats = pieces.reshape(len(self.codes), -1) @ self.basis.T
-        return found
+        rows: Floats = pieces.reshape(len(self.codes), -1) @ self.basis.T
+        return rows
 
 
 def _basis(rows: Floats, n_pieces: int) -> Floats:

@@ -69,18 +69,18 @@ class _Service:
     async def recommend(self, asked: RecommendRequest) -> RecommendAnswer:
         """The `k` best items of the catalogue, best first."""
         self._limit("k", asked.k, self.limits.k)
-        found = await self._answer(RecommendJob(self._who(asked), asked.k))
-        assert isinstance(found, list)
-        return RecommendAnswer(items=[_item(result) for result in found])
+        recommended = await self._answer(RecommendJob(self._who(asked), asked.k))
+        assert isinstance(recommended, list)
+        return RecommendAnswer(items=[_item(result) for result in recommended])
 
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
         """One score and one of each prediction a candidate."""
         self._limit("candidates", len(asked.candidates), self.limits.candidates, "items")
         candidates = as_ids(asked.candidates, self.model.bundle.id_kind)
-        found = await self._answer(ScoreJob(self._who(asked), candidates))
-        assert isinstance(found, Scored)
-        scores = [None if score == float("-inf") else score for score in found.scores]
-        return ScoreAnswer(scores=scores, ratings=found.predictions.get("ratings"), predictions=found.predictions)
+        scored = await self._answer(ScoreJob(self._who(asked), candidates))
+        assert isinstance(scored, Scored)
+        scores = [None if score == float("-inf") else score for score in scored.scores]
+        return ScoreAnswer(scores=scores, ratings=scored.predictions.get("ratings"), predictions=scored.predictions)
 
     async def health(self) -> Health:
         """The model served, its limits and the number of answers so far."""
@@ -117,9 +117,9 @@ class _Service:
         self._limit("history", len(asked.history), self.limits.history, "items")
         return as_ids(asked.history, self.model.bundle.id_kind)
 
-    def _limit(self, name: str, found: int, most: int, unit: str = "") -> None:
-        if found > most:
-            raise ExportError(f"{name}: {found:,} {unit}".rstrip() + f" is more than this server allows ({most:,}).")
+    def _limit(self, name: str, actual: int, most: int, unit: str = "") -> None:
+        if actual > most:
+            raise ExportError(f"{name}: {actual:,} {unit}".rstrip() + f" is more than this server allows ({most:,}).")
 
 
 def build_app(model: RequestModel, limits: Limits, hosts: Sequence[str]) -> FastAPI:

@@ -61,8 +61,8 @@ class RequestModel(OnnxRecommender):
 
     def _ranked(self, jobs: Sequence[RecommendJob]) -> list[list[Recommended]]:
         most = max((job.k for job in jobs), default=0)
-        found = self.recommend_batch([job.who for job in jobs], most)
-        return [items[: job.k] for job, items in zip(jobs, found, strict=True)]
+        lists = self.recommend_batch([job.who for job in jobs], most)
+        return [items[: job.k] for job, items in zip(jobs, lists, strict=True)]
 
     def _scored(self, jobs: Sequence[ScoreJob]) -> list[Scored]:
         if not jobs:
@@ -73,9 +73,9 @@ class RequestModel(OnnxRecommender):
         candidates = np.array(padded, dtype=object if self.bundle.id_kind == "string" else np.int64)
         inputs = {**self._who([job.who for job in jobs]), "candidates": candidates.reshape(len(jobs), width)}
         names = [output.name for output in session.get_outputs()]
-        found = dict(zip(names, (output.tolist() for output in session.run(None, inputs)), strict=True))
-        scores = found.pop("scores")
+        outputs = dict(zip(names, (output.tolist() for output in session.run(None, inputs)), strict=True))
+        scores = outputs.pop("scores")
         return [
-            Scored(scores[row][:n], {name: values[row][:n] for name, values in found.items()})
+            Scored(scores[row][:n], {name: values[row][:n] for name, values in outputs.items()})
             for row, n in enumerate(len(job.candidates) for job in jobs)
         ]

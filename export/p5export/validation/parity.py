@@ -105,8 +105,8 @@ def _request(serving: Serving, rng: np.random.Generator, number: int) -> _Reques
     places[rng.random((n_rows, length)) < rng.choice([0.0, 0.3, 0.9])] = -1
     padding = np.iinfo(np.int64).min if serving.items.kind == "int64" else ""
     other = [padding, unknown_id(serving.items.kind)]
-    known = serving.items.decode(np.arange(len(serving.items)))
-    raw = [known[place] if place >= 0 else other[int(rng.integers(2))] for place in places.ravel().tolist()]
+    all_ids = serving.items.decode(np.arange(len(serving.items)))
+    raw = [all_ids[place] if place >= 0 else other[int(rng.integers(2))] for place in places.ravel().tolist()]
     history = as_array(raw, serving.items.kind).reshape(n_rows, length)
     codes = [[place for place in row if place >= 0] for row in places.tolist()]
     return _Request({"history": history}, codes, np.full(n_rows, -1, dtype=np.int32))
@@ -170,14 +170,14 @@ class _Trial:
     def ranking(self, request: _Request, k: int) -> _Compared:
         """Answers are the best there are by the network's scores, in order outside ties, none of them seen."""
         inputs = {**request.inputs, "k": np.array([k], dtype=np.int64)}
-        found = run_session(self.model, inputs)
+        outputs = run_session(self.model, inputs)
         reference = self._catalogue(request)  # (B, A)
         n = min(k, reference.shape[1])
-        wanted = -np.sort(-reference, axis=1)[:, :n]
-        scores, items = found["scores"], found["items"]
-        if scores.shape != wanted.shape or np.isnan(scores).any():
+        expected = -np.sort(-reference, axis=1)[:, :n]
+        scores, items = outputs["scores"], outputs["items"]
+        if scores.shape != expected.shape or np.isnan(scores).any():
             raise ExportError(f"model.onnx answers {scores} to {request}, k {k}.")
-        self._assert_close("scores", request, scores, wanted)
+        self._assert_close("scores", request, scores, expected)
         places = self._places(items)
         if (places < 0).any() != np.isneginf(scores).any() or not (np.isneginf(scores) == (places < 0)).all():
             raise ExportError(f"model.onnx answers {items} with the scores {scores} to {request}, k {k}.")
@@ -187,26 +187,26 @@ class _Trial:
             real = row[row >= 0]
             if len(set(real.tolist())) < len(real):
                 raise ExportError(f"model.onnx returns an item twice to {request}, k {k}.")
-        return _Compared(difference(scores, wanted), _golden(inputs, found))
+        return _Compared(difference(scores, expected), _golden(inputs, outputs))
 
     def scoring(self, request: _Request, n_candidate_rows: int, rng: np.random.Generator) -> _Compared:
         """Scores and predictions of candidates, known and unknown."""
         serving = self.serving
         places = rng.integers(-1, len(serving.items), (n_candidate_rows, int(rng.integers(1, 9))))
         inputs = {**request.inputs, "candidates": raw_ids(serving.items, places.ravel()).reshape(places.shape)}
-        found = run_session(self.score, inputs)
+        outputs = run_session(self.score, inputs)
         rows, places = np.broadcast_arrays(np.arange(len(request.users))[:, None], places)
-        wanted = np.where(places < 0, -np.inf, self._all_scores(request)[rows, np.maximum(places, 0)])
-        self._assert_close("scores", request, found["scores"], wanted)
-        worst = difference(found["scores"], wanted)
+        expected = np.where(places < 0, -np.inf, self._all_scores(request)[rows, np.maximum(places, 0)])
+        self._assert_close("scores", request, outputs["scores"], expected)
+        worst = difference(outputs["scores"], expected)
         for name, prediction in serving.predictions.items():
-            known = self._predictions(prediction.output.field, request, rows[:, 0], np.maximum(places, 0))
-            same = np.where(places < 0, found[name], known)
-            if not np.isfinite(found[name]).all():
-                raise ExportError(f"score.onnx predicts {name} {found[name]} for {str(request)[:300]}.")
-            self._assert_close(name, request, found[name], same)
-            worst = max(worst, difference(found[name], same))
-        return _Compared(worst, _golden(inputs, found))
+            expected_prediction = self._predictions(prediction.output.field, request, rows[:, 0], np.maximum(places, 0))
+            same = np.where(places < 0, outputs[name], expected_prediction)
+            if not np.isfinite(outputs[name]).all():
+                raise ExportError(f"score.onnx predicts {name} {outputs[name]} for {str(request)[:300]}.")
+            self._assert_close(name, request, outputs[name], same)
+            worst = max(worst, difference(outputs[name], same))
+        return _Compared(worst, _golden(inputs, outputs))
 
     def _histories(self, request: _Request) -> Ragged:
         return Ragged.of([self.serving.rows[row].tolist() for row in request.codes])
@@ -245,25 +245,26 @@ class _Trial:
             return np.empty(places.shape)
         targets = Ragged.of([self.serving.rows[row].tolist() for row in places])
         histories = self._histories(request).take(rows)
-        found = self.network.predict(field, request.users[rows], histories, targets)
-        assert found is not None
-        return found.reshape(places.shape)
+        predicted = self.network.predict(field, request.users[rows], histories, targets)
+        assert predicted is not None
+        return predicted.reshape(places.shape)
 
     def _places(self, items: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """(B, n) places among the A items, -1 for padding."""
         codes = self.serving.items.encode(items.ravel())
         place = np.full(len(self.serving.items) + 1, -1)
         place[self.serving.allowed] = np.arange(len(self.serving.allowed))
-        found: npt.NDArray[np.int64] = place[codes].reshape(items.shape)
-        return found
+        places: npt.NDArray[np.int64] = place[codes].reshape(items.shape)
+        return places
 
-    def _assert_close(self, what: str, request: _Request, found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
+    def _assert_close(self, what: str, request: _Request, actual: npt.NDArray[Any], expected: npt.NDArray[Any]) -> None:
         is_exact = self.serving.options.quantize == "none"
-        same = close(found, wanted) if is_exact else np.isneginf(found) == np.isneginf(wanted)
+        same = close(actual, expected) if is_exact else np.isneginf(actual) == np.isneginf(expected)
         if not same.all():
             raise ExportError(
-                f"The export differs from the network: {what} are {found[~same][:3]} and should be "
-                f"{wanted[~same][:3]} (largest difference {difference(found, wanted):.3g}) for {str(request)[:300]}."
+                f"The export differs from the network: {what} are {actual[~same][:3]} and should be "
+                f"{expected[~same][:3]} (largest difference {difference(actual, expected):.3g}) for "
+                f"{str(request)[:300]}."
             )
 
 

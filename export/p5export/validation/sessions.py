@@ -72,12 +72,12 @@ class ExportedScorer:
         names = [name for name, prediction in self._serving.predictions.items() if prediction.output.field == field]
         if not names:
             return None
-        found = []
+        parts = []
         for row in range(len(users)):
-            wanted = raw_ids(self._serving.items, _places(self._serving, targets[row]))[None]
-            inputs = {**request_of(self._serving, users[row : row + 1], histories[row]), "candidates": wanted}
-            found.append(run_session(self._session, inputs)[names[0]][0])
-        return np.concatenate(found).astype(np.float64)
+            candidates = raw_ids(self._serving.items, _places(self._serving, targets[row]))[None]
+            inputs = {**request_of(self._serving, users[row : row + 1], histories[row]), "candidates": candidates}
+            parts.append(run_session(self._session, inputs)[names[0]][0])
+        return np.concatenate(parts).astype(np.float64)
 
 
 def request_of(serving: Serving, user: npt.NDArray[np.int32], history: npt.NDArray[np.int32]) -> Arrays:
@@ -91,5 +91,5 @@ def request_of(serving: Serving, user: npt.NDArray[np.int32], history: npt.NDArr
 def _places(serving: Serving, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Places among the V items of catalogue codes, -1 for those of other domains."""
     places = np.minimum(np.searchsorted(serving.rows, codes), len(serving.rows) - 1)
-    found: npt.NDArray[np.int64] = np.where(serving.rows[places] == codes, places, -1)
-    return found
+    result: npt.NDArray[np.int64] = np.where(serving.rows[places] == codes, places, -1)
+    return result

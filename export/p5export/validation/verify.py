@@ -57,9 +57,13 @@ def verify(folder: Path) -> Verified:
     for name in ("model.onnx", "score.onnx"):
         session = _open(folder / name)
         kinds = {tensor.name: tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
-        for number, (inputs, wanted) in enumerate(_golden(folder / "golden.json", name, kinds)):
-            found = dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs), strict=True))
-            worst = max(worst, _compare(f"{name}, golden case {number}", found, wanted, bundle.manifest["tolerance"]))
+        for number, (inputs, expected) in enumerate(_golden(folder / "golden.json", name, kinds)):
+            outputs = dict(
+                zip([output.name for output in session.get_outputs()], session.run(None, inputs), strict=True)
+            )
+            worst = max(
+                worst, _compare(f"{name}, golden case {number}", outputs, expected, bundle.manifest["tolerance"])
+            )
             n_cases += 1
     if not n_cases:
         raise ExportError(f"{folder}/golden.json holds no cases.")
@@ -89,42 +93,44 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
 
 def _compare(
     where: str,
-    found: Arrays,
-    wanted: Arrays,
+    outputs: Arrays,
+    expected: Arrays,
     tolerance: Mapping[str, float],
 ) -> float:
     """The largest difference; items may change places only where their scores are equal."""
     worst = 0.0
-    for name, values in wanted.items():
-        if found[name].shape != values.shape:
-            raise ExportError(f"{where}: {name} has shape {found[name].shape} and had {values.shape}.")
+    for name, values in expected.items():
+        if outputs[name].shape != values.shape:
+            raise ExportError(f"{where}: {name} has shape {outputs[name].shape} and had {values.shape}.")
         if values.dtype == np.float32:
-            same = close(found[name], values, tolerance)
+            same = close(outputs[name], values, tolerance)
             if not same.all():
                 place = tuple(int(places[0]) for places in np.nonzero(~same))
-                raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]} and was {values[place]}.")
-            worst = max(worst, difference(found[name], values))
-    for name, values in wanted.items():
+                raise ExportError(f"{where}: {name}{list(place)} is {outputs[name][place]} and was {values[place]}.")
+            worst = max(worst, difference(outputs[name], values))
+    for name, values in expected.items():
         if values.dtype != np.float32:
-            moved = (found[name] != values) & ~_tied(wanted["scores"], tolerance)
+            moved = (outputs[name] != values) & ~_tied(expected["scores"], tolerance)
             if moved.any():
                 place = tuple(int(places[0]) for places in np.nonzero(moved))
-                raise ExportError(f"{where}: {name}{list(place)} is {found[name][place]!r} and was {values[place]!r}.")
+                raise ExportError(
+                    f"{where}: {name}{list(place)} is {outputs[name][place]!r} and was {values[place]!r}."
+                )
     return worst
 
 
 def close(
-    found: npt.NDArray[Any], wanted: npt.NDArray[Any], tolerance: Mapping[str, float] = EXACT
+    actual: npt.NDArray[Any], expected: npt.NDArray[Any], tolerance: Mapping[str, float] = EXACT
 ) -> npt.NDArray[np.bool_]:
     """Elementwise equality within tolerance; infinities equal only themselves."""
-    same: npt.NDArray[np.bool_] = np.isclose(found, wanted, rtol=tolerance["relative"], atol=tolerance["absolute"])
+    same: npt.NDArray[np.bool_] = np.isclose(actual, expected, rtol=tolerance["relative"], atol=tolerance["absolute"])
     return same
 
 
-def difference(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+def difference(actual: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
     """The largest difference of finite values."""
-    finite = np.isfinite(found) & np.isfinite(wanted)
-    return float(np.abs(found[finite] - wanted[finite]).max(initial=0.0))
+    finite = np.isfinite(actual) & np.isfinite(expected)
+    return float(np.abs(actual[finite] - expected[finite]).max(initial=0.0))
 
 
 def _tied(scores: npt.NDArray[Any], tolerance: Mapping[str, float]) -> npt.NDArray[np.bool_]:
@@ -171,10 +177,10 @@ def from_plain(values: list[Any] | dict[str, list[int]], kind: str) -> npt.NDArr
     return np.array(values, dtype=object)
 
 
-def sentence_of(folder: Path, found: Verified) -> str:
+def sentence_of(folder: Path, verified: Verified) -> str:
     """The result of a verification as text."""
-    answers = f"{found.n_cases} golden cases give the same answers (largest difference {found.worst:.1e})."
-    if found.is_sealed:
+    answers = f"{verified.n_cases} golden cases give the same answers (largest difference {verified.worst:.1e})."
+    if verified.is_sealed:
         return f"{folder}: every file is as it was exported, and {answers}"
     return (
         f"{folder}: every file that p5.json lists is as it was exported, and {answers} Changes of p5.json itself "

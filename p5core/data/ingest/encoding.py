@@ -64,8 +64,8 @@ def _fields(
         if field.is_number:
             fields[field.name] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
             continue
-        codes, known = pd.factorize(np.ma.filled(np.ma.asarray(column, dtype=object), None), sort=True)
-        fields[field.name], values[field.name] = codes.astype(np.int32), tuple(str(value) for value in known)
+        codes, uniques = pd.factorize(np.ma.filled(np.ma.asarray(column, dtype=object), None), sort=True)
+        fields[field.name], values[field.name] = codes.astype(np.int32), tuple(str(value) for value in uniques)
     return fields, values
 
 
@@ -105,24 +105,24 @@ def _joined(
     if key not in table:
         raise DataError(f"{source}, {key}s table: it has no column '{key}'. Its columns: {', '.join(table.columns)}.")
     on = [key, DOMAIN] if DOMAIN in table.columns and DOMAIN in keys.columns else [key]
-    known = table[table[on].notna().all(axis=1)]
-    known = known.assign(**{key: _like(known[key], keys[key], key, source)})
-    _refuse_repeated(known, on, key, source)
-    _refuse_mixed_features(known, key, source)
-    matched = pd.MultiIndex.from_frame(keys[on]).isin(pd.MultiIndex.from_frame(known[on]))
-    n_unknown, n_unused = int((~matched).sum()), len(known) - int(matched.sum())
+    rows = table[table[on].notna().all(axis=1)]
+    rows = rows.assign(**{key: _like(rows[key], keys[key], key, source)})
+    _refuse_repeated(rows, on, key, source)
+    _refuse_mixed_features(rows, key, source)
+    matched = pd.MultiIndex.from_frame(keys[on]).isin(pd.MultiIndex.from_frame(rows[on]))
+    n_unknown, n_unused = int((~matched).sum()), len(rows) - int(matched.sum())
     notes = {
         f"{n_unknown:,} of {len(keys):,} {key}s have no row in the {key}s table; their features are missing": n_unknown,
         f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out": n_unused,
-        f"{len(table) - len(known):,} rows of the {key}s table have no id and are left out": len(table) - len(known),
+        f"{len(table) - len(rows):,} rows of the {key}s table have no id and are left out": len(table) - len(rows),
     }
-    frame = keys.merge(known, on=on, how="left", sort=False, validate="many_to_one")
+    frame = keys.merge(rows, on=on, how="left", sort=False, validate="many_to_one")
     return frame, tuple(note for note, n in notes.items() if n > 0)
 
 
-def _like(ids: pd.Series, wanted: pd.Series, key: str, source: str) -> pd.Series:
+def _like(ids: pd.Series, target: pd.Series, key: str, source: str) -> pd.Series:
     """The ids of a table in the type of the ids of the events, if nothing is lost by that."""
-    if not pd.api.types.is_integer_dtype(wanted.dtype):
+    if not pd.api.types.is_integer_dtype(target.dtype):
         return ids.astype("str")
     if pd.api.types.is_integer_dtype(ids.dtype):
         return ids.astype("int64")

@@ -165,11 +165,11 @@ def _refuse_inexact(workspace: Workspace, raw: RawData, column: str, kind: str) 
     is_exact = f'TRY_CAST("{column}" AS BIGINT) IS NOT NULL'
     if kind in FLOATS:
         is_exact = f'isnan("{column}") OR ("{column}" = floor("{column}") AND abs("{column}") < {EXACT_FLOATS[kind]})'
-    found = workspace.rows(
+    inexact = workspace.rows(
         f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT ({is_exact}) ORDER BY "row" LIMIT 1'
     )
-    if found:
-        row, value = found[0]
+    if inexact:
+        row, value = inexact[0]
         is_large = kind in FLOATS and value == value // 1
         fault = "is too large to be exact as a float" if is_large else "is no id"
         raise DataError(
@@ -180,16 +180,16 @@ def _refuse_inexact(workspace: Workspace, raw: RawData, column: str, kind: str) 
 
 def _fields(workspace: Workspace, raw: RawData, types: dict[str, str]) -> tuple[tuple[StagedField, ...], str]:
     """The fields of the events and the SQL that selects them."""
-    found: list[StagedField] = []
+    fields: list[StagedField] = []
     expressions = []
     for name in (one for one in types if one not in (USER, ITEM, TIMESTAMP, DOMAIN)):
-        column = RATING if name == RATING else f"field_{len(found)}"
+        column = RATING if name == RATING else f"field_{len(fields)}"
         is_number = name == RATING or _is_number(workspace, name, types[name])
         text = f"nullif(CAST({quote_identifier(name)} AS VARCHAR), '')"
         cast = f"CAST({text} AS FLOAT)" if is_number else text
         expressions.append(f", {_rating(workspace, raw) if name == RATING else cast} AS {column}")
-        found.append(StagedField(name, column, is_number))
-    return tuple(found), "".join(expressions)
+        fields.append(StagedField(name, column, is_number))
+    return tuple(fields), "".join(expressions)
 
 
 def _is_number(workspace: Workspace, name: str, kind: str) -> bool:
@@ -197,20 +197,20 @@ def _is_number(workspace: Workspace, name: str, kind: str) -> bool:
     if kind != "VARCHAR":
         return kind in NUMBERS or kind.startswith("DECIMAL")
     column = f"nullif({quote_identifier(name)}, '')"
-    found = workspace.row(
+    is_numeric = workspace.row(
         f"SELECT bool_and(TRY_CAST({column} AS DOUBLE) IS NOT NULL) FILTER ({column} IS NOT NULL) FROM raw"
     )
-    return bool(found[0])
+    return bool(is_numeric[0])
 
 
 def _rating(workspace: Workspace, raw: RawData) -> str:
     """The SQL expression of the rating; every one must be a finite number."""
     number = f'TRY_CAST("{RATING}" AS FLOAT)'
-    found = workspace.rows(
+    faulty = workspace.rows(
         f'SELECT "row", "{RATING}" FROM raw WHERE {number} IS NULL OR NOT isfinite({number}) ORDER BY "row" LIMIT 1'
     )
-    if found:
-        row, value = found[0]
+    if faulty:
+        row, value = faulty[0]
         shown = "missing" if value is None else repr(value)
         raise DataError(
             f"{raw.source}, row {_shown_row(raw, row)}, column '{RATING}': the rating is {shown}; ratings must be "
@@ -224,10 +224,10 @@ def _domain(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
     if DOMAIN not in types:
         return "'default'"
     name = f'CAST("{DOMAIN}" AS VARCHAR)'
-    found = workspace.rows(f"SELECT \"row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"row\" LIMIT 1")
-    if found:
+    missing = workspace.rows(f"SELECT \"row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"row\" LIMIT 1")
+    if missing:
         raise DataError(
-            f"{raw.source}, row {_shown_row(raw, found[0][0])}, column '{DOMAIN}': the domain is missing. "
+            f"{raw.source}, row {_shown_row(raw, missing[0][0])}, column '{DOMAIN}': the domain is missing. "
             "Name one in every row, or leave the column out."
         )
     return name

@@ -239,9 +239,9 @@ def _possible(raw: RawData) -> Sequence[Reading]:
 def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
     """Number of texts that each reading fails on; one that fails on the first rows is not tried further."""
     relation = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
-    found = _count_unread(workspace, relation, text, readings)
-    fitting = {reading: sql for reading, sql in readings.items() if found[reading] == 0}
-    return found | (_count_unread(workspace, "raw", text, fitting) if fitting else {})
+    unread = _count_unread(workspace, relation, text, readings)
+    fitting = {reading: sql for reading, sql in readings.items() if unread[reading] == 0}
+    return unread | (_count_unread(workspace, "raw", text, fitting) if fitting else {})
 
 
 def _count_unread(workspace: Workspace, relation: str, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
@@ -263,12 +263,12 @@ def _no_reading(
     is_number = (
         raw.time_format is None and n_no_number < _count_unread(workspace, "raw", text, {"": readings[most]})[""]
     )
-    wanted, name = (number, "numbers") if is_number else (readings[most], most.name)
+    expected, name = (number, "numbers") if is_number else (readings[most], most.name)
     n, row, value = workspace.row(
         f'SELECT count({text}), arg_min("row", "row"), arg_min("{TIMESTAMP}", "row") FROM raw '
-        f"WHERE {text} IS NOT NULL AND {wanted} IS NULL"
+        f"WHERE {text} IS NOT NULL AND {expected} IS NULL"
     )
-    others = workspace.row(f"SELECT count({wanted}) FROM raw")[0]
+    others = workspace.row(f"SELECT count({expected}) FROM raw")[0]
     as_others = f" as most of the column is ({name})" if others > n else ""
     return DataError(
         f"{raw.source}, row {raw.header_rows + row}, column '{TIMESTAMP}': {value!r} is no time that can be "
@@ -282,8 +282,8 @@ def _ambiguous(workspace: Workspace, text: str, readings: Sequence[str]) -> tupl
     differ = " OR ".join(f"{reading} <> {readings[0]}" for reading in readings[1:])
     if not differ:
         return None
-    found = workspace.rows(f'SELECT "row", {text} FROM raw WHERE {differ} ORDER BY "row" LIMIT 1')
-    return (int(found[0][0]), str(found[0][1])) if found else None
+    rows = workspace.rows(f'SELECT "row", {text} FROM raw WHERE {differ} ORDER BY "row" LIMIT 1')
+    return (int(rows[0][0]), str(rows[0][1])) if rows else None
 
 
 def _told(workspace: Workspace, text: str, chosen: Reading, sql: str) -> tuple[str, ...]:
@@ -319,27 +319,27 @@ def _words(unit: str) -> str:
 
 def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> None:
     """Raise DataError with the first row where a condition holds."""
-    found = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
-    if found:
-        raise DataError(f"{raw.source}, row {raw.header_rows + found[0][0]}, column '{TIMESTAMP}': {fault}")
+    rows = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
+    if rows:
+        raise DataError(f"{raw.source}, row {raw.header_rows + rows[0][0]}, column '{TIMESTAMP}': {fault}")
 
 
 def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
     """Guess the unit by magnitude: present seconds have ten digits, milliseconds thirteen, …; less is a bare order."""
     finite = f"abs(CAST({number} AS DOUBLE))"
-    known = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= 1e8"
-    found = workspace.row(
+    is_clock = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= 1e8"
+    limits = workspace.row(
         f'SELECT min({finite}), max({finite}), arg_min("row", {finite}), arg_max("row", {finite}) FROM raw '
-        f"WHERE {known}"
+        f"WHERE {is_clock}"
     )
-    if found[0] is None:
+    if limits[0] is None:
         return "step"
-    low, high = (_unit_of(value) for value in found[:2])
+    low, high = (_unit_of(value) for value in limits[:2])
     if low != high:
         raise DataError(
             f"{raw.source}, column '{TIMESTAMP}' mixes units: "
-            f"row {raw.header_rows + found[2]} looks like {_words(low)}, "
-            f"row {raw.header_rows + found[3]} like {_words(high)}. Bring all to one unit, or set time_unit."
+            f"row {raw.header_rows + limits[2]} looks like {_words(low)}, "
+            f"row {raw.header_rows + limits[3]} like {_words(high)}. Bring all to one unit, or set time_unit."
         )
     return low
 

@@ -44,12 +44,12 @@ def duplicate_share(dataset: Dataset) -> float:
 def merits(whole: PrepareReport, report: PrepareReport | None, dataset: Dataset) -> tuple[Merit, ...]:
     """Conclusions from the figures, most important first."""
     cold = report.cold_share if report else None
-    found = [_order(whole, dataset.has_clock), _histories(whole), _ratings(whole), _content(whole, dataset)]
+    candidates = [_order(whole, dataset.has_clock), _histories(whole), _ratings(whole), _content(whole, dataset)]
     if whole.repeat_rate > MANY_REPEATS:
-        found.append(Merit("repeats", "limited", "many", whole.repeat_rate))
+        candidates.append(Merit("repeats", "limited", "many", whole.repeat_rate))
     if cold is not None and cold > MANY_COLD:
-        found.append(Merit("cold", "limited", "many", cold))
-    return tuple(found)
+        candidates.append(Merit("cold", "limited", "many", cold))
+    return tuple(candidates)
 
 
 def _order(whole: PrepareReport, has_clock: bool) -> Merit:
@@ -75,7 +75,7 @@ def _ratings(whole: PrepareReport) -> Merit:
 
 
 def _content(whole: PrepareReport, dataset: Dataset) -> Merit:
-    known = tuple(name for name, missing in whole.missing_features.items() if missing <= SOME_COVERAGE)
-    if known:
-        return Merit("content", "good", "columns", len(known), known)
+    columns = tuple(name for name, missing in whole.missing_features.items() if missing <= SOME_COVERAGE)
+    if columns:
+        return Merit("content", "good", "columns", len(columns), columns)
     return Merit("content", "absent", "title" if TITLE in dataset.catalogue.frame else "ids")

@@ -130,8 +130,8 @@ def _tied_share(events: Events) -> float:
 
 
 def _summary(values: npt.NDArray[Any], median: bool) -> dict[str, float]:
-    found = {"min": float(values.min()), "mean": float(values.mean(dtype=np.float64)), "max": float(values.max())}
-    return found | ({"median": float(np.median(values))} if median else {})
+    summary = {"min": float(values.min()), "mean": float(values.mean(dtype=np.float64)), "max": float(values.max())}
+    return summary | ({"median": float(np.median(values))} if median else {})
 
 
 def _span(times: npt.NDArray[np.int64]) -> tuple[str, str]:

@@ -134,21 +134,21 @@ def is_known_name(cell: str) -> bool:
 def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Mapping:
     """Find the columns; raises DataError when user or item, or one that was named, is not there."""
     wanted = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
-    found: dict[str, str] = {}
+    mapping: dict[str, str] = {}
     guessed = []
     for canonical, named in wanted.items():
         if named == "" and canonical in (TIMESTAMP, RATING):
             continue
-        taken = [*found.values(), *options.named]
+        taken = [*mapping.values(), *options.named]
         column = _named(named, names, source, canonical) if named else guess_column(canonical, names, taken)
         if column is None and canonical in (USER, ITEM):
             raise DataError(_nothing_found(canonical, names, source))
         if column is not None:
-            found[canonical] = column
+            mapping[canonical] = column
             guessed += [] if named else [f"{canonical} = '{column}'"]
     if options.domain_column:
-        found[DOMAIN] = _named(options.domain_column, names, source, "domain_column")
-    return Mapping(found, (f"guessed columns: {', '.join(guessed)}",) if guessed else ())
+        mapping[DOMAIN] = _named(options.domain_column, names, source, "domain_column")
+    return Mapping(mapping, (f"guessed columns: {', '.join(guessed)}",) if guessed else ())
 
 
 def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
@@ -160,12 +160,12 @@ def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
 def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
     """Canonical name → column, as far as it can be guessed; raises nothing."""
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
-    found = {canonical: column for canonical, column in named.items() if column is not None and column in names}
+    mapping = {canonical: column for canonical, column in named.items() if column is not None and column in names}
     for canonical in [one for one, column in named.items() if column is None]:
-        column = guess_column(canonical, names, [*found.values(), *options.named])
+        column = guess_column(canonical, names, [*mapping.values(), *options.named])
         if column is not None:
-            found[canonical] = column
-    return found
+            mapping[canonical] = column
+    return mapping
 
 
 def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -198,12 +198,12 @@ def _is_time(values: pd.Series[Any]) -> bool:
     """True if nearly all values are dates, or recent times in seconds or milliseconds."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return True
-    known = values.dropna()
-    if known.empty or pd.api.types.is_bool_dtype(known.dtype):
+    present = values.dropna()
+    if present.empty or pd.api.types.is_bool_dtype(present.dtype):
         return False
-    numbers = pd.to_numeric(known, errors="coerce")
+    numbers = pd.to_numeric(present, errors="coerce")
     recent = sum(numbers.between(low * unit, high * unit) for unit in (1, 1_000) for low, high in [RECENT_SECONDS])
-    dates = known.astype("str").str.strip().str.fullmatch(DATE)
+    dates = present.astype("str").str.strip().str.fullmatch(DATE)
     return bool((dates | (recent > 0)).mean() > NEARLY_ALL)
 
 
@@ -218,7 +218,7 @@ def _named(name: str, names: Sequence[str], source: str, option: str) -> str:
 def guess_column(canonical: str, names: Sequence[str], taken: Container[str] = ()) -> str | None:
     """The column that is called as such columns commonly are; None when there is none."""
     plain = {_plain(name): name for name in reversed(names) if name not in taken}
-    return next((plain[known] for known in KNOWN[canonical] if known in plain), None)
+    return next((plain[common] for common in KNOWN[canonical] if common in plain), None)
 
 
 def _plain(name: str) -> str:

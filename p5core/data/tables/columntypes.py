@@ -42,8 +42,8 @@ def as_ids(table: TableFiles, ids: Sequence[str], others: Sequence[str] = ()) ->
         }
     tests = [_all(is_integer(quoted[column]), quoted[column]) for column in ids]
     reads = [f"count({quoted[column]})" for column in others]
-    found = table.rows(f"SELECT {', '.join(tests + reads)} FROM {table.relation}")[0]
-    for column, all_integers in zip(ids, found, strict=False):
+    results = table.rows(f"SELECT {', '.join(tests + reads)} FROM {table.relation}")[0]
+    for column, all_integers in zip(ids, results, strict=False):
         quoted[column] = f"CAST(nullif({quoted[column]}, '') AS BIGINT)" if all_integers else quoted[column]
     return quoted
 
@@ -71,17 +71,17 @@ def as_features(table: TableFiles, columns: Sequence[str]) -> dict[str, str]:
         for name in quoted.values()
         for test in (is_integer(name), f"regexp_full_match({name}, '{NUMBER}')")
     ]
-    found = table.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")[0]
+    results = table.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")[0]
     for place, (column, name) in enumerate(quoted.items()):
-        all_integers, all_numbers = found[2 * place : 2 * place + 2]
+        all_integers, all_numbers = results[2 * place : 2 * place + 2]
         if all_integers or all_numbers:
             quoted[column] = f"CAST(nullif({name}, '') AS {'BIGINT' if all_integers else 'DOUBLE'})"
     return quoted
 
 
 def _json_types(table: TableFiles, column: str) -> set[str]:
-    found = table.rows(f"SELECT DISTINCT json_type({quote_identifier(column)}) FROM {table.relation}")
-    return {JSON_TYPES.get(kind, "VARCHAR") for (kind,) in found if kind not in (None, "NULL")}
+    rows = table.rows(f"SELECT DISTINCT json_type({quote_identifier(column)}) FROM {table.relation}")
+    return {JSON_TYPES.get(kind, "VARCHAR") for (kind,) in rows if kind not in (None, "NULL")}
 
 
 def _json_id(table: TableFiles, column: str) -> str:

@@ -41,8 +41,8 @@ def read_metadata(
 
 def read_features(table: TableFiles, key: str, id_column: str | None = None) -> pd.DataFrame:
     """All columns of a table of items or users in the types of their values."""
-    found = find_id(id_column, key, table.columns, table.source)
-    typed = as_features(table, [column for column in table.columns if column != found]) | as_ids(table, [found])
+    id_name = find_id(id_column, key, table.columns, table.source)
+    typed = as_features(table, [column for column in table.columns if column != id_name]) | as_ids(table, [id_name])
     selected = ", ".join(f"{typed[column]} AS {quote_identifier(column)}" for column in table.columns)
     return table.frame(f"SELECT {selected} FROM {table.relation}")
 
@@ -59,13 +59,13 @@ def tidy_metadata(
     if frame is None:
         return None, ()
     names = [str(name) for name in frame.columns]
-    found = find_id(id_column, key, names, source)
-    title = find_title(title_column, [name for name in names if name != found], source) if key == ITEM else None
-    renamed = {found: key} | ({title: TITLE} if title else {})
+    id_name = find_id(id_column, key, names, source)
+    title = find_title(title_column, [name for name in names if name != id_name], source) if key == ITEM else None
+    renamed = {id_name: key} | ({title: TITLE} if title else {})
     frame = _untyped(frame.set_axis(names, axis=1).rename(columns=renamed))
     for name in frame.columns[frame.columns.duplicated()]:
         raise DataError(f"{source} has two columns that would be called '{name}'. Rename one of them.")
-    _refuse_repeated(frame, key, found, source, header_rows)
+    _refuse_repeated(frame, key, id_name, source, header_rows)
     named = (id_column, title_column)
     guessed = [f"{name} = '{column}'" for column, name in renamed.items() if column not in named]
     return frame, (f"guessed columns of {source}: {', '.join(guessed)}",) if guessed else ()

@@ -65,8 +65,8 @@ def one_state_is_that_of_all(subject: Subject) -> None:
     backbone = _build(subject)
     vectors, real = _histories([MAX_LENGTH, 3, 1, 0], MAX_LENGTH)
     places = (real.sum(dim=1) - 1).clamp_min(0)
-    wanted = select_states(backbone(vectors, real), places)[:3]
-    assert_close(backbone.state_at(vectors, real, places)[:3], wanted, "state_at and forward disagree.")
+    expected = select_states(backbone(vectors, real), places)[:3]
+    assert_close(backbone.state_at(vectors, real, places)[:3], expected, "state_at and forward disagree.")
     assert_finite(backbone.state_at(vectors, real, places), "The state of an empty history")
 
 
@@ -77,9 +77,9 @@ def padding_changes_nothing(subject: Subject) -> None:
     padded, longer = _histories([3, 2], MAX_LENGTH)
     padded[:, :3] = torch.where(real[..., None], vectors, padded[:, :3])
     garbage = torch.where(longer[..., None], padded, 100 * torch.randn_like(padded))
-    wanted = backbone(vectors, real)[real]
+    expected = backbone(vectors, real)[real]
     for what, filled in (("zeros", padded), ("other values", garbage)):
-        assert_close(backbone(filled, longer)[longer], wanted, f"Padding of {what} changes states of real positions.")
+        assert_close(backbone(filled, longer)[longer], expected, f"Padding of {what} changes states of real positions.")
 
 
 def each_history_stands_alone(subject: Subject) -> None:
@@ -124,10 +124,10 @@ def padding_is_not_learnt_from(subject: Subject) -> None:
     vectors, real = _histories([MAX_LENGTH, 3, 2], MAX_LENGTH)
     garbage = torch.where(real[..., None], vectors, 100 * torch.randn_like(vectors))
     torch.manual_seed(1)
-    found = backbone.train()(vectors, real)[real]
+    states = backbone.train()(vectors, real)[real]
     torch.manual_seed(1)
     expected = other.train()(garbage, real)[real]
-    assert_close(found, expected, "While training, values at padding change the states of real positions.")
+    assert_close(states, expected, "While training, values at padding change the states of real positions.")
     for name, value in backbone.state_dict().items():
         assert_close(value.float(), other.state_dict()[name].float(), f"Values at padding enter '{name}'.")
 

@@ -135,23 +135,23 @@ def row_labels_match_the_rows(subject: Subject) -> None:
 def known_items_keep_their_vectors(subject: Subject) -> None:
     """With a larger catalogue in another order, items that were known keep their vectors."""
     frame = subject.world.catalogue.frame
-    known = Catalogue(frame.iloc[::2].reset_index(drop=True))
+    half = Catalogue(frame.iloc[::2].reset_index(drop=True))
     grown = Catalogue(frame.iloc[::-1].reset_index(drop=True))
-    before, after = _build(subject, known), _build(subject, grown)
+    before, after = _build(subject, half), _build(subject, grown)
     try:
-        _carry_over(before, known, after, grown, subject.world)
+        _carry_over(before, half, after, grown, subject.world)
     except ConfigError as error:
         raise AssertionError(f"A grown catalogue does not fit; does row_labels name all that grows? {error}") from error
-    places = torch.from_numpy(grown.encode(known.frame["item"].tolist())).long()
+    places = torch.from_numpy(grown.encode(half.frame["item"].tolist())).long()
     assert_close(after(places), _all_vectors(before), "Known items change their vectors when the catalogue grows.")
     assert_finite(_all_vectors(after), "Vectors of new items")
 
 
-def _carry_over(before: Encoder, known: Catalogue, after: Encoder, grown: Catalogue, world: World) -> None:
-    old = build_network(_backbone(), World(known, world.events), before)
+def _carry_over(before: Encoder, half: Catalogue, after: Encoder, grown: Catalogue, world: World) -> None:
+    old = build_network(_backbone(), World(half, world.events), before)
     new = build_network(_backbone(), World(grown, world.events), after)
     users = pd.RangeIndex(world.events.n_users)
-    source = Source(old.state_dict(), old.row_labels(), {"item": known.index, "user": users})
+    source = Source(old.state_dict(), old.row_labels(), {"item": half.index, "user": users})
     warm_start(new, {"item": grown.index, "user": users}, source)
 
 

@@ -52,8 +52,8 @@ def _prepare(subject: Subject) -> Dataset:
     return prepare(_load(subject), PrepareConfig(keep="all", min_user_events=1))[0]
 
 
-def _assert_columns(table: pd.DataFrame, wanted: tuple[str, ...], what: str) -> None:
-    missing = [name for name in wanted if name not in table.columns]
+def _assert_columns(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
+    missing = [name for name in columns if name not in table.columns]
     assert not missing, f"The {what} lack the column {', '.join(missing)}; they have {', '.join(map(str, table))}."
 
 

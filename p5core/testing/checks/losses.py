@@ -72,8 +72,8 @@ class _Trial:
 
     def learnt(self) -> list[Tensor]:
         """Gradients of everything that could be learnt from the loss."""
-        wanted = [self.given, self._items.table] if self.is_ranking else [self.given]
-        return list(torch.autograd.grad(self.loss(self.given), wanted))
+        learnable = [self.given, self._items.table] if self.is_ranking else [self.given]
+        return list(torch.autograd.grad(self.loss(self.given), learnable))
 
 
 def a_loss_is_one_finite_number(subject: Subject) -> None:

@@ -119,9 +119,9 @@ def _evaluated(subject: Subject, metrics: Sequence[Metric]) -> float:
     users = np.flatnonzero(lengths >= 2).astype(np.int32)
     histories = world.events.histories.take(users)
     targets = Ragged.of([[int(histories[row][-1])] for row in range(len(users))])
-    known = Ragged.of([histories[row][:-1].tolist() for row in range(len(users))])
+    shortened = Ragged.of([histories[row][:-1].tolist() for row in range(len(users))])
     ratings = np.random.default_rng(0).integers(1, 6, len(users)).astype(np.float32)
-    holdout = Holdout(users, known, targets, {RATING: ratings, LABEL: (ratings > 3).astype(np.float32)})
+    holdout = Holdout(users, shortened, targets, {RATING: ratings, LABEL: (ratings > 3).astype(np.float32)})
     statistics = item_statistics(world.events, world.n_items)
     fields = {"values": RATING, "probabilities": LABEL}
     evaluator = Evaluator(holdout, statistics, metrics, EvaluateConfig(), None, 6, fields, 0)

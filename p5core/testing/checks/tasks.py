@@ -93,8 +93,8 @@ def targets_are_hidden(subject: Subject) -> None:
             readable = visible[:, None, :].expand(-1, len(place), -1)  # (B, T, T)
             if data.backbone.causal:
                 readable = readable & (place[None, :] <= place[:, None])
-            found = (batch.items[:, None, :] == batch.targets[:, :, None]) & readable
-            assert not found.any(), f"With a '{data.backbone.name}' backbone a target can be read from the history."
+            shown = (batch.items[:, None, :] == batch.targets[:, :, None]) & readable
+            assert not shown.any(), f"With a '{data.backbone.name}' backbone a target can be read from the history."
 
 
 def the_loss_is_learnt_from(subject: Subject) -> None:

@@ -100,10 +100,10 @@ def _entries(
     shares: list[float] = []
     for name, cells in columns.items():
         for item, cell in enumerate(cells.tolist()):
-            found = [f"{name}={value}" for value in _split(cell, separator)] or [f"{name} is missing"]
-            items += [item] * len(found)
-            labels += found
-            shares += [1 / (len(found) * len(columns))] * len(found)
+            entries = [f"{name}={value}" for value in _split(cell, separator)] or [f"{name} is missing"]
+            items += [item] * len(entries)
+            labels += entries
+            shares += [1 / (len(entries) * len(columns))] * len(entries)
     return np.array(items, dtype=np.int64), np.array(labels, dtype=object), np.array(shares)
 
 

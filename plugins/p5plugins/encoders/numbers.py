@@ -89,18 +89,18 @@ class Numbers(Encoder):
 
 def _numbers(name: str, cells: pd.Series, ids: pd.Series) -> npt.NDArray[np.float64]:
     """(V,) one column, NaN where missing; raises DataError with the item whose value is no finite number."""
-    found = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     present = cells.notna().to_numpy() & (cells.astype("str").str.strip() != "").to_numpy()
-    wrong = (present & np.isnan(found)) | np.isinf(found)
+    wrong = (present & np.isnan(numbers)) | np.isinf(numbers)
     if wrong.any():
         place = int(np.argmax(wrong))
         raise DataError(
             f"Column '{name}' holds '{cells.iloc[place]}' for '{ids.iloc[place]}', which is "
             "no finite number. Correct it or leave it empty, or use the encoder 'categories'."
         )
-    if np.isnan(found).all():
+    if np.isnan(numbers).all():
         raise DataError(f"Column '{name}' holds no number at all. Leave it out of the encoder.")
-    return found
+    return numbers
 
 
 def _statistics(column: npt.NDArray[np.float64]) -> tuple[float, float]:

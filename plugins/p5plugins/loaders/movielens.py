@@ -87,10 +87,10 @@ SIGNS = {
 def _variant(folder: Path) -> str:
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}. Check the path, or leave it out to fetch MovieLens-100K.")
-    found = [variant for variant, sign in SIGNS.items() if list(folder.glob(sign))]
-    if not found:
+    variants = [variant for variant, sign in SIGNS.items() if list(folder.glob(sign))]
+    if not variants:
         raise DataError(f"{folder} is no MovieLens folder: it has none of {', '.join(SIGNS.values())}. Check the path.")
-    return found[0]
+    return variants[0]
 
 
 def _original_100k(folder: Path, domain: str | None) -> RawData:

@@ -123,10 +123,10 @@ def _scan(lines: TableFiles, has_user: bool, domain: str | None) -> Scan:
     user, items = ("words[1]", "words[2:]") if has_user else ("number", "words")
     pairs = f"SELECT {user} AS {USER}, unnest({items}) AS {ITEM} FROM ({_words(lines)})"
     tests = ", ".join(f"bool_and({is_integer(f'CAST({name} AS VARCHAR)')})" for name in (USER, ITEM))
-    found = lines.rows(f"SELECT {tests} FROM ({pairs})")[0]
+    results = lines.rows(f"SELECT {tests} FROM ({pairs})")[0]
     typed = [
         f"CAST({name} AS {'BIGINT' if all_integers else 'VARCHAR'}) AS {name}"
-        for name, all_integers in zip((USER, ITEM), found, strict=True)
+        for name, all_integers in zip((USER, ITEM), results, strict=True)
     ]
     constant = f", {quote_text(domain)} AS {DOMAIN}" if domain else ""
     return Scan(f"SELECT {', '.join(typed)}, row_number() OVER () AS {TIMESTAMP}{constant} FROM ({pairs})")
@@ -135,7 +135,7 @@ def _scan(lines: TableFiles, has_user: bool, domain: str | None) -> Scan:
 def _read_attributes(path: Path) -> pd.DataFrame:
     """Items with their lists of attributes; ids are texts, since JSON has no other keys."""
     try:
-        found = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        attributes = json.loads(path.read_bytes(), object_pairs_hook=_unique)
     except FileNotFoundError:
         raise DataError(f"There is no file {path}. Check the option attributes.") from None
     except json.JSONDecodeError as error:
@@ -144,10 +144,10 @@ def _read_attributes(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: not valid UTF-8. Convert the file to UTF-8.") from None
     except KeyError as error:
         raise DataError(f"{path}: the item {error} stands twice. Remove one of them.") from None
-    if not isinstance(found, dict) or not all(isinstance(one, list) for one in found.values()):
+    if not isinstance(attributes, dict) or not all(isinstance(one, list) for one in attributes.values()):
         raise DataError(f'{path} must be a JSON object of item and list, such as {{"1": ["a", "b"]}}.')
     return pd.DataFrame(
-        {ITEM: pd.Series(list(found), dtype="str"), ATTRIBUTES: pd.Series(list(found.values()), dtype=object)}
+        {ITEM: pd.Series(list(attributes), dtype="str"), ATTRIBUTES: pd.Series(list(attributes.values()), dtype=object)}
     )
 
 

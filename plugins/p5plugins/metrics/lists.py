@@ -101,12 +101,12 @@ class Diversity(Metric):
         lists = _lists(result, self.config.k)
         listed = lists >= 0
         sizes = listed.sum(axis=1)
-        known = listed & (result.statistics.users_per_item[lists] > 0)
+        has_users = listed & (result.statistics.users_per_item[lists] > 0)
         # |Σ x|² = Σ |x|² + the similarities of all ordered pairs, and |x| = 1 for every known item.
         lengths = np.concatenate(
             [np.zeros(0), *(_squared_lengths(block, result.statistics.vectors) for block in _blocks(lists))]
         )
-        return 1 - _ratio(lengths - known.sum(axis=1), sizes * (sizes - 1))
+        return 1 - _ratio(lengths - has_users.sum(axis=1), sizes * (sizes - 1))
 
 
 def _blocks(lists: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:

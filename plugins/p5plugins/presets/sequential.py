@@ -109,12 +109,12 @@ def _encoders(dataset: Dataset) -> tuple[str, ...]:
     frame = dataset.catalogue.frame
     numbers = [name for name in dataset.catalogue.features if _is_amount(frame[name])]
     words = [name for name in dataset.catalogue.features if name not in numbers and _repeats(frame[name])]
-    found = ['{ name = "id" }']
+    encoders = ['{ name = "id" }']
     if words:
-        found.append(f'{{ name = "categories", columns = {json.dumps(words)} }}')
+        encoders.append(f'{{ name = "categories", columns = {json.dumps(words)} }}')
     if numbers:
-        found.append(f'{{ name = "numbers", columns = {json.dumps(numbers)} }}')
-    return tuple(found)
+        encoders.append(f'{{ name = "numbers", columns = {json.dumps(numbers)} }}')
+    return tuple(encoders)
 
 
 def _is_amount(column: pd.Series) -> bool:

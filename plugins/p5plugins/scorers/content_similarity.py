@@ -33,36 +33,36 @@ PAIRS_AT_ONCE = 8_000_000
 WORD = re.compile(r"\w+")
 
 
-def content_columns(catalogue: Catalogue, wanted: Sequence[str] | None) -> list[str]:
+def content_columns(catalogue: Catalogue, names: Sequence[str] | None) -> list[str]:
     """The columns that say which items are alike: those wanted, or all that hold no numbers.
 
     Raises ConfigError for one that the items table has not.
     """
-    known = [*([TITLE] if TITLE in catalogue.frame else []), *catalogue.features]
-    if wanted is None:
-        return [name for name in known if catalogue.frame[name].dtype.kind not in "iufbM"]
-    for name in wanted:
-        if name not in known:
-            listed = f"Found: {', '.join(known)}." if known else "There are none: load an items table."
+    available = [*([TITLE] if TITLE in catalogue.frame else []), *catalogue.features]
+    if names is None:
+        return [name for name in available if catalogue.frame[name].dtype.kind not in "iufbM"]
+    for name in names:
+        if name not in available:
+            listed = f"Found: {', '.join(available)}." if available else "There are none: load an items table."
             raise ConfigError(
-                f"scorer cooccurrence, content: items have no column '{name}'.{did_you_mean(name, known)} {listed}"
+                f"scorer cooccurrence, content: items have no column '{name}'.{did_you_mean(name, available)} {listed}"
             )
-    return list(wanted)
+    return list(names)
 
 
-def content_similarity(catalogue: Catalogue, wanted: Sequence[str] | None) -> csr_array | None:
+def content_similarity(catalogue: Catalogue, names: Sequence[str] | None) -> csr_array | None:
     """(V, V) row i holds the items most alike item i and sums to 1, or is empty; None where nothing is known of any.
 
     Items are sets of values weighted by their rarity (the words of a text, the values of a list), and alike by the
     cosine of those, squared (tf-idf: Salton and Buckley, doi 10.1016/0306-4573(88)90021-0). A value that so many items
     share that not all pairs of them can be looked at is left out, as are values that all items have.
     """
-    values = _values(catalogue, content_columns(catalogue, wanted))
+    values = _values(catalogue, content_columns(catalogue, names))
     blocks = [strongest(csr_array(values[first:last] @ values.T), first, N_ALIKE) for first, last in _blocks(values)]
-    found = csr_array(vstack(blocks, format="csr"))
-    found.data **= SHARPNESS
-    found.data /= np.maximum(found.sum(axis=1), np.finfo(np.float32).tiny)[row_numbers(found)]
-    return found if found.nnz else None
+    similarity = csr_array(vstack(blocks, format="csr"))
+    similarity.data **= SHARPNESS
+    similarity.data /= np.maximum(similarity.sum(axis=1), np.finfo(np.float32).tiny)[row_numbers(similarity)]
+    return similarity if similarity.nnz else None
 
 
 def _values(catalogue: Catalogue, columns: Sequence[str]) -> csr_array:
@@ -71,9 +71,9 @@ def _values(catalogue: Catalogue, columns: Sequence[str]) -> csr_array:
     labels: list[str] = []
     for name in columns:
         for item, cell in enumerate(catalogue.frame[name].tolist()):
-            found = {f"{name}={value}" for value in _split(cell)}
-            items += [item] * len(found)
-            labels += sorted(found)
+            values = {f"{name}={value}" for value in _split(cell)}
+            items += [item] * len(values)
+            labels += sorted(values)
     codes, names = pd.factorize(np.array(labels, dtype=object))
     shape = (len(catalogue), len(names))
     held = csr_array((np.ones(len(items), dtype=np.float32), (items, codes)), shape=shape)

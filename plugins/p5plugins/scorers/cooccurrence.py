@@ -152,8 +152,8 @@ class CoOccurrence(Scorer):
         """(n,) the share of each item of a history, oldest first, in the score of `item`."""
         ages = np.arange(len(history))[::-1]
         weights = np.where(ages < self.config.n_recent, self.config.recency**ages, 0.0)
-        found: npt.NDArray[np.float64] = weights * self.similarity[history][:, [item]].toarray()[:, 0]
-        return found
+        contributed: npt.NDArray[np.float64] = weights * self.similarity[history][:, [item]].toarray()[:, 0]
+        return contributed
 
     def export(self) -> ItemNeighbours:
         """The kept neighbours of each item."""

@@ -82,9 +82,9 @@ def _pairs(
     for distance in range(1, config.window + 1):
         weight = distance**-config.distance_decay
         for step, value in ((distance, weight), (-distance, weight * config.backward)):
-            found = places[(places + step >= begins) & (places + step < ends)]
-            rows.append(events.items[found] - first)
-            columns.append(events.items[found + step])
-            weights.append(np.full(len(found), value, dtype=np.float32))
+            inside = places[(places + step >= begins) & (places + step < ends)]
+            rows.append(events.items[inside] - first)
+            columns.append(events.items[inside + step])
+            weights.append(np.full(len(inside), value, dtype=np.float32))
     where = (np.concatenate(rows), np.concatenate(columns))
     return csr_array((np.concatenate(weights), where), shape=shape)

@@ -58,5 +58,5 @@ def _roles(
     n_held = np.maximum(1, np.floor(lengths * held_out)).astype(np.int64)
     places_left = events.offsets[1:][events.users] - np.arange(len(events))
     of_event = group[events.users]
-    known = (of_event != Role.TRAIN) & (places_left > n_held[events.users])
-    return np.where(known, Role.HISTORY, of_event).astype(np.int8)
+    in_history = (of_event != Role.TRAIN) & (places_left > n_held[events.users])
+    return np.where(in_history, Role.HISTORY, of_event).astype(np.int8)

@@ -119,12 +119,12 @@ class ExperimentForm:
         """Any number of parts, each with its options."""
         specs = get_value(tree, steps, default)
         chosen = [str(spec["name"]) for spec in specs]
-        known = self._registry.parts(kind)
-        abouts = {spec: known[spec].about for spec in chosen if spec in known}
+        parts = self._registry.parts(kind)
+        abouts = {spec: parts[spec].about for spec in chosen if spec in parts}
         only = next(iter(abouts.values())) if len(abouts) == 1 else ""
         # A form that is drawn anew keeps the info of before where the new one is None.
         box = gr.Dropdown(
-            list(dict.fromkeys([*known, *chosen])), value=chosen, multiselect=True, label=f"{kind}s",
+            list(dict.fromkeys([*parts, *chosen])), value=chosen, multiselect=True, label=f"{kind}s",
             info=told(only), interactive=True, elem_id=_id(steps),
         )  # fmt: skip
         if len(abouts) > 1:
@@ -132,7 +132,7 @@ class ExperimentForm:
                 gr.Markdown(f"`{name}`: {told(about)}")  # gradio translates the first sentence of a text alone
         self._on_shape(box, lambda tree, names: set_value(tree, steps, _chosen(get_value(tree, steps, default), names)))
         for place, name in enumerate(chosen):
-            if name in known:
+            if name in parts:
                 self._draw_options(tree, kind, name, (*steps, place))
 
     def _draw_options(self, tree: Mapping[str, Any], kind: str, name: str, steps: Steps) -> None:
@@ -184,8 +184,8 @@ class ExperimentForm:
 
 def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Parts of these names, those that were there before with their options."""
-    known = {str(spec["name"]): dict(spec) for spec in specs}
-    return [known.get(name, {"name": name}) for name in names]
+    by_name = {str(spec["name"]): dict(spec) for spec in specs}
+    return [by_name.get(name, {"name": name}) for name in names]
 
 
 def _with_stage(tree: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:

@@ -31,8 +31,8 @@ def widget(field: Field, tree: Mapping[str, Any], prefix: str = "option") -> Com
     if field.kind == "choice":
         return gr.Dropdown(list(dict.fromkeys([*field.choices, value])), value=value, **about)
     if field.kind == "list":
-        known = list(dict.fromkeys([*field.choices, *value]))
-        return gr.Dropdown(known, value=value, multiselect=True, allow_custom_value=not field.choices, **about)
+        choices = list(dict.fromkeys([*field.choices, *value]))
+        return gr.Dropdown(choices, value=value, multiselect=True, allow_custom_value=not field.choices, **about)
     if field.kind == "float" and field.low is not None and field.high is not None:
         step = (field.high - field.low) / 100
         return gr.Slider(field.low, field.high, value, step=step, **{**about, "min_width": 300})

@@ -15,8 +15,8 @@ PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 def language_of(headers: Mapping[str, str]) -> str:
     """The preferred language of the browser among the translated ones; English otherwise."""
-    wanted = [language.split(";")[0].strip().lower() for language in headers.get("accept-language", "").split(",")]
-    return next((language.split("-")[0] for language in wanted if language.split("-")[0] in LANGUAGES), LANGUAGES[0])
+    languages = [language.split(";")[0].strip().lower() for language in headers.get("accept-language", "").split(",")]
+    return next((language.split("-")[0] for language in languages if language.split("-")[0] in LANGUAGES), LANGUAGES[0])
 
 
 def said(headers: Mapping[str, str], key: str, **values: object) -> str:

@@ -37,16 +37,16 @@ def translated(headers: Mapping[str, str], sentence: str) -> str:
     key = _helps().get(sentence)
     if key:
         return words()[key][language_of(headers)]
-    found = known(sentence)
-    if found is None:
+    finding = known(sentence)
+    if finding is None:
         return sentence
-    return said(headers, found[0], **{name: translated(headers, value) for name, value in found[1].items()})
+    return said(headers, finding[0], **{name: translated(headers, value) for name, value in finding[1].items()})
 
 
 def known(finding: str) -> tuple[str, dict[str, str]] | None:
     """The key of a finding and the values in it; None for one that there are no words for."""
     matches = ((key, pattern.fullmatch(finding)) for key, pattern in _findings().items())
-    return next(((key, found.groupdict()) for key, found in matches if found), None)
+    return next(((key, match.groupdict()) for key, match in matches if match), None)
 
 
 @cache
@@ -58,8 +58,8 @@ def _helps() -> Mapping[str, str]:
 @cache
 def _findings() -> Mapping[str, re.Pattern[str]]:
     """Key → what its sentence looks like with any values."""
-    found = {key: texts["en"] for key, texts in words().items() if key.partition(".")[0] == FINDINGS}
-    return {key: re.compile(_pattern(template), re.DOTALL) for key, template in found.items()}
+    sentences = {key: texts["en"] for key, texts in words().items() if key.partition(".")[0] == FINDINGS}
+    return {key: re.compile(_pattern(template), re.DOTALL) for key, template in sentences.items()}
 
 
 def _pattern(template: str) -> str:

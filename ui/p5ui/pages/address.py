@@ -18,14 +18,14 @@ WRITE = """(name) => {
 
 def run_in_address(request: gr.Request, names: Sequence[str]) -> str | None:
     """The run that the address names, the first of `names` when it names none; None for one that is not there."""
-    wanted = str(request.query_params.get("run", ""))
-    return (wanted if wanted in names else None) if wanted else next(iter(names), None)
+    name = str(request.query_params.get("run", ""))
+    return (name if name in names else None) if name else next(iter(names), None)
 
 
 def missing_in_address(request: gr.Request, names: Sequence[str]) -> str:
     """The run that the address names and that is not one of `names`; empty when there is no such."""
-    wanted = str(request.query_params.get("run", ""))
-    return "" if wanted in names else wanted
+    name = str(request.query_params.get("run", ""))
+    return "" if name in names else name
 
 
 def follow_in_address(component: gr.Dropdown) -> None:

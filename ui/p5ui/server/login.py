@@ -60,16 +60,16 @@ class Account:
 
     def is_right(self, user: str, password: str) -> bool:
         """Compare in constant time; each wrong password after the free ones doubles the waiting time."""
-        found = hmac.compare_digest(user.encode(), self.user.encode())
-        found &= hmac.compare_digest(password.encode(), self.password.encode())
-        if found:
+        matches = hmac.compare_digest(user.encode(), self.user.encode())
+        matches &= hmac.compare_digest(password.encode(), self.password.encode())
+        if matches:
             self._wrong = 0
         else:
             self._wrong += 1
             if self._wrong >= FREE_GUESSES:
                 wait = min(LONGEST_WAIT, 2.0 ** (self._wrong - FREE_GUESSES))
                 self._closed_until = self.clock() + wait
-        return found
+        return matches
 
     def begin(self) -> str:
         """A new session; returns what its cookie holds."""

@@ -113,11 +113,11 @@ def beginning(data: Mapping[str, Any], preset: Mapping[str, Any], sections: Mapp
 
 def begun_with(registry: Registry, name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
     """The experiment of a preset, for the data of a draft and with its encoders."""
-    found = parse_toml(registry.choose("preset", name).build().sections(None), f"preset {name}")
+    preset = parse_toml(registry.choose("preset", name).build().sections(None), f"preset {name}")
     encoders = tree.get("model", {}).get("encoders")
     if encoders:
-        found["model"] = {**found["model"], "encoders": encoders}
-    return found | {key: tree[key] for key in PARTS if key in tree}
+        preset["model"] = {**preset["model"], "encoders": encoders}
+    return preset | {key: tree[key] for key in PARTS if key in tree}
 
 
 def free_run_name(workspace: Workspace, name: str) -> str:

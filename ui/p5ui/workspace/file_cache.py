@@ -37,5 +37,5 @@ class FileCache:
         self._kept[key] = kept
         while len(self._kept) > SIZE:
             self._kept.pop(next(iter(self._kept)))
-        found: Found = kept[1]
-        return found
+        value: Found = kept[1]
+        return value

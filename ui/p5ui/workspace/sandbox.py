@@ -27,8 +27,8 @@ N_LISTED = 200
 def data_files(workspace: Workspace) -> list[str]:
     """Names of files that look like data, uploads first."""
     places = (workspace.uploads, workspace.folder, workspace.folder / "data")
-    found = [path for place in places for path in sorted(place.glob("*")) if path.name.lower().endswith(ENDINGS)]
-    return [path.relative_to(workspace.folder).as_posix() for path in found if path.is_file()][:N_LISTED]
+    files = [path for place in places for path in sorted(place.glob("*")) if path.name.lower().endswith(ENDINGS)]
+    return [path.relative_to(workspace.folder).as_posix() for path in files if path.is_file()][:N_LISTED]
 
 
 def usable_loaders(registry: Registry) -> list[str]:

@@ -25,12 +25,12 @@ LANGUAGES = ("en", "zh")
 @cache
 def words() -> Mapping[str, Mapping[str, str]]:
     """Key such as "train.start" → language → text."""
-    found: dict[str, dict[str, str]] = {}
+    by_key: dict[str, dict[str, str]] = {}
     for file in sorted(files(__name__).iterdir(), key=lambda one: one.name):
         if file.name.endswith(".toml"):
             for page, entries in tomllib.loads(file.read_text(encoding="utf-8")).items():
-                found |= {f"{page}.{name}": texts for name, texts in entries.items()}
-    return found
+                by_key |= {f"{page}.{name}": texts for name, texts in entries.items()}
+    return by_key
 
 
 I18N = gr.I18n(**{language: {key: texts[language] for key, texts in words().items()} for language in LANGUAGES})

@@ -81,10 +81,10 @@ def find_control(workspace: Workspace, names: Sequence[str]) -> Control | None:
     tuned = next((run for run in map(workspace.run, names) if is_pretrained(run.experiment())), None)
     if tuned is None:
         return None
-    found = controls(tuned, map(workspace.run, finished_runs(workspace)))
-    if found:
-        same = found[0].experiment().model == tuned.experiment().model
-        return Control(found[0].path.relative_to(workspace.runs).as_posix(), same)
+    candidates = controls(tuned, map(workspace.run, finished_runs(workspace)))
+    if candidates:
+        same = candidates[0].experiment().model == tuned.experiment().model
+        return Control(candidates[0].path.relative_to(workspace.runs).as_posix(), same)
     path = workspace.inside(f"experiments/{tuned.name}-from-scratch.toml")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, dump_experiment(without_pretraining(tuned.experiment())))
@@ -149,21 +149,25 @@ def curves(workspace: Workspace, sides: Mapping[str, tuple[Run, str]], label: st
     """A metric by history length, by popularity of what was to be found, and for warm and cold items."""
     metric = choose_metrics(workspace.registry, [label])[0]
     traits: dict[object, Traits] = {}
-    found: tuple[list[dict[str, Any]], ...] = ([], [], [])
+    frames: tuple[list[dict[str, Any]], ...] = ([], [], [])
     for name, (run, scorer) in sides.items():
         side = stored_side(run, scorer)
         if label not in side.values:
             continue
-        known = traits[run.path] = traits.get(run.path) or traits_of_run(run, workspace.registry)
-        kinds = (even_groups(known.history, N_GROUPS), even_groups(known.popularity, N_GROUPS), warm_and_cold(known))
-        for rows, groups in zip(found, kinds, strict=True):
+        run_traits = traits[run.path] = traits.get(run.path) or traits_of_run(run, workspace.registry)
+        kinds = (
+            even_groups(run_traits.history, N_GROUPS),
+            even_groups(run_traits.popularity, N_GROUPS),
+            warm_and_cold(run_traits),
+        )
+        for rows, groups in zip(frames, kinds, strict=True):
             rows += [
                 {"side": name, "group": segment.name, "place": segment.place, "users": segment.n_users}
                 | {"value": segment.value, "low": segment.low, "high": segment.high}
                 for segment in segments(metric, side.values[label], groups, RESAMPLES, 0)
             ]
     columns = ["side", "group", "place", "users", "value", "low", "high"]
-    return Curves(*(pd.DataFrame(rows, columns=columns) for rows in found))
+    return Curves(*(pd.DataFrame(rows, columns=columns) for rows in frames))
 
 
 def palette(sides: Sequence[str]) -> dict[str, str]:

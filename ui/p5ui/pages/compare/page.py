@@ -101,13 +101,13 @@ class _Events:
 
     def start(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the runs that the address names."""
-        known = finished_runs(self._workspace)
+        runs = finished_runs(self._workspace)
         asked = [name for name in str(request.query_params.get("run", "")).split(",") if name]
-        missing = [name for name in asked if name not in known]
-        note = "" if known else said(request.headers, "compare.none")
+        missing = [name for name in asked if name not in runs]
+        note = "" if runs else said(request.headers, "compare.none")
         if missing:
             note = said_in_markdown(request.headers, "recommend.missing", name=", ".join(missing))
-        return gr.Dropdown(known, value=[name for name in asked if name in known] if asked else known[:1]), note
+        return gr.Dropdown(runs, value=[name for name in asked if name in runs] if asked else runs[:1]), note
 
     def _endpoint(self) -> Callable[[str], dict[str, Any]]:
         workspace = self._workspace
@@ -141,7 +141,7 @@ class _Events:
         sides = sides_of(self._workspace, names)
         if reference not in sides:
             return pd.DataFrame(), ""
-        found = paired(self._workspace, sides, reference)
+        result = paired(self._workspace, sides, reference)
         words = [
             said(request.headers, f"compare.column_{column}") for column in ("run", "metric", "difference", "interval")
         ]
@@ -149,9 +149,9 @@ class _Events:
         rows = [
             [side.name, row.label, f"{row.result.difference:+.4f}", _interval(row.result.low, row.result.high, "+.4f"),
              f"{row.result.p_value:.4f}", said(request.headers, f"compare.{_verdict(row)}")]
-            for side, row in found.rows
+            for side, row in result.rows
         ]  # fmt: skip
-        return pd.DataFrame(rows, columns=columns), "\n\n".join(map(plain, found.refusals))
+        return pd.DataFrame(rows, columns=columns), "\n\n".join(map(plain, result.refusals))
 
     def _draw(self, names: list[str], label: str | None, request: gr.Request) -> tuple[Any, ...]:
         if not names or not label:
@@ -161,8 +161,8 @@ class _Events:
             for name, (run, scorer) in sides_of(self._workspace, names).items()
             if scorer == "model" or name.startswith(f"{names[0]}: ")
         }
-        found = _in_words(curves(self._workspace, sides, label), request.headers)
-        bars = found.warmth.assign(bar=found.warmth["side"] + " · " + found.warmth["group"])
+        drawn = _in_words(curves(self._workspace, sides, label), request.headers)
+        bars = drawn.warmth.assign(bar=drawn.warmth["side"] + " · " + drawn.warmth["group"])
         colours = palette(list(sides))
         return (
             legend(colours),
@@ -170,25 +170,25 @@ class _Events:
                 gr.LinePlot(
                     frame, color_map=colours, x_title=" ", y_title=label, sort=_order(frame), y_lim=_limits(frame)
                 )
-                for frame in (found.history, found.popularity)
+                for frame in (drawn.history, drawn.popularity)
             ),
             gr.BarPlot(
                 bars, color_map=colours, x_title=" ", y_title=label, sort=bars["bar"].tolist(), y_lim=_limits(bars)
             ),
-            _table(found, request.headers),
+            _table(drawn, request.headers),
         )
 
     def _add_control(self, names: list[str], request: gr.Request) -> Any:
-        found = find_control(self._workspace, names)
-        if found is None:
+        control = find_control(self._workspace, names)
+        if control is None:
             gr.Info(said(request.headers, "compare.control_plain"))
             return gr.skip()
-        if found.name is None:
-            gr.Warning(said(request.headers, "compare.control_missing", file=found.experiment), duration=None)
+        if control.name is None:
+            gr.Warning(said(request.headers, "compare.control_missing", file=control.experiment), duration=None)
             return gr.skip()
-        text = said(request.headers, "compare.control_found", names=found.name)
-        gr.Info(text if found.has_model else f"{text} {said(request.headers, 'compare.control_other_model')}")
-        return [*names, *([] if found.name in names else [found.name])]
+        text = said(request.headers, "compare.control_found", names=control.name)
+        gr.Info(text if control.has_model else f"{text} {said(request.headers, 'compare.control_other_model')}")
+        return [*names, *([] if control.name in names else [control.name])]
 
 
 def _main(labels: Sequence[str]) -> str | None:
@@ -196,10 +196,10 @@ def _main(labels: Sequence[str]) -> str | None:
     return next((label for label in labels if label.startswith("ndcg")), next(iter(labels), None))
 
 
-def _in_words(found: Curves, headers: Mapping[str, str]) -> Curves:
+def _in_words(curves: Curves, headers: Mapping[str, str]) -> Curves:
     """The same, with warm and cold as people call them."""
     names = {group: said(headers, f"compare.{group}") for group in ("warm", "cold")}
-    return replace(found, warmth=found.warmth.assign(group=found.warmth["group"].map(names)))
+    return replace(curves, warmth=curves.warmth.assign(group=curves.warmth["group"].map(names)))
 
 
 def _verdict(one: Compared) -> str:
@@ -223,9 +223,9 @@ def _limits(frame: pd.DataFrame) -> list[float | None]:
     return [min(0.0, float(frame["value"].min())), float(top) * 1.05 if top > 0 else None]
 
 
-def _table(found: Curves, headers: Mapping[str, str]) -> pd.DataFrame:
+def _table(curves: Curves, headers: Mapping[str, str]) -> pd.DataFrame:
     """All groups in one table."""
-    kinds = {"history": found.history, "popularity": found.popularity, "warmth": found.warmth}
+    kinds = {"history": curves.history, "popularity": curves.popularity, "warmth": curves.warmth}
     words = [
         said(headers, f"compare.column_{column}") for column in ("trait", "group", "run", "users", "value", "interval")
     ]

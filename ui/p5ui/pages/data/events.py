@@ -52,19 +52,19 @@ class DataEvents:
 
     def start(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Fill what depends on the folder, with the file that the address names."""
-        known = data_files(self._workspace)
+        files = data_files(self._workspace)
         wanted = str(request.query_params.get("file", ""))
-        file = gr.Dropdown(known, value=wanted) if wanted else gr.Dropdown(known)  # somebody may have been quicker
+        file = gr.Dropdown(files, value=wanted) if wanted else gr.Dropdown(files)  # somebody may have been quicker
         loaders = [loader for loader in usable_loaders(self._workspace.registry) if loader != "table"]
-        return file, gr.Dropdown(["", *known], value=""), gr.Dropdown(loaders)
+        return file, gr.Dropdown(["", *files], value=""), gr.Dropdown(loaders)
 
     def take_upload(self, arrived: str | None) -> tuple[Any, Any, None]:
         """Take a file into the folder of uploads, to be chosen in one list and offered in the other."""
         if arrived is None:
             raise ConfigError("Choose a file first.")
         name = keep_upload(self._workspace, Path(arrived))
-        known = data_files(self._workspace)
-        return gr.Dropdown(known, value=name), gr.Dropdown(["", *known]), None
+        files = data_files(self._workspace)
+        return gr.Dropdown(files, value=name), gr.Dropdown(["", *files]), None
 
     def reopen(self, name: str | None, request: gr.Request) -> Any:
         """Look at the file that the address names."""
@@ -103,11 +103,11 @@ class DataEvents:
 
     def _look(self, section: dict[str, Any], request: gr.Request) -> list[Any]:
         """Preview the chosen data; all ways to choose data end here."""
-        found = look(self._workspace, section)
-        known = self._workspace.registry.get("loader", section["name"]).Config.model_fields
-        has_columns, has_layout = set(COLUMNS) <= known.keys(), set(LAYOUT) <= known.keys()
-        notes = "\n".join(f"- {plain(translated(request.headers, note))}" for note in found.notes)
-        fault = said_in_markdown(request.headers, "data.fault", fault=found.fault) + "\n\n" if found.fault else ""
+        looked = look(self._workspace, section)
+        options = self._workspace.registry.get("loader", section["name"]).Config.model_fields
+        has_columns, has_layout = set(COLUMNS) <= options.keys(), set(LAYOUT) <= options.keys()
+        notes = "\n".join(f"- {plain(translated(request.headers, note))}" for note in looked.notes)
+        fault = said_in_markdown(request.headers, "data.fault", fault=looked.fault) + "\n\n" if looked.fault else ""
         return [
             section,
             None,
@@ -116,30 +116,30 @@ class DataEvents:
             fault + notes,
             gr.Row(visible=has_columns),
             gr.Row(visible=has_layout),
-            *self._column_choices(found, request),
-            *self._layout_choices(section, found, request),
-            found.preview.preview.astype("str"),
-            pd.DataFrame() if found.events is None else found.events.astype("str"),
-            gr.Accordion(visible="items" in known),
+            *self._column_choices(looked, request),
+            *self._layout_choices(section, looked, request),
+            looked.preview.preview.astype("str"),
+            pd.DataFrame() if looked.events is None else looked.events.astype("str"),
+            gr.Accordion(visible="items" in options),
             _name_for(section),
-            gr.Column(visible=not found.fault),
+            gr.Column(visible=not looked.fault),
             gr.Column(visible=False),
             gr.Column(visible=False),
         ]
 
-    def _column_choices(self, found: Look, request: gr.Request) -> list[Any]:
-        names = [str(name) for name in found.preview.preview.columns]
+    def _column_choices(self, looked: Look, request: gr.Request) -> list[Any]:
+        names = [str(name) for name in looked.preview.preview.columns]
         nothing = (said(request.headers, "data.no_column"), "")
         return [
             gr.Dropdown(
                 [*([nothing] if name in COLUMNS[2:] else []), *((taken, taken) for taken in names)],
-                value=found.preview.columns.get(name, "" if name in COLUMNS[2:] else None),
+                value=looked.preview.columns.get(name, "" if name in COLUMNS[2:] else None),
             )
             for name in COLUMNS
         ]
 
-    def _layout_choices(self, section: dict[str, Any], found: Look, request: gr.Request) -> list[Any]:
-        settings = found.preview.settings
+    def _layout_choices(self, section: dict[str, Any], looked: Look, request: gr.Request) -> list[Any]:
+        settings = looked.preview.settings
         yes, no = (
             (said(request.headers, f"data.{choice}"), word) for choice, word in (("yes", "true"), ("no", "false"))
         )
@@ -167,25 +167,25 @@ class DataEvents:
         """The first time as the default preset would clean and split; then as the fields say."""
         headers = request.headers
         chosen = self._chosen(split, cleaning) if preset else {}
-        found = diagnose(
+        profile = diagnose(
             self._workspace,
             section,
             parse_config(PrepareConfig, chosen["prepare"], "prepare") if preset else None,
             PartSpec.model_validate(chosen["split"]) if preset else None,
         )
-        suggested = found.preset.get("prepare", {})
+        suggested = profile.preset.get("prepare", {})
         fields = [gr.skip()] * len(CLEANING) if preset else [field.show(suggested) for field in CLEANING]
         return [
-            found.preset,
-            gr.skip() if preset else get_value(found.preset, ("split", "name"), "auto"),
+            profile.preset,
+            gr.skip() if preset else get_value(profile.preset, ("split", "name"), "auto"),
             *fields,
             gr.Column(visible=True),
-            merit_text(headers, found),
-            warning_text(headers, found),
-            figures(headers, found),
-            dropped_rows(headers, found),
-            *_plots(headers, found),
-            gr.Column(visible=not found.fault),
+            merit_text(headers, profile),
+            warning_text(headers, profile),
+            figures(headers, profile),
+            dropped_rows(headers, profile),
+            *_plots(headers, profile),
+            gr.Column(visible=not profile.fault),
             "",
         ]  # fmt: skip
 
@@ -195,10 +195,10 @@ class DataEvents:
 
         def examine(file: str) -> dict[str, Any]:
             """Examine a file below the working folder: figures as read and as cleaned, and what it is good for."""
-            found = diagnose(workspace, {"name": "table", "path": file}, None, None)
-            cleaned = found.report.to_dict() if found.report else None
-            merits = [asdict(merit) for merit in found.merits]
-            return {"read": found.whole.to_dict(), "cleaned": cleaned, "merits": merits, "fault": found.fault}
+            profile = diagnose(workspace, {"name": "table", "path": file}, None, None)
+            cleaned = profile.report.to_dict() if profile.report else None
+            merits = [asdict(merit) for merit in profile.merits]
+            return {"read": profile.whole.to_dict(), "cleaned": cleaned, "merits": merits, "fault": profile.fault}
 
         return examine
 
@@ -230,14 +230,14 @@ class DataEvents:
         return said_in_markdown(request.headers, "data.saved", name=name)
 
 
-def _plots(headers: Mapping[str, str], found: Profile) -> list[Any]:
-    curves = found.curves
+def _plots(headers: Mapping[str, str], profile: Profile) -> list[Any]:
+    curves = profile.curves
     axis = {name: said(headers, f"data.axis_{name}") for name in ("log_events", "events", "users")}
     lengths = curves.lengths["events"].tolist()
     ratings = None if curves.ratings is None else curves.ratings["rating"].tolist()
     events: dict[str, Any] = {"x_title": " ", "y_title": axis["events"], "y_lim": [0, None]}
     return [
-        gr.LinePlot(popularity(found), x_title=" ", y_title=axis["log_events"]),  # a title below would be cut off
+        gr.LinePlot(popularity(profile), x_title=" ", y_title=axis["log_events"]),  # a title below would be cut off
         gr.BarPlot(curves.lengths, x_title=" ", y_title=axis["users"], y_lim=[0, None], sort=lengths),
         gr.LinePlot(curves.activity, visible=curves.activity is not None, **events),
         gr.BarPlot(curves.ratings, visible=ratings is not None, sort=ratings, **events),

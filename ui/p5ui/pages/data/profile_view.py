@@ -63,9 +63,9 @@ def diagnose(
     return profile(raw, workspace.registry, cleaning, splitting)
 
 
-def merit_text(headers: Headers, found: Profile) -> str:
+def merit_text(headers: Headers, profile: Profile) -> str:
     """The purposes that the data suits, one paragraph each."""
-    return "\n\n".join(f"{SIGNS[merit.verdict]} {_sentence(headers, merit)}" for merit in found.merits)
+    return "\n\n".join(f"{SIGNS[merit.verdict]} {_sentence(headers, merit)}" for merit in profile.merits)
 
 
 def _sentence(headers: Headers, one: Merit) -> str:
@@ -77,27 +77,31 @@ def _sentence(headers: Headers, one: Merit) -> str:
     )
 
 
-def warning_text(headers: Headers, found: Profile) -> str:
+def warning_text(headers: Headers, profile: Profile) -> str:
     """Warnings: failures, dropped rows and leaks."""
-    lines = [said(headers, "data.cut", rows=f"{found.whole.n_read:,}")] if found.is_cut else []
-    lines += [said_in_markdown(headers, "data.fault", fault=translated(headers, found.fault))] if found.fault else []
-    lines += [f"⚠ {plain(translated(headers, warning))}" for warning in (found.report.warnings if found.report else ())]
+    lines = [said(headers, "data.cut", rows=f"{profile.whole.n_read:,}")] if profile.is_cut else []
+    lines += (
+        [said_in_markdown(headers, "data.fault", fault=translated(headers, profile.fault))] if profile.fault else []
+    )
+    lines += [
+        f"⚠ {plain(translated(headers, warning))}" for warning in (profile.report.warnings if profile.report else ())
+    ]
     return "\n\n".join(lines)
 
 
-def dropped_rows(headers: Headers, found: Profile) -> pd.DataFrame:
+def dropped_rows(headers: Headers, profile: Profile) -> pd.DataFrame:
     """Rows that are left out, and why."""
-    dropped = (found.report or found.whole).dropped
+    dropped = (profile.report or profile.whole).dropped
     columns = [said(headers, "data.column_rows"), said(headers, "data.column_reason")]
     return pd.DataFrame([[f"{step.rows:,}", translated(headers, step.reason)] for step in dropped], columns=columns)
 
 
-def figures(headers: Headers, found: Profile) -> pd.DataFrame:
+def figures(headers: Headers, profile: Profile) -> pd.DataFrame:
     """Figures as read and after cleaning."""
-    before, after = _texts(found.whole), _texts(found.report) if found.report else {}
+    before, after = _texts(profile.whole), _texts(profile.report) if profile.report else {}
     rows = {name: (text, after.get(name, "")) for name, text in before.items()}
-    rows["duplicates"] = (f"{found.duplicate_share:.1%}", "")
-    rows["parts"] = ("", " / ".join(f"{size:,}" for size in found.sizes.values()))
+    rows["duplicates"] = (f"{profile.duplicate_share:.1%}", "")
+    rows["parts"] = ("", " / ".join(f"{size:,}" for size in profile.sizes.values()))
     columns = [said(headers, f"data.column_{column}") for column in ("what", "read", "cleaned")]
     table = [[said(headers, f"data.figure_{name}"), *texts] for name, texts in rows.items() if any(texts)]
     return pd.DataFrame(table, columns=columns)
@@ -120,7 +124,7 @@ def _texts(report: PrepareReport) -> dict[str, str]:
     }
 
 
-def popularity(found: Profile) -> pd.DataFrame:
+def popularity(profile: Profile) -> pd.DataFrame:
     """The popularity curve in powers of ten, since plots have even scales only."""
-    curve = found.curves.popularity
+    curve = profile.curves.popularity
     return pd.DataFrame({name: np.log10(curve[name]) for name in curve})

@@ -131,13 +131,13 @@ def export_facts(workspace: Workspace, name: str) -> dict[str, Any]:
     """
     job = latest_export_job(workspace, name)
     state = job.state() if job else ""
-    found = None if state in ACTIVE else bundle_of(workspace.run(name))
+    bundle = None if state in ACTIVE else bundle_of(workspace.run(name))
     said = job.output().strip() if job and state == "failed" else ""
     facts: dict[str, Any] = {"state": state, "message": said.rpartition("\n")[2].removeprefix("Error: ")}
-    if found is None:
+    if bundle is None:
         return facts
-    folder = found.folder.relative_to(workspace.folder).as_posix()
-    return {**facts, "folder": folder, "files": found.manifest["files"], "parity": found.manifest["parity"]}
+    folder = bundle.folder.relative_to(workspace.folder).as_posix()
+    return {**facts, "folder": folder, "files": bundle.manifest["files"], "parity": bundle.manifest["parity"]}
 
 
 def zip_of(bundle: Bundle) -> Path:

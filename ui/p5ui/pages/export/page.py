@@ -160,11 +160,11 @@ class _Events:
 
     def begin(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the run that the address names."""
-        known = finished_runs(self._workspace)
-        note = "" if known else said(request.headers, "export.none")
-        if missing := missing_in_address(request, known):
+        runs = finished_runs(self._workspace)
+        note = "" if runs else said(request.headers, "export.none")
+        if missing := missing_in_address(request, runs):
             note = said_in_markdown(request.headers, "recommend.missing", name=missing)
-        return gr.Dropdown(known, value=run_in_address(request, known)), note
+        return gr.Dropdown(runs, value=run_in_address(request, runs)), note
 
     def _look(self, name: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Columns to choose from, and the export that may be under way; only then another may be asked for."""
@@ -190,8 +190,8 @@ class _Events:
         """The available results of a run's export."""
         job = latest_export_job(self._workspace, name) if name else None
         is_busy = job is not None and job.state() in ACTIVE  # its files may change while they are read
-        found = bundle_of(self._workspace.run(name)) if name and not is_busy else None
-        if found is None:
+        bundle = bundle_of(self._workspace.run(name)) if name and not is_busy else None
+        if bundle is None:
             note = (
                 said_in_markdown(request.headers, "export.busy" if is_busy else "export.nothing", name=name)
                 if name
@@ -200,13 +200,13 @@ class _Events:
             return note, gr.Column(visible=False), *[gr.skip()] * (3 + len(LANGUAGES)), ""
         from p5export.bundle.model_card import calls
 
-        manifest = found.manifest
+        manifest = bundle.manifest
         with self._packing:
-            path = save_file_to_cache(zip_of(found), get_upload_folder())
+            path = save_file_to_cache(zip_of(bundle), get_upload_folder())
         texts = calls(manifest)
         return (
             _proof(manifest, request.headers), gr.Column(visible=True), gr.DownloadButton(value=path),
-            *(_titled(frame, request.headers) for frame in (parity_frame(manifest), size_frame(found))),
+            *(_titled(frame, request.headers) for frame in (parity_frame(manifest), size_frame(bundle))),
             *(texts[language] for language in LANGUAGES), "",
         )  # fmt: skip
 
@@ -216,9 +216,9 @@ class _Events:
         run = self._workspace.run(name)
         model = OnnxRecommender(run.path / "export", threads=1)
         whos = questions(model, read_dataset(run.data / "target"))
-        found = measure_latency(model, whos)
-        times = {"p50": f"{found.p50:.2f}", "p95": f"{found.p95:.2f}"}
-        return said(request.headers, "export.latency", n=found.n, users=len(whos), **times)
+        latencies = measure_latency(model, whos)
+        times = {"p50": f"{latencies.p50:.2f}", "p95": f"{latencies.p95:.2f}"}
+        return said(request.headers, "export.latency", n=latencies.n, users=len(whos), **times)
 
     def _graph(self, name: str, request: gr.Request) -> str:
         address = self._viewer.show(self._workspace.run(name).path / "export" / "model.onnx")

@@ -55,8 +55,8 @@ def option_rows(config: type[BaseModel]) -> list[OptionRow]:
 
 def _row(name: str, info: FieldInfo) -> OptionRow:
     default = "" if info.is_required() else _value(info.get_default(call_default_factory=True))
-    found = [(text, getattr(fact, limit, None)) for fact in info.metadata for limit, text in BOUNDS.items()]
-    bounds = ", ".join(text.format(f"{value:g}") for text, value in found if value is not None)
+    limits = [(text, getattr(fact, limit, None)) for fact in info.metadata for limit, text in BOUNDS.items()]
+    bounds = ", ".join(text.format(f"{value:g}") for text, value in limits if value is not None)
     return OptionRow(name, type_text(info.annotation), default, bounds, " ".join((info.description or "").split()))
 
 
@@ -82,7 +82,7 @@ def type_text(annotation: Any) -> str:
     return "none" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
-def inventory_html(registry: Registry, headers: Headers, wanted: str = "") -> str:
+def inventory_html(registry: Registry, headers: Headers, query: str = "") -> str:
     """Plugins with what is wrong with them, then the parts of each kind whose name or words hold a text.
 
     Words are in the language of the browser that sent the headers; parts are found by their English ones as well.
@@ -91,7 +91,7 @@ def inventory_html(registry: Registry, headers: Headers, wanted: str = "") -> st
     say = _say(headers)
     statuses = registry.plugins
     parts = [info for kind in KINDS for info in registry.parts(kind).values()]
-    shown = [part for part in parts if wanted.casefold().strip() in _searched(part, headers)]
+    shown = [part for part in parts if query.casefold().strip() in _searched(part, headers)]
     faults = "".join(_fault(status, say) for status in statuses if status.fault is not None)
     return (
         f'<section class="inventory">{_plugins(statuses, parts, say)}{faults}'

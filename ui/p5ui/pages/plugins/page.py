@@ -30,11 +30,11 @@ STYLE = """<style>
 def build(workspace: Workspace) -> None:
     """Draw the page."""
 
-    def show(wanted: str, request: gr.Request) -> str:
-        return STYLE + inventory_html(workspace.registry, request.headers, wanted)
+    def show(query: str, request: gr.Request) -> str:
+        return STYLE + inventory_html(workspace.registry, request.headers, query)
 
     gr.Markdown(t("plugins.heading"))
     gr.Markdown(t("plugins.intro"))
-    wanted = gr.Textbox(label=t("plugins.filter"), info=t("plugins.filter_help"), max_lines=1, elem_id="plugins-filter")
+    query = gr.Textbox(label=t("plugins.filter"), info=t("plugins.filter_help"), max_lines=1, elem_id="plugins-filter")
     installed = gr.HTML(t("plugins.collecting"), padding=False, elem_id="plugins-installed")
-    gr.on(None, show, wanted, installed, trigger_mode="always_last", **QUICK)
+    gr.on(None, show, query, installed, trigger_mode="always_last", **QUICK)

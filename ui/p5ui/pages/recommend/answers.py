@@ -95,10 +95,10 @@ class Answers:
 
     def network(self, name: str, history: Sequence[str], user: str, k: int) -> Answer:
         """Recommendations of the network of a run, with reasons; for the user if one is given."""
-        found = self.recommendations(name, history, user, k)
+        recommendations = self.recommendations(name, history, user, k)
         search, lines = self.search(name), []
-        images = self._pictures(search, [result.item for result in found])
-        for item, image in zip(found, images, strict=True):
+        images = self._pictures(search, [result.item for result in recommendations])
+        for item, image in zip(recommendations, images, strict=True):
             reasons = tuple(reason.title or str(reason.item) for reason in item.reasons)
             lines.append(Line(str(item.item), item.title or str(item.item), item.score, reasons, image))
         return Answer(name, lines)
@@ -117,10 +117,10 @@ class Answers:
         who: Sequence[str] | str = history
         if user.strip():
             who = self.history(name, user) if model.uses_history else user.strip()
-        found: list[Recommended] = model.recommend(who, k)
-        search, ids = self.search(name), [result.item for result in found]
+        recommended: list[Recommended] = model.recommend(who, k)
+        search, ids = self.search(name), [result.item for result in recommended]
         titles, images = search.titles(ids), self._pictures(search, ids)
-        rows = zip(found, titles, images, strict=True)
+        rows = zip(recommended, titles, images, strict=True)
         return Answer(f"{name}: ONNX", [Line(str(row.item), title, row.score, (), image) for row, title, image in rows])
 
     def _pictures(self, search: ItemSearch, ids: Sequence[Any]) -> list[str | None]:
@@ -131,8 +131,8 @@ class Answers:
             return [None] * len(ids)
         from p5core.data.ids import ItemIds
 
-        found = catalogue.frame[column].iloc[ItemIds.of(search.dataset).find(list(ids))]
-        return [picture_source(self._workspace, result) for result in found]
+        texts = catalogue.frame[column].iloc[ItemIds.of(search.dataset).find(list(ids))]
+        return [picture_source(self._workspace, result) for result in texts]
 
     def _load_network(self, folder: Path) -> Recommender:
         from p5core.workflows.recommend import Recommender

@@ -57,21 +57,21 @@ def build(workspace: Workspace) -> None:
                 elem_id="recommend-history",
             )  # fmt: skip
             about = gr.Markdown(elem_id="recommend-about")
-        words, found = _search()
+        words, items = _search()
     k, go = _go()
     note, lists = gr.Markdown(elem_id="recommend-note"), _lists()
 
     follow_in_address(run)
     gr.on(None, events.start, None, [run, second, note], **QUICK)
-    run.change(events.find, [run, words, history], found, **ASKED)
-    words.change(events.find, [run, words, history], found, trigger_mode="always_last", **ASKED)
-    found.input(events.tick, [run, words, history, found], [history, user], **ASKED)
-    history.input(events.find, [run, words, history], found, **ASKED).then(lambda: "", None, user, **QUICK)
-    user.submit(events.choose, [run, user, words], [history, found, about], **ASKED)
+    run.change(events.find, [run, words, history], items, **ASKED)
+    words.change(events.find, [run, words, history], items, trigger_mode="always_last", **ASKED)
+    items.input(events.tick, [run, words, history, items], [history, user], **ASKED)
+    history.input(events.find, [run, words, history], items, **ASKED).then(lambda: "", None, user, **QUICK)
+    user.submit(events.choose, [run, user, words], [history, items, about], **ASKED)
     asked = [run, second, user, history, k]
     slow: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     chosen = anybody.click(events.draw, run, user, **ASKED).success(
-        events.choose, [run, user, words], [history, found, about], **ASKED
+        events.choose, [run, user, words], [history, items, about], **ASKED
     )
     for begun in (chosen.success, partial(gr.on, [go.click, user.submit])):
         answered = begun(events.wait, None, [*lists, note], **QUICK).then(
@@ -95,8 +95,8 @@ def _search() -> tuple[gr.Textbox, gr.CheckboxGroup]:
         words = gr.Textbox(
             label=t("recommend.search"), info=t("recommend.search_help"), max_lines=1, elem_id="recommend-search"
         )
-        found = gr.CheckboxGroup([], label=t("recommend.found"), elem_id="recommend-found")
-    return words, found
+        items = gr.CheckboxGroup([], label=t("recommend.found"), elem_id="recommend-found")
+    return words, items
 
 
 def _lists() -> list[gr.HTML]:
@@ -120,13 +120,13 @@ class _Events:
 
     def start(self, request: gr.Request) -> tuple[Any, Any, str]:
         """Choose the run that the address names."""
-        known = finished_runs(self._workspace)
+        runs = finished_runs(self._workspace)
         nobody = (said(request.headers, "recommend.nobody"), "")
-        note = "" if known else said(request.headers, "recommend.none")
-        if missing := missing_in_address(request, known):
+        note = "" if runs else said(request.headers, "recommend.none")
+        if missing := missing_in_address(request, runs):
             note = said_in_markdown(request.headers, "recommend.missing", name=missing)
-        run = gr.Dropdown(known, value=run_in_address(request, known))
-        return run, gr.Dropdown([nobody, *((suffix, suffix) for suffix in known)], value=""), note
+        run = gr.Dropdown(runs, value=run_in_address(request, runs))
+        return run, gr.Dropdown([nobody, *((suffix, suffix) for suffix in runs)], value=""), note
 
     def wait(self, request: gr.Request) -> tuple[str, ...]:
         """Clear the previous lists and show that the first answer takes longer."""

@@ -74,8 +74,8 @@ def run_folder(workspace: Workspace, name: str, job: Job | None = None) -> Path:
 
 def stage_names(workspace: Workspace, folder: Path) -> list[str]:
     """The stages of the run in a folder, in their order; none while its experiment is not there."""
-    found: list[str] = workspace.file_cache.read(_stages, folder / "experiment.toml")
-    return found
+    names: list[str] = workspace.file_cache.read(_stages, folder / "experiment.toml")
+    return names
 
 
 def tail(path: Path, n_characters: int = 20_000) -> str:
@@ -126,10 +126,10 @@ def _best(workspace: Workspace, path: Path, state: str) -> tuple[str, float] | N
     tested: Mapping[str, float | None] = (
         workspace.file_cache.read(_tested, path / "metrics.json") if state == "done" else {}
     )
-    found = tested or workspace.file_cache.read(best_figures, path / "events.jsonl")
-    figures = {label: value for label, value in found.items() if isinstance(value, float)}
-    wanted = (workspace.file_cache.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
-    return next(((label, figures[label]) for label in wanted if label in figures), None)
+    measured = tested or workspace.file_cache.read(best_figures, path / "events.jsonl")
+    figures = {label: value for label, value in measured.items() if isinstance(value, float)}
+    candidates = (workspace.file_cache.read(_watched, path / "experiment.toml"), "ndcg@10", *list(figures)[-1:])
+    return next(((label, figures[label]) for label in candidates if label in figures), None)
 
 
 def _tested(path: Path) -> Mapping[str, float | None]:

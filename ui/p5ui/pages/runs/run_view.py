@@ -49,12 +49,12 @@ def table(rows: Sequence[RunRow], headers: Headers) -> pd.DataFrame:
 
 def _short(row: RunRow, headers: Headers) -> str:
     """State, share done and time left, as far as they say something."""
-    found = [said(headers, f"runs.state_{row.state}")]
+    pieces = [said(headers, f"runs.state_{row.state}")]
     if row.state != "done" and row.share > 0:
-        found.append(f"{row.share:.0%}")
+        pieces.append(f"{row.share:.0%}")
     if row.eta_seconds is not None and row.share < 1:
-        found.append(said(headers, "runs.left", time=duration(row.eta_seconds)))
-    return " · ".join(found)
+        pieces.append(said(headers, "runs.left", time=duration(row.eta_seconds)))
+    return " · ".join(pieces)
 
 
 def state_text(row: RunRow, headers: Headers) -> str:

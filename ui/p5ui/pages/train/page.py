@@ -131,11 +131,11 @@ class _Page:
 
     def _choices(self, request: gr.Request) -> list[Any]:
         """Drafts, with the one that the address names, and starts."""
-        known = draft_names(self._workspace)
-        wanted = str(request.query_params.get("draft", ""))
+        drafts = draft_names(self._workspace)
+        draft = str(request.query_params.get("draft", ""))
         presets = self._workspace.registry.parts("preset")
         begins = [(translated(request.headers, info.about), name) for name, info in presets.items()]
-        return [gr.Dropdown(known, value=wanted if wanted in known else None), gr.Dropdown(begins, value=None)]
+        return [gr.Dropdown(drafts, value=draft if draft in drafts else None), gr.Dropdown(begins, value=None)]
 
     def _restore(self, name: str | None, kept: Any, request: gr.Request) -> list[Any]:
         """The draft, or the experiment of the run that the address names, or what had become of it before a reload."""
