@@ -105,7 +105,7 @@ def section(file: Path, seeds: list[Seed]) -> str:
         "",
         f"{metrics[0].n_test_users:,} test users, {len(seeds)} seeds, {metrics[0].n_parameters:,} weights; "
         f"training with validation {min(minutes):.1f} to {max(minutes):.1f} min, at most "
-        f"{max(one.gigabytes for one in seeds):.1f} GB. {metrics[0].protocol}",
+        f"{max(seed.gigabytes for seed in seeds):.1f} GB. {metrics[0].protocol}",
         "",
         f"| | {' | '.join(LABELS)} |",
         f"| --- |{' --- |' * len(LABELS)}",

@@ -170,7 +170,7 @@ def main() -> None:
         values = [float(getattr(size, name)) for size in sizes]
         results = [measured(size) for size in sizes]
         rows[name] = (values, results)
-        fitted = ", ".join(f"{part} {exponent(values, [one[part] for one in results]):.2f}" for part in PARTS)
+        fitted = ", ".join(f"{part} {exponent(values, [row[part] for row in results]):.2f}" for part in PARTS)
         print(f"exponents against {name}: {fitted}")
     if given.plot:
         plot(rows, given.plot)

@@ -96,7 +96,7 @@ def build(registry: Registry) -> click.Group:
         for plugin in registry.failures() if context.invoked_subcommand != "plugins" else ():
             click.echo(f"Warning: plugin '{plugin.name}' failed to load; see 'p5 plugins list'.", err=True)
 
-    for command in (*COMMANDS, *registry.commands(taken=[str(one.name) for one in COMMANDS])):
+    for command in (*COMMANDS, *registry.commands(taken=[str(module.name) for module in COMMANDS])):
         group.add_command(command)
     return group
 

@@ -71,7 +71,7 @@ def _look_at(
     from p5core.workflows.experiment_data import load_data
 
     if file.suffix == ".toml":
-        experiment = load_experiment(file, [f"data.{one}" for one in settings])
+        experiment = load_experiment(file, [f"data.{name}" for name in settings])
         return *load_data(registry, experiment.data, experiment.prepare), {}
     section: dict[str, Any] = _section(registry, file)
     for setting in settings:

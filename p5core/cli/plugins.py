@@ -93,8 +93,9 @@ def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
             state = "ok" if status.fault is None else "[red]failed[/red]"
             table.add_row("plugin", escape(status.name), escape(status.distribution), status.version, state)
     wide_console().print(table)
-    for one in failed:
-        click.echo(f"\n{click.style(f'{one.name} ({one.distribution} {one.version}) failed:', fg='red')}\n{one.fault}")
+    for plugin in failed:
+        title = f"{plugin.name} ({plugin.distribution} {plugin.version}) failed:"
+        click.echo(f"\n{click.style(title, fg='red')}\n{plugin.fault}")
 
 
 def markdown_table(parts: Iterable[PartInfo]) -> str:

@@ -128,7 +128,7 @@ def _cross_validate(
         summary[scorer] = {
             label: {"mean": statistics.fmean(measured), "deviation": statistics.stdev(measured), "folds": measured}
             for label, every in values.items()
-            if len(measured := [one for one in every if one is not None]) == n_folds
+            if len(measured := [figure for figure in every if figure is not None]) == n_folds
         }
     write_json(runs / name / "folds.json", {"test": summary, "n_folds": n_folds})
     _print_summary(summary, n_folds, console)

@@ -96,11 +96,11 @@ def compare(registry: Registry, first: Path, second: Path, resamples: int, seed:
     from p5core.runs.create import open_run
     from p5core.workflows.compare import compare_sides, stored_side
 
-    one, other = (stored_side(open_run(path)) for path in (first, second))
-    table = Table(title=f"{one.name} less {other.name}")
-    for column in ("metric", one.name, other.name, "difference", "95 % interval", "p"):
+    first_side, other = (stored_side(open_run(path)) for path in (first, second))
+    table = Table(title=f"{first_side.name} less {other.name}")
+    for column in ("metric", first_side.name, other.name, "difference", "95 % interval", "p"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for compared in compare_sides(registry, one, other, resamples, seed):
+    for compared in compare_sides(registry, first_side, other, resamples, seed):
         result = compared.result
         interval = f"{result.low:+.4f} to {result.high:+.4f}"
         means = (f"{compared.first:.4f}", f"{compared.second:.4f}")

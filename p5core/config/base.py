@@ -129,9 +129,9 @@ def _explain(model: type[BaseModel], fault: Any, options: Mapping[str, Any], whe
     *outer, last = [where, *_written(fault["loc"], options)]
     place = ".".join([*outer, last])
     if fault["type"] == "extra_forbidden":
-        known = _options_at(model, fault["loc"][:-1])
-        listed = f" Known options: {', '.join(sorted(known))}." if known else ""
-        return f"{'.'.join(outer)}: unknown option '{last}'.{did_you_mean(last, known)}{listed}"
+        valid = _options_at(model, fault["loc"][:-1])
+        listed = f" Known options: {', '.join(sorted(valid))}." if valid else ""
+        return f"{'.'.join(outer)}: unknown option '{last}'.{did_you_mean(last, valid)}{listed}"
     if fault["type"] == "missing":
         return f"{place}.{fault['loc'][-1]}: this option is required."
     if fault["type"] == "union_tag_not_found":

@@ -25,7 +25,7 @@ class ModelConfig(Config):
     """Dropout probability of the input vectors."""
 
     combine: Literal["sum", "gated"] = "sum"
-    """How the outputs of several encoders are combined: summed, or by a learned gate."""
+    """Combination of several encoders: sum, or a learned gate."""
 
     unit_items: bool = False
     """Normalise item vectors to unit length, so that popularity does not raise scores."""

@@ -42,8 +42,8 @@ def _parts_in(config: BaseModel, steps: Steps) -> Iterator[Place]:
         values = (
             [((*place, nth), spec) for nth, spec in enumerate(value)] if isinstance(value, list) else [(place, value)]
         )
-        for where, one in values:
-            if slot is not None and isinstance(one, (str, PartSpec)):
-                yield Place(slot.kind, where, one)
-            if isinstance(one, BaseModel):
-                yield from _parts_in(one, where)
+        for where, member in values:
+            if slot is not None and isinstance(member, (str, PartSpec)):
+                yield Place(slot.kind, where, member)
+            if isinstance(member, BaseModel):
+                yield from _parts_in(member, where)

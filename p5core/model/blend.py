@@ -120,9 +120,9 @@ def read_blend(folder: Path, registry: Registry) -> Blend | None:
     stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     arrays = load_file(folder / "blend.safetensors")
     scorers = []
-    for nth, one in enumerate(stored["scorers"]):
+    for nth, entry in enumerate(stored["scorers"]):
         spec = PartSpec.model_validate(
-            {"name": one["name"], **{k: v for k, v in one["options"].items() if v is not None}}
+            {"name": entry["name"], **{k: v for k, v in entry["options"].items() if v is not None}}
         )
         scorer = registry.choose("scorer", spec, f"blend.{nth}").build()
         begin = f"{nth}."

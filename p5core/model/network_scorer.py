@@ -16,7 +16,7 @@ from p5core.data.dataset import Ragged
 from p5core.model.blend import Blend
 from p5core.model.network import Network
 
-__all__ = ["NetworkScorer", "newest"]
+__all__ = ["NetworkScorer", "exact_inference", "newest"]
 
 ROWS_TOGETHER = {"cpu": 32}
 """Histories that are padded to the longest of them, by device: a processor computes no padding for nothing."""

@@ -39,7 +39,7 @@ def _common(part: type[Any]) -> Iterator[str]:
         yield "whose `Config` is not frozen, or accepts unknown options. Keep the `model_config` of p5core.Config."
     missing = sorted(getattr(part, "__abstractmethods__", ()))
     if inspect.isabstract(part):
-        yield f"which does not define {', '.join(f'`{one}`' for one in missing)}."
+        yield f"which does not define {', '.join(f'`{name}`' for name in missing)}."
 
 
 def _backbone(part: type[Any]) -> Iterator[str]:

@@ -54,11 +54,11 @@ def cases(
 ) -> list[Case]:
     """Every check of the parts of a registry; of one kind, name or distribution when they are given."""
     return [
-        Case(one, label, check)
-        for one in ([kind] if kind else KINDS)
-        for label, info in registry.parts(one).items()
+        Case(each, label, check)
+        for each in ([kind] if kind else KINDS)
+        for label, info in registry.parts(each).items()
         if name in (None, info.part.name) and distribution in (None, info.plugin.distribution)
-        for check in checks(one)
+        for check in checks(each)
     ]
 
 

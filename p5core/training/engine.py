@@ -170,17 +170,17 @@ class Engine:
             return
         with ThreadPoolExecutor(1) as worker:
             waiting = None
-            for one in batches:
-                following = worker.submit(self._loaded, load, one)
+            for item in batches:
+                following = worker.submit(self._loaded, load, item)
                 if waiting is not None:
                     yield waiting.result()
                 waiting = following
             if waiting is not None:
                 yield waiting.result()
 
-    def _loaded(self, load: Callable[[T], list[Batch]], one: T) -> list[Batch]:
+    def _loaded(self, load: Callable[[T], list[Batch]], item: T) -> list[Batch]:
         is_pinned = self.device.type == "cuda"
-        return [(batch.map(Tensor.pin_memory) if is_pinned else batch).to(self.device) for batch in load(one)]
+        return [(batch.map(Tensor.pin_memory) if is_pinned else batch).to(self.device) for batch in load(item)]
 
     def free_memory(self) -> int:
         """Free memory of the device, in bytes."""

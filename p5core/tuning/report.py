@@ -34,7 +34,7 @@ def write_report(folder: Path, worker: Worker, study: Study) -> None:
     write_text(folder / "best.toml", about + dump_experiment(with_values(worker.experiment, best[0].params)))
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
-    names = short_names([one.key for one in study.options])
+    names = short_names([option.key for option in study.options])
     _save(_history(study, worker.watch.label), plots / "history.png")
     for option in study.options:
         _save(_slice(study, option, worker.watch.label), plots / f"{names[option.key]}.png")
@@ -43,7 +43,7 @@ def write_report(folder: Path, worker: Worker, study: Study) -> None:
 def trials_table(study: Study, label: str) -> Table:
     """The best trials beside the experiment's own options, one row an option."""
     best = study.best_first()
-    shown = best[:TRIALS_IN_TABLE] + [one for one in best[TRIALS_IN_TABLE:] if one.number == 0]
+    shown = best[:TRIALS_IN_TABLE] + [trial for trial in best[TRIALS_IN_TABLE:] if trial.number == 0]
     importances = study.importances()
     names = short_names([option.key for option in study.options])
     table = Table(title=f"Best of {len(study.ended())} trials; trial 0 is the file as it is")
@@ -52,7 +52,7 @@ def trials_table(study: Study, label: str) -> Table:
         table.add_column(f"trial {trial.number}", justify="right")
     table.add_column("importance", justify="right")
     table.add_row(label, *(f"{option.value:.4f}" for option in shown), "", style="bold")
-    for key in sorted(names, key=lambda one: -importances.get(one, 0.0)):
+    for key in sorted(names, key=lambda name: -importances.get(name, 0.0)):
         share = f"{importances[key]:.0%}" if key in importances else "–"
         table.add_row(names[key], *(shown_value(option.params[key]) for option in shown), share)
     return table
@@ -90,9 +90,9 @@ def _slice(study: Study, option: Option, label: str) -> Figure:
     trials = [trial for trial in study.ended() if trial.value is not None and option.key in trial.params]
     values = [trial.params[option.key] for trial in trials]
     if isinstance(option.range, Choices):
-        known = sorted(option.range.values, key=lambda one: (isinstance(one, str), one))
-        axes.set_xticks(range(len(known)), [str(suffix) for suffix in known])
-        values = [known.index(value) for value in values]
+        ordered = sorted(option.range.values, key=lambda one: (isinstance(one, str), one))
+        axes.set_xticks(range(len(ordered)), [str(suffix) for suffix in ordered])
+        values = [ordered.index(value) for value in values]
     elif option.is_log:
         axes.set_xscale("log")
     _scatter(axes, trials, values)

@@ -56,7 +56,7 @@ class Study:
                 ):  # what kills a process, such as too little memory, would kill the next
                     self._study.tell(earlier.number, state=TrialState.FAIL)
             trials = self._study.get_trials(deepcopy=False)
-            if sum(_counts(one) for one in trials) >= n_trials:
+            if sum(_counts(begun) for begun in trials) >= n_trials:
                 return None
             if not trials:
                 self._study.enqueue_trial({option.key: option.own for option in self.options})

@@ -103,8 +103,8 @@ class Worker:
     def _line(self, number: int, study: Study) -> str:
         """One trial in a line: "3 of 20 (trial 2): ndcg@10 0.0512; best 0.0550 (trial 0); 12 s, 0:04:10 left; ..."."""
         ended, best = study.ended(), study.best_first()
-        trial = next(one for one in ended if one.number == number)
-        seconds = [one.duration.total_seconds() for one in ended if one.duration]
+        trial = next(finished for finished in ended if finished.number == number)
+        seconds = [finished.duration.total_seconds() for finished in ended if finished.duration]
         n_left = self.plan.n_trials - len(ended)
         left = sum(seconds) / len(seconds) * n_left / max(1, min(self.plan.n_processes, n_left))
         names = short_names([option.key for option in self.options])

@@ -76,8 +76,8 @@ def compare_sides(registry: Registry, first: Side, second: Side, resamples: int,
         )
     compared = []
     for metric in choose_metrics(registry, shared):
-        one, other = first.values[metric.label], second.values[metric.label]
-        result = compare(metric, one, other, resamples, seed)
-        means = [metric.reduce(side.values, side.weights) for side in (one, other)]
+        first_values, other = first.values[metric.label], second.values[metric.label]
+        result = compare(metric, first_values, other, resamples, seed)
+        means = [metric.reduce(side.values, side.weights) for side in (first_values, other)]
         compared.append(Compared(metric.label, means[0], means[1], result, metric.higher_is_better))
     return compared

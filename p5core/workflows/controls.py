@@ -29,12 +29,14 @@ def controls(run: Run, others: Iterable[Run]) -> list[Run]:
     """
     experiment = run.experiment()
     candidates = [
-        (one, other) for one in others if one.path != run.path and _same_test(experiment, other := one.experiment())
+        (candidate, other)
+        for candidate in others
+        if candidate.path != run.path and _same_test(experiment, other := candidate.experiment())
     ]
     from_scratch = [(result, other) for result, other in candidates if not is_pretrained(other)]
-    return [one for one, _ in sorted(from_scratch, key=lambda pair: pair[1].model != experiment.model)]
+    return [candidate for candidate, _ in sorted(from_scratch, key=lambda pair: pair[1].model != experiment.model)]
 
 
-def _same_test(one: Experiment, other: Experiment) -> bool:
+def _same_test(mine: Experiment, other: Experiment) -> bool:
     sections = ("data", "prepare", "split", "seed", "evaluate")
-    return all(getattr(one, section) == getattr(other, section) for section in sections)
+    return all(getattr(mine, section) == getattr(other, section) for section in sections)

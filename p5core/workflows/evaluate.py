@@ -130,7 +130,7 @@ def _scorers(
 ) -> dict[str, HistoryScorer]:
     """The model and its baselines, fitted to the training events."""
     scorers: dict[str, HistoryScorer] = {"model": model.scorer()}
-    blended = {} if model.blend is None else {one.name: one for one in model.blend.scorers}
+    blended = {} if model.blend is None else {fitted.name: fitted for fitted in model.blend.scorers}
     for ref in experiment.evaluate.baselines:
         chosen = registry.choose("scorer", ref, "evaluate.baselines")
         name, config = chosen.part.name, chosen.config

@@ -128,7 +128,7 @@ def join_stages(
     for dataset, of_events in zip(datasets, roles, strict=True):
         if id(dataset) not in stage_data:
             stage_data[id(dataset)] = StageData(dataset, split_by_roles(dataset, of_events))
-    target, *stages = (stage_data[id(one)] for one in datasets)
+    target, *stages = (stage_data[id(data)] for data in datasets)
     return ExperimentData(experiment, target, stages, roles, fold, features, {}, [])
 
 

@@ -55,7 +55,7 @@ def read_blend_1(run: Run, registry: Registry, train: Events) -> Blend | None:
     is_kept = similarity > 0
     counts = np.bincount(train.items, minlength=len(neighbours))
     chosen = dict(zip(COUNTED_BY, weights[f"{MEMORY}counted_by"].tolist(), strict=True))
-    spec = next(one for one in run.experiment().model.blend if one.name == COOCCURRENCE)
+    spec = next(scorer for scorer in run.experiment().model.blend if scorer.name == COOCCURRENCE)
     options = {**spec.options, **chosen, "window": round(chosen["window"])}
     scorer = registry.choose("scorer", PartSpec.model_validate({"name": COOCCURRENCE, **options})).build()
     scorer.restore(

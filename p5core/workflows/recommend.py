@@ -125,7 +125,7 @@ class Recommender:
     def _user(self, user: str | int) -> int:
         code = int(self._dataset.users.encode([user])[0])
         if code < 0:
-            examples = ", ".join(str(one) for one in self._dataset.users.ids[:3])
+            examples = ", ".join(str(example) for example in self._dataset.users.ids[:3])
             raise DataError(
                 f"Unknown user {user!r}. The data has {len(self._dataset.users)} users, such as {examples}."
             )

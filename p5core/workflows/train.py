@@ -118,7 +118,7 @@ def _create(path: Path, prepared: Prepared, registry: Registry) -> Path:
 def _write_split(run: Run, data: ExperimentData) -> None:
     from safetensors.numpy import save
 
-    roles = {str(nth): np.ascontiguousarray(one) for nth, one in enumerate(data.roles)}
+    roles = {str(nth): np.ascontiguousarray(stage_roles) for nth, stage_roles in enumerate(data.roles)}
     write_bytes(run.path / "split.safetensors", save(roles))
 
 

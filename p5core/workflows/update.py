@@ -69,11 +69,11 @@ def update(
     if not registry.get("backbone", data.experiment.model.backbone.name).uses_history:
         raise ConfigError(f"Run {run.path} knows users by trained vectors alone, so new events need new training.")
     old = load_model(run, data, registry)
-    known = data.target.dataset
+    before = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()
     fresh, report = prepare_more(raw, experiment.prepare)
-    dataset = append(known, fresh, experiment.prepare.keep)
+    dataset = append(before, fresh, experiment.prepare.keep)
     features = compute_features(data.experiment, registry, dataset)
     network = _grown(old.network.cpu(), data, dataset, features, registry)
     blend = None if old.blend is None else _refitted(old.blend, dataset)
@@ -81,9 +81,9 @@ def update(
     folder = _write(run, name, data.experiment, registry, grown, {**report.to_dict(), "updated": run.name})
     return Updated(
         folder,
-        len(dataset.events) - len(known.events),
-        len(dataset.catalogue) - len(known.catalogue),
-        len(dataset.users) - len(known.users),
+        len(dataset.events) - len(before.events),
+        len(dataset.catalogue) - len(before.catalogue),
+        len(dataset.users) - len(before.users),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 DANGEROUS_MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 DANGEROUS_CALLS = {"eval", "exec", "np.load", "os.system", "torch.load", "torch.save"}
+VAGUE_OPENING = re.compile(r"\s*(what|how|who|whether)\b", re.IGNORECASE)
+VAGUE_NAMES = {"found", "known", "one", "wanted"}
 DANGEROUS_OPTIONS = {"allow_pickle", "shell"}
 
 
@@ -109,6 +112,19 @@ def missing_docstrings(path: Path) -> Iterator[str]:
 
 def test_what_is_public_has_a_docstring() -> None:
     assert faults(missing_docstrings, SOURCES) == []
+
+
+def vague_words(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            if VAGUE_OPENING.match(str(node.value.value)):
+                yield f"line {node.lineno} opens with '{str(node.value.value).split()[0]}'"
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in VAGUE_NAMES:
+            yield f"line {node.lineno} names a value '{node.id}'"
+
+
+def test_docstrings_and_names_say_what_a_thing_is() -> None:
+    assert faults(vague_words, SOURCES) == []
 
 
 def dangers(path: Path) -> Iterator[str]:

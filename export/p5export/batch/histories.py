@@ -223,7 +223,7 @@ def _of_users(workspace: Workspace, table: _Table, columns: Columns, kind: str) 
     _refuse_empty(table, n_rows)
     query = f"SELECT DISTINCT {who} FROM {table.relation} WHERE {who} IS NOT NULL ORDER BY 1"
     user_type, users = _stream(workspace, table.path, query)
-    return Histories((History(one, one, 1) for (one,) in users), n_users, n_all - n_rows, user_type)
+    return Histories((History(row, row, 1) for (row,) in users), n_users, n_all - n_rows, user_type)
 
 
 def _refuse_empty(table: _Table, n_rows: int) -> None:

@@ -149,7 +149,9 @@ def _table(schema: pa.Schema, chunk: Sequence[History], answers: Sequence[Sequen
         [row.score for _, _, row in rows],
         *([row.metadata[name] for _, _, row in rows] for name in metadata),
     ]
-    return pa.table([pa.array(column, one.type) for column, one in zip(columns, schema, strict=True)], schema=schema)
+    return pa.table(
+        [pa.array(column, cells.type) for column, cells in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 @contextmanager

@@ -36,14 +36,15 @@ def model_card(manifest: Manifest) -> str:
 def _summary(manifest: Manifest) -> str:
     data, model = manifest["data"], manifest["model"]
     stages = "; ".join(model["stages"])
+    encoders = ", ".join(f"`{name}`" for name in model["encoders"])
     return (
         f"A recommender of {manifest['n_allowed']:,} items, exported by P5 {manifest['p5']} as ONNX, "
         f"opset {manifest['opset']}. "
         f"It takes raw {'item' if 'history' in manifest['inputs'] else 'user'} ids and returns raw item ids.\n\n"
         f"- Trained {manifest['trained'][:10]} on {data['events']:,} events of {data['users']:,} users with "
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
-        f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders "
-        f"{', '.join(f'`{one}`' for one in model['encoders'])}, {model['parameters']:,} parameters. Stages: {stages}.\n"
+        f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders {encoders}, "
+        f"{model['parameters']:,} parameters. Stages: {stages}.\n"
         f"{_blend(model)}{_updated(manifest)}{_quantised(manifest)}"
         f"- Compared with PyTorch on {manifest['parity']['cases']} random requests: largest difference of a score "
         f"{manifest['parity']['largest_difference']:.1e}. "

@@ -86,15 +86,15 @@ def _reached(
     return _Reached(weight, ops("Reshape", ops("Gather", neighbours, items), flat), ops("Div", values, total))
 
 
-def _added(ops: Ops, blended: ir.Value, one: _Reached) -> ir.Value:
+def _added(ops: Ops, blended: ir.Value, scorer: _Reached) -> ir.Value:
     """(B, V) with the logarithms of one scorer's shares added."""
     floors = ops("Expand", _floats(FLOOR), ops("Shape", blended))
-    shares = ops("ScatterElements", floors, one.codes, one.shares, axis=1, reduction="add")
-    added = ops("Mul", ops("Log", ops("GatherElements", shares, one.codes, axis=1)), _floats(one.weight))
-    both = ops("Add", ops("GatherElements", blended, one.codes, axis=1), added)  # (B, N)
-    others = ops("Add", blended, _floats(one.weight * np.log(FLOOR)))
+    shares = ops("ScatterElements", floors, scorer.codes, scorer.shares, axis=1, reduction="add")
+    added = ops("Mul", ops("Log", ops("GatherElements", shares, scorer.codes, axis=1)), _floats(scorer.weight))
+    both = ops("Add", ops("GatherElements", blended, scorer.codes, axis=1), added)  # (B, N)
+    others = ops("Add", blended, _floats(scorer.weight * np.log(FLOOR)))
     # No share is below the floor, so the maximum takes the sum where there is one, once or several times.
-    return ops("ScatterElements", others, one.codes, both, axis=1, reduction="max")
+    return ops("ScatterElements", others, scorer.codes, both, axis=1, reduction="max")
 
 
 def _floats(values: float) -> np.ndarray:

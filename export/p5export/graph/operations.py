@@ -44,8 +44,8 @@ class Ops:
     def inline(self, model: ir.Model, name: str, inputs: Mapping[str, ir.Value]) -> ir.Value:
         """Add all operations of another graph, their names under `name`; returns its only output."""
         graph = model.clone().graph
-        for one in list(graph.inputs):
-            ir.convenience.replace_all_uses_with(one, inputs[str(one.name)])
+        for graph_input in list(graph.inputs):
+            ir.convenience.replace_all_uses_with(graph_input, inputs[str(graph_input.name)])
         (output,) = graph.outputs
         graph.outputs.clear()
         for key, value in list(graph.initializers.items()):

@@ -51,8 +51,8 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
     scores = _catalogue_scores(ops, serving, context)  # (B, A)
     if serving.options.exclude_seen:
         scores = _without_seen(ops, serving, context, scores)
-    wanted = _input("k", ir.DataType.INT64, [1])
-    k = ops("Min", wanted, len(serving.allowed))
+    n_wanted = _input("k", ir.DataType.INT64, [1])
+    k = ops("Min", n_wanted, len(serving.allowed))
     best, places = ops.several("TopK", 2, scores, k, axis=-1, largest=1, sorted=1)
     best, places = _or_popular(ops, serving, context, k, best, places)
     best, places = (ops("Slice", codes, 0, context.n_rows, 0) for codes in (best, places))
@@ -65,7 +65,7 @@ def ranking_graph(states: ir.Model, serving: Serving) -> ir.Model:
         table = _table(np.array(texts, dtype=object)[serving.allowed], "")
         outputs.append(_named(column, ops("Gather", ops.constant(table, f"item_{column}"), places)))
     kinds = [_id_type(serving.items), ir.DataType.FLOAT, *[ir.DataType.STRING] * len(serving.metadata)]
-    _close(ops, model, [*inputs, wanted], outputs, kinds, ["batch", "k"])
+    _close(ops, model, [*inputs, n_wanted], outputs, kinds, ["batch", "k"])
     return model
 
 

@@ -164,8 +164,8 @@ def _problem(text: str) -> JSONResponse:
     return JSONResponse({"detail": text.encode("utf-8", "backslashreplace").decode()}, 422)
 
 
-def _item(one: Recommended) -> Item:
-    return Item(item=to_json(one.item), score=one.score, metadata=dict(one.metadata))
+def _item(recommended: Recommended) -> Item:
+    return Item(item=to_json(recommended.item), score=recommended.score, metadata=dict(recommended.metadata))
 
 
 def _takes(bundle: Bundle) -> str:

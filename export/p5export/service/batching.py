@@ -95,6 +95,6 @@ class MicroBatcher(Generic[Job, Answer]):
         self.counted.calls += 1
         self.counted.requests += len(group)
         self.counted.largest_call = max(self.counted.largest_call, len(group))
-        for one, answer in zip(group, answers, strict=True):
-            if not one.answer.done():  # it gave up waiting
-                one.answer.set_result(answer)
+        for member, answer in zip(group, answers, strict=True):
+            if not member.answer.done():  # it gave up waiting
+                member.answer.set_result(answer)

@@ -182,7 +182,7 @@ def _fields(workspace: Workspace, raw: RawData, types: dict[str, str]) -> tuple[
     """The fields of the events and the SQL that selects them."""
     fields: list[StagedField] = []
     expressions = []
-    for name in (one for one in types if one not in (USER, ITEM, TIMESTAMP, DOMAIN)):
+    for name in [column for column in types if column not in (USER, ITEM, TIMESTAMP, DOMAIN)]:
         column = RATING if name == RATING else f"field_{len(fields)}"
         is_number = name == RATING or _is_number(workspace, name, types[name])
         text = f"nullif(CAST({quote_identifier(name)} AS VARCHAR), '')"

@@ -54,7 +54,7 @@ class Reading:
         if not self.forms:
             is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]')"
             return f"CASE WHEN {is_iso} THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
-        parsed = f"try_strptime({text}, [{', '.join(quote_text(one) for one in self.forms)}])"
+        parsed = f"try_strptime({text}, [{', '.join(quote_text(form) for form in self.forms)}])"
         return f"CAST(CASE WHEN year({parsed}) BETWEEN {YEARS[0]} AND {YEARS[1]} THEN {parsed} END AS TIMESTAMPTZ)"
 
 

@@ -133,10 +133,10 @@ def is_known_name(cell: str) -> bool:
 
 def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Mapping:
     """Find the columns; raises DataError when user or item, or one that was named, is not there."""
-    wanted = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
+    asked = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
     mapping: dict[str, str] = {}
     guessed = []
-    for canonical, named in wanted.items():
+    for canonical, named in asked.items():
         if named == "" and canonical in (TIMESTAMP, RATING):
             continue
         taken = [*mapping.values(), *options.named]
@@ -161,7 +161,7 @@ def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str
     """Canonical name → column, as far as it can be guessed; raises nothing."""
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
     mapping = {canonical: column for canonical, column in named.items() if column is not None and column in names}
-    for canonical in [one for one, column in named.items() if column is None]:
+    for canonical in [name for name, column in named.items() if column is None]:
         column = guess_column(canonical, names, [*mapping.values(), *options.named])
         if column is not None:
             mapping[canonical] = column

@@ -87,7 +87,7 @@ def find_files(path: Path) -> tuple[Path, ...]:
     if path.exists() or not glob.has_magic(str(path)):
         files = [path]
     else:
-        files = [Path(one) for one in sorted(glob.glob(str(path), recursive=True)) if Path(one).is_file()]
+        files = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]
     if not files:
         raise DataError(f"No file matches {path}. Check the pattern.")
     for file in files:
@@ -101,12 +101,12 @@ def find_files(path: Path) -> tuple[Path, ...]:
 
 def _format(file: Path) -> Format:
     suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() not in COMPRESSIONS]
-    for name, known in SUFFIXES.items():
-        if suffixes and suffixes[-1] in known:
+    for name, endings in SUFFIXES.items():
+        if suffixes and suffixes[-1] in endings:
             return name
     if not suffixes:
         return "text"
-    listed = ", ".join(suffix for known in SUFFIXES.values() for suffix in known)
+    listed = ", ".join(suffix for endings in SUFFIXES.values() for suffix in endings)
     raise DataError(f"{file}: unknown format '{suffixes[-1]}'. Known: {listed}; text and JSON also with .gz or .zst.")
 
 

@@ -102,7 +102,7 @@ def being_right_pays(subject: Subject) -> None:
     losses = [trial.loss(trial.better(amount)).item() for amount in (0.0, 1.0, 3.0, 10.0)]
     falls = losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
     assert falls, (
-        f"The loss must fall as the right answer gets better; it goes {', '.join(f'{one:.3f}' for one in losses)}."
+        f"The loss must fall as the right answer gets better; it goes {', '.join(f'{value:.3f}' for value in losses)}."
     )
 
 

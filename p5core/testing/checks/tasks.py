@@ -147,8 +147,8 @@ def _network(subject: Subject, task: Task, data: TrainingData) -> Network:
 
 
 def _equal(first: Batch, second: Batch) -> bool:
-    one, other = _tensors(first), _tensors(second)
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    mine, other = _tensors(first), _tensors(second)
+    return mine.keys() == other.keys() and all(torch.equal(mine[name], other[name]) for name in mine)
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:

@@ -144,7 +144,7 @@ def _read_attributes(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: not valid UTF-8. Convert the file to UTF-8.") from None
     except KeyError as error:
         raise DataError(f"{path}: the item {error} stands twice. Remove one of them.") from None
-    if not isinstance(attributes, dict) or not all(isinstance(one, list) for one in attributes.values()):
+    if not isinstance(attributes, dict) or not all(isinstance(attribute, list) for attribute in attributes.values()):
         raise DataError(f'{path} must be a JSON object of item and list, such as {{"1": ["a", "b"]}}.')
     return pd.DataFrame(
         {ITEM: pd.Series(list(attributes), dtype="str"), ATTRIBUTES: pd.Series(list(attributes.values()), dtype=object)}

@@ -125,7 +125,7 @@ def free_run_name(workspace: Workspace, name: str) -> str:
     stem = name.rpartition("/")[2] or "run"
     taken = {*workspace.run_names(), *(job.run for job in workspace.jobs.all())}
     names = [stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))]
-    return next(one for one in names if one not in taken)
+    return next(run_name for run_name in names if run_name not in taken)
 
 
 def planned(text: str, workspace: Workspace) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from p5ui.workspace.workspace import Workspace
 
 __all__ = ["data_files", "grounded", "hold_to_folder", "usable_loaders"]
 
-ENDINGS = (*(suffix for known in SUFFIXES.values() for suffix in known), *COMPRESSIONS)
+ENDINGS = (*(suffix for suffixes in SUFFIXES.values() for suffix in suffixes), *COMPRESSIONS)
 N_LISTED = 200
 
 

@@ -119,7 +119,7 @@ def figures_frame(sides: Mapping[str, tuple[Run, str]]) -> pd.DataFrame:
             label: cell(metrics.test[scorer][label], metrics.intervals["test"].get(scorer, {}).get(label))
             for label in metrics.test[scorer]
         }
-        if scorer == "model" or row not in [one for other, one in rows.items() if other.endswith(f": {scorer}")]:
+        if scorer == "model" or row not in [cells for other, cells in rows.items() if other.endswith(f": {scorer}")]:
             rows[name] = row
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
     return frame.rename_axis("run").reset_index()

@@ -202,10 +202,10 @@ def _in_words(curves: Curves, headers: Mapping[str, str]) -> Curves:
     return replace(curves, warmth=curves.warmth.assign(group=curves.warmth["group"].map(names)))
 
 
-def _verdict(one: Compared) -> str:
-    if one.result.p_value >= 0.05:
+def _verdict(compared: Compared) -> str:
+    if compared.result.p_value >= 0.05:
         return "unclear"
-    return "better" if (one.result.difference > 0) == one.higher_is_better else "worse"
+    return "better" if (compared.result.difference > 0) == compared.higher_is_better else "worse"
 
 
 def _interval(low: float, high: float, form: str) -> str:

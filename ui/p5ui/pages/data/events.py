@@ -53,8 +53,10 @@ class DataEvents:
     def start(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Fill what depends on the folder, with the file that the address names."""
         files = data_files(self._workspace)
-        wanted = str(request.query_params.get("file", ""))
-        file = gr.Dropdown(files, value=wanted) if wanted else gr.Dropdown(files)  # somebody may have been quicker
+        requested = str(request.query_params.get("file", ""))
+        file = (
+            gr.Dropdown(files, value=requested) if requested else gr.Dropdown(files)
+        )  # somebody may have been quicker
         loaders = [loader for loader in usable_loaders(self._workspace.registry) if loader != "table"]
         return file, gr.Dropdown(["", *files], value=""), gr.Dropdown(loaders)
 

@@ -68,12 +68,12 @@ def merit_text(headers: Headers, profile: Profile) -> str:
     return "\n\n".join(f"{SIGNS[merit.verdict]} {_sentence(headers, merit)}" for merit in profile.merits)
 
 
-def _sentence(headers: Headers, one: Merit) -> str:
-    subject = said(headers, f"data.subject_{one.subject}")
-    verdict = said(headers, f"data.verdict_{one.verdict}")
-    figures = {"share": f"{one.figure:.0%}", "number": f"{one.figure:.3g}", "names": ", ".join(one.names)}
+def _sentence(headers: Headers, merit: Merit) -> str:
+    subject = said(headers, f"data.subject_{merit.subject}")
+    verdict = said(headers, f"data.verdict_{merit.verdict}")
+    figures = {"share": f"{merit.figure:.0%}", "number": f"{merit.figure:.3g}", "names": ", ".join(merit.names)}
     return f"**{subject}** ({verdict}): " + said_in_markdown(
-        headers, f"data.merit_{one.subject}_{one.reason}", **figures
+        headers, f"data.merit_{merit.subject}_{merit.reason}", **figures
     )
 
 

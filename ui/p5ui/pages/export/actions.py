@@ -70,15 +70,15 @@ def export_options() -> list[Option]:
     return [_option(option) for option in options]
 
 
-def _option(one: click.Option) -> Option:
-    name, flag, text = str(one.name), max(one.opts, key=len), one.help or ""
-    if one.is_flag:
+def _option(option: click.Option) -> Option:
+    name, flag, text = str(option.name), max(option.opts, key=len), option.help or ""
+    if option.is_flag:
         return Option(name, flag, text, "flag", False)
-    if isinstance(one.type, click.Choice):
-        return Option(name, flag, text, "choice", one.default, tuple(map(str, one.type.choices)))
-    if one.multiple:
+    if isinstance(option.type, click.Choice):
+        return Option(name, flag, text, "choice", option.default, tuple(map(str, option.type.choices)))
+    if option.multiple:
         return Option(name, flag, text, "texts", [])
-    return Option(name, flag, text, "file" if isinstance(one.type, click.Path) else "number")
+    return Option(name, flag, text, "file" if isinstance(option.type, click.Path) else "number")
 
 
 def command_line(run: Run, options: Sequence[Option], values: Sequence[Any]) -> list[str]:
@@ -88,7 +88,7 @@ def command_line(run: Run, options: Sequence[Option], values: Sequence[Any]) -> 
         if option.kind == "flag":
             line += [option.flag] * bool(value)
         elif option.kind == "texts":
-            line += [word for one in value or [] for word in (option.flag, str(one))]
+            line += [word for entry in value or [] for word in (option.flag, str(entry))]
         elif value not in (None, "", 0, option.default):
             line += [option.flag, str(int(value) if option.kind == "number" else value)]
     return line

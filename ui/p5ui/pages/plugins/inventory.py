@@ -133,11 +133,11 @@ def _counted(brought: Mapping[str, int], say: Say) -> str:
     return ", ".join(f"{say(f'kind_{kind}').lower()}: {n}" for kind, n in brought.items())
 
 
-def _fault(one: PluginStatus, say: Say) -> str:
-    title = f"{one.name} ({one.distribution} {one.version}): {say('failed')}"
+def _fault(status: PluginStatus, say: Say) -> str:
+    title = f"{status.name} ({status.distribution} {status.version}): {say('failed')}"
     return (
         f'<details class="fault" open><summary>{escape(title)}</summary><p>{escape(say("fault_help"))}</p>'
-        f'<pre tabindex="0">{escape(one.fault or "")}</pre></details>'
+        f'<pre tabindex="0">{escape(status.fault or "")}</pre></details>'
     )
 
 

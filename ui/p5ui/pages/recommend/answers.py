@@ -146,17 +146,17 @@ def _load_export(folder: Path) -> OnnxRecommender:
     return OnnxRecommender(folder, threads=1)
 
 
-def agreement(one: Answer, other: Answer) -> Agreement:
+def agreement(first: Answer, other: Answer) -> Agreement:
     """Compare two lists; places may be exchanged where scores are equal."""
     from p5export.validation.verify import close
 
     scores = {line.item: line.score for line in other.lines}
-    shared = [line for line in one.lines if line.item in scores]
+    shared = [line for line in first.lines if line.item in scores]
     gaps = [abs(line.score - scores[line.item]) for line in shared]
-    pairs = [(left, right) for left, right in zip(one.lines, other.lines, strict=False) if left.item != right.item]
+    pairs = [(left, right) for left, right in zip(first.lines, other.lines, strict=False) if left.item != right.item]
     moved = any(not close(np.array(left.score), np.array(right.score)).all() for left, right in pairs)
-    is_same = len(one.lines) == len(other.lines) and not moved
-    return Agreement(len(one.lines), len(shared), is_same, max(gaps, default=0.0))
+    is_same = len(first.lines) == len(other.lines) and not moved
+    return Agreement(len(first.lines), len(shared), is_same, max(gaps, default=0.0))
 
 
 def as_html(answer: Answer, heading: str, because: str) -> str:

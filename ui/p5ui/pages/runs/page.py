@@ -173,10 +173,10 @@ class _Events:
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         rows = tuple(run_rows(self._workspace))
-        row = next((one for one in rows if one.name == name), None)
-        names = [one.name for one in rows]
+        row = next((run for run in rows if run.name == name), None)
+        names = [run.name for run in rows]
         choice = gr.Dropdown(names, value=name)
-        is_same = [one.name for one in seen.rows] == names and name == seen.choice
+        is_same = [run.name for run in seen.rows] == names and name == seen.choice
         details, now = self._details(row, metric, seen, request)
         return (
             gr.skip() if seen.rows == rows else table(rows, request.headers),
