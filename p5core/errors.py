@@ -33,6 +33,11 @@ __all__ = [
 class P5Error(Exception):
     """Base of all errors that P5 raises on purpose; its text is one clear sentence for the user."""
 
+    @property
+    def message(self) -> str:
+        """The text, as the `Message` that it was raised with if it was."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
+
 
 class ConfigError(P5Error):
     """An experiment file, a `--set` value or an option is wrong."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from p5core.data.dataset import Dataset, Events, Ragged, take_fields
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["Holdout", "Role", "Split", "split_by_roles"]
 
@@ -82,8 +83,13 @@ def split_by_roles(dataset: Dataset, roles: npt.NDArray[np.int8]) -> Split:
     for part, size in (("training", len(train)), ("validation", len(validation)), ("test", len(test))):
         if size == 0:
             raise DataError(
-                f"The split leaves no {part} events among {len(events)} events of {events.n_users} users. "
-                "Leave-one-out needs users with three events or more; other splits need larger shares or more data."
+                Message(
+                    "The split leaves no {part} events among {events} events of {users} users. Leave-one-out needs "
+                    "users with three events or more; other splits need larger shares or more data.",
+                    part=Message(part),
+                    events=len(events),
+                    users=events.n_users,
+                )
             )
     trained = np.bincount(train.items, minlength=dataset.n_items) > 0
     cold = float(np.mean(~trained[test.targets.values]))
@@ -106,9 +112,11 @@ def _leaks(dataset: Dataset, roles: npt.NDArray[np.int8]) -> tuple[str, ...]:
     share = float(np.mean(trained > tested.min()))
     if share == 0:
         return ()
-    written = f"{share:.0%}" if share >= 0.01 else "Less than 1%"
     return (
-        f"{written} of the training events are later than the first test event: the model learns from a future "
-        "that a live system would not know, so its figures are higher than they would be in use. "
-        "Figures stay comparable with papers that split the same way; use split.name = 'time' for an honest forecast.",
+        Message(
+            "{share} of the training events are later than the first test event: the model learns from a future that a "
+            "live system would not know, so its figures are higher than they would be in use. Figures stay comparable "
+            "with papers that split the same way; use split.name = 'time' for an honest forecast.",
+            share=f"{share:.0%}" if share >= 0.01 else Message("Less than 1%"),
+        ),
     )

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from p5core.contracts.metric import Metric
 from p5core.evaluation.metric_results import MetricResult
+from p5core.system.messages import Message
 
 __all__ = ["MetricResults", "plain_intervals", "plain_values", "protocol_note", "results_table"]
 
@@ -45,17 +46,19 @@ def _text(figure: MetricResult) -> str:
     return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
 
 
-def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool) -> str:
+def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool) -> Message:
     """One sentence that says what the figures compare."""
     if not any(metric.needs in ("ranks", "lists") for metric in metrics):
-        return "Predicted values against those of the held-out events."
+        return Message("Predicted values against those of the held-out events.")
     if candidates:
-        return (
-            f"NOT full ranking: each user's targets compete with {candidates} sampled items alone. Such figures are "
-            "far higher than those of full ranking, can order models differently, and must not be compared with them."
+        return Message(
+            "NOT full ranking: each user's targets compete with {candidates} sampled items alone. Such figures are far "
+            "higher than those of full ranking, can order models differently, and must not be compared with them.",
+            candidates=candidates,
         )
-    seen = "items of the history are left out" if exclude_seen else "items of the history compete as well"
-    return f"Full ranking: the targets compete with the whole catalogue; {seen}."
+    if exclude_seen:
+        return Message("Full ranking: the targets compete with the whole catalogue; items of the history are left out.")
+    return Message("Full ranking: the targets compete with the whole catalogue; items of the history compete as well.")
 
 
 def plain_values(figures: MetricResults) -> dict[str, dict[str, float | None]]:

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-__all__ = ["FORMAT", "READ_FORMATS", "Manifest", "Metrics", "PartRecord", "RunInfo", "RunState", "Status", "Versioned"]
+from p5core.system.messages import Message
+
+__all__ = [
+    "FORMAT",
+    "READ_FORMATS",
+    "Manifest",
+    "Metrics",
+    "PartRecord",
+    "RunInfo",
+    "RunState",
+    "Status",
+    "StoredMessage",
+    "Versioned",
+]
 
 FORMAT = 2
 """Version of the folder's layout."""
@@ -143,6 +156,22 @@ Figures = dict[str, dict[str, Annotated[float, Field(strict=True)] | None]]
 """Scorer → metric label → value, None where it is undefined."""
 
 
+class StoredMessage(_Document):
+    """A message as its template and values."""
+
+    template: str
+    values: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, message: Message) -> StoredMessage:
+        """The record of a message; values that are messages become texts."""
+        return cls(template=message.template, values={name: str(value) for name, value in message.values.items()})
+
+    def message(self) -> Message:
+        """The message as it was stored."""
+        return Message(self.template, **self.values)
+
+
 class Metrics(_Document):
     """metrics.json: figures of the model and its baselines."""
 
@@ -151,6 +180,8 @@ class Metrics(_Document):
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
     """"test" or "validation" → scorer → metric label → 95 % interval"""
     protocol: str = ""
+    protocol_message: StoredMessage | None = None
+    """the protocol with its template, for translation; None in runs of P5 0.1 and updated ones"""
     n_test_users: int = 0
     train_seconds: float = 0.0
     n_parameters: int = 0

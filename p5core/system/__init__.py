@@ -1,3 +1,3 @@
-"""The operating system: files, processes, signals."""
+"""Files, processes, signals and messages."""
 
 __all__: list[str] = []

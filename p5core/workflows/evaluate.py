@@ -23,6 +23,7 @@ from p5core.evaluation.report import protocol_note
 from p5core.plugins.registry import Registry
 from p5core.runs.logger import Logger
 from p5core.runs.run import Run
+from p5core.system.messages import Message
 from p5core.training.defaults import check_metrics, predicted_fields
 from p5core.training.loop import StopRequestedError
 from p5core.training.stages import StageData
@@ -102,7 +103,7 @@ class Evaluation:
     """"test" or "validation" → scorer → metric label → result"""
 
     metrics: Sequence[Metric]
-    note: str
+    note: Message
     """the protocol of the figures, in a sentence"""
 
 

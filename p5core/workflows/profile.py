@@ -79,7 +79,7 @@ def profile(
         parts = split_dataset(registry, splitting, cleaned, seed)
         report = with_split(report, parts.cold_share, parts.warnings)
     except P5Error as error:
-        fault = str(error)
+        fault = error.message
     return Profile(
         whole=whole,
         report=report,

@@ -24,7 +24,7 @@ from p5core.model.network import Network
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.create import create_run
-from p5core.runs.documents import Metrics, PartRecord, RunState, Status
+from p5core.runs.documents import Metrics, PartRecord, RunState, Status, StoredMessage
 from p5core.runs.logger import Display, Logger, RunLogger, catch_signals
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.progress import Phases
@@ -318,6 +318,7 @@ def _evaluate_and_seal(
         validation=plain_values(evaluation.results["validation"]),
         intervals={part: plain_intervals(results) for part, results in evaluation.results.items()},
         protocol=evaluation.note,
+        protocol_message=StoredMessage.of(evaluation.note),
         n_test_users=len(data.target.split.test),
         train_seconds=seconds,
         n_parameters=sum(weight.numel() for weight in model.network.parameters()),

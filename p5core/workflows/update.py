@@ -147,7 +147,8 @@ def _write(
         metrics = run.metrics()
         protocol = f"{metrics.protocol} {note}"
         write_json(
-            folder.path / "metrics.json", metrics.model_copy(update={"protocol": protocol}).model_dump(mode="json")
+            folder.path / "metrics.json",
+            metrics.model_copy(update={"protocol": protocol, "protocol_message": None}).model_dump(mode="json"),
         )
         folder.write_status(Status(state=RunState.DONE, share=1.0))
         shutil.rmtree(folder.checkpoints)

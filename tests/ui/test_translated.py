@@ -28,8 +28,9 @@ from p5core.config.prepare import PrepareConfig
 from p5core.evaluation.report import protocol_note
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.kinds import KINDS
+from p5core.system.messages import Message
 from p5ui.forms.fields import fields_of
-from p5ui.i18n.translations import FINDINGS, HELPS, known, told, translated
+from p5ui.i18n.translations import FINDINGS, HELPS, told, translated
 from p5ui.i18n.words import LANGUAGES, words
 from p5ui.pages.data.profile_view import diagnose, dropped_rows, look, warning_text
 from p5ui.pages.export.actions import export_options
@@ -39,6 +40,7 @@ CHINESE = {"accept-language": "zh-CN,zh;q=0.9"}
 CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
 SOURCES = [
     *CORE.glob("data/**/*.py"),
+    CORE / "config" / "prepare.py",
     CORE / "evaluation" / "report.py",
     *PARTS.glob("loaders/*.py"),
     *PARTS.glob("splits/*.py"),
@@ -100,24 +102,13 @@ def test_languages_hold_the_same_values() -> None:
 
 
 def texts_in(file: Path) -> Iterator[str]:
-    """Every text in a file, with {} for what is filled in."""
-    yield from (text for node in ast.walk(parsed(file)) if (text := template(node)) is not None)
+    """Every text in a file."""
+    constants = (node for node in ast.walk(parsed(file)) if isinstance(node, ast.Constant))
+    yield from (node.value for node in constants if isinstance(node.value, str))
 
 
 def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
-
-
-def template(node: ast.AST) -> str | None:
-    if isinstance(node, ast.JoinedStr):
-        return "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-
-
-def forms(text: str) -> set[str]:
-    """A sentence of the catalogue as the code may write it."""
-    bare = re.sub(r"\{\w+\}", "{}", text)
-    return {bare, bare.replace("timestamp", "{}")}
 
 
 FILES = {
@@ -147,6 +138,14 @@ def notes(workspace: Workspace) -> Iterator[str]:
         yield from look(workspace, section).notes
 
 
+def messages_in(note: str) -> Iterator[Message]:
+    """A message and those among its values."""
+    if isinstance(note, Message):
+        yield note
+        for value in note.values.values():
+            yield from messages_in(value)
+
+
 def test_guesses_are_chinese(workspace: Workspace) -> None:
     assert "自动判断：分隔符为逗号，有标题行" in {translated(CHINESE, one) for one in notes(workspace)}
     assert "时间是数字；按自 1970 年起的毫秒数读取" in {translated(CHINESE, one) for one in notes(workspace)}
@@ -155,21 +154,20 @@ def test_guesses_are_chinese(workspace: Workspace) -> None:
 
 def test_no_finding_is_left_over(workspace: Workspace) -> None:
     written = {text for file in SOURCES for text in texts_in(file)}
-    guessed = [found for found in map(known, notes(workspace)) if found]
-    words_in_guesses = [found for _, held in guessed for found in map(known, held.values()) if found]
-    seen = {key for key, _ in [*guessed, *words_in_guesses]}
+    seen = {one.template for note in notes(workspace) for one in messages_in(note)}
     findings = {key: texts["en"] for key, texts in entries(FINDINGS).items()}
-    assert [key for key, text in findings.items() if key not in seen and forms(text).isdisjoint(written)] == []
+    assert [key for key, text in findings.items() if text not in seen | written] == []
 
 
-def test_every_reason_to_drop_rows_has_its_words() -> None:
-    nodes = [
-        node for file in CORE.glob("data/**/*.py") for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)
-    ]
-    reasons = [template(node.args[0]) for node in nodes if ast.unparse(node.func) == "Dropped"]
-    findings = {form for texts in entries(FINDINGS).values() for form in forms(texts["en"])}
-    assert len(reasons) >= 5
-    assert set(reasons) - findings == set()
+def test_every_message_has_its_words() -> None:
+    calls = [node for file in SOURCES for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
+    templates = {
+        str(call.args[0].value)
+        for call in calls
+        if ast.unparse(call.func) == "Message" and isinstance(call.args[0], ast.Constant)
+    }
+    assert len(templates) >= 15
+    assert templates - {texts["en"] for texts in entries(FINDINGS).values()} == set()
 
 
 @pytest.mark.parametrize(("metric", "candidates"), [("ndcg", 0), ("ndcg", 100), ("mae", 0)])

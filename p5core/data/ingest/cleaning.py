@@ -10,6 +10,7 @@ from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.staging import Staged
 from p5core.data.profile.report import Dropped
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["Cleaned", "clean"]
 
@@ -36,13 +37,15 @@ def clean(
 ) -> Cleaned:
     """Filter, encode and sort the staged events; raises DataError when nothing, one user or one item is left."""
     _encode_ids(workspace)
-    dropped = [Dropped(f"rating below {min_rating}", _drop_low(workspace, staged, min_rating))]
+    dropped = [Dropped(Message("rating below {least}", least=min_rating), _drop_low(workspace, staged, min_rating))]
     _number(workspace)
-    dropped.append(Dropped(f"repeated user and item, kept the {keep}", _drop_repeated(workspace, keep)))
+    repeated = Message("repeated user and item, kept the {kept}", kept=Message(keep))
+    dropped.append(Dropped(repeated, _drop_repeated(workspace, keep)))
     before = workspace.count("events")
     rounds = _k_core(workspace, min_user_events, min_item_events)
     gone = before - workspace.count("events")
-    dropped.append(Dropped(f"users below {min_user_events} or items below {min_item_events} events", gone))
+    rare = Message("users below {users} or items below {items} events", users=min_user_events, items=min_item_events)
+    dropped.append(Dropped(rare, gone))
     _refuse_too_little(workspace, before, min_user_events, min_item_events)
     _sort(workspace)
     return Cleaned(tuple(dropped), rounds)
@@ -82,7 +85,7 @@ def _drop_low(workspace: Workspace, staged: Staged, min_rating: float | None) ->
         return 0
     if not staged.has_rating:
         raise DataError(
-            "prepare.min_rating needs ratings, and this data has none. Name the column or remove the option."
+            Message("prepare.min_rating needs ratings, and this data has none. Name the column or remove the option.")
         )
     return _keep(workspace, f'"rating" >= {float(min_rating)!r}')
 
@@ -126,7 +129,14 @@ def _refuse_too_little(workspace: Workspace, before: int, min_user_events: int, 
     if workspace.count("events") == 0:
         all_users, all_items = workspace.count("users"), workspace.count("items")
         raise DataError(
-            f"Nothing is left: of {before:,} events of {all_users:,} users with {all_items:,} items, none belongs to a "
-            f"user with {min_user_events} events and an item with {min_item_events}. Lower prepare.min_user_events or "
-            "prepare.min_item_events, or bring more data."
+            Message(
+                "Nothing is left: of {events} events of {users} users with {items} items, none belongs to a user with "
+                "{user_events} events and an item with {item_events}. Lower prepare.min_user_events or "
+                "prepare.min_item_events, or bring more data.",
+                events=f"{before:,}",
+                users=f"{all_users:,}",
+                items=f"{all_items:,}",
+                user_events=min_user_events,
+                item_events=min_item_events,
+            )
         )

@@ -19,6 +19,7 @@ from p5core.data.profile.report import PrepareReport, describe
 from p5core.data.raw import RawData
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["encode"]
 
@@ -90,8 +91,8 @@ def _with_own_domain(
     name = f"{ITEM}_{DOMAIN}"
     while name in table.columns:
         name += "_"
-    note = f"the column '{DOMAIN}' of the items table names no domain of the events; it is the feature '{name}'"
-    return table.rename(columns={DOMAIN: name}), (note,)
+    note = "the column '{column}' of the items table names no domain of the events; it is the feature '{name}'"
+    return table.rename(columns={DOMAIN: name}), (Message(note, column=DOMAIN, name=name),)
 
 
 def _joined(

@@ -17,6 +17,7 @@ from p5core.data.raw import RawData
 from p5core.data.tables.sql import quote_identifier
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError, did_you_mean
+from p5core.system.messages import Message
 
 __all__ = ["Staged", "StagedField", "stage"]
 
@@ -251,8 +252,11 @@ def _drop_incomplete(workspace: Workspace) -> tuple[Dropped, ...]:
     else:
         workspace.run("ALTER TABLE staged RENAME TO events")
     return (
-        Dropped(f"no user or item id (empty text, text with a NUL and {PAD_INT} are no ids)", int(without_id)),
-        Dropped(f"no {TIMESTAMP}", int(without_time)),
+        Dropped(
+            Message("no user or item id (empty text, text with a NUL and {padding} are no ids)", padding=PAD_INT),
+            int(without_id),
+        ),
+        Dropped(Message("no timestamp"), int(without_time)),
     )
 
 

@@ -14,6 +14,7 @@ from p5core.data.columns import TIMESTAMP
 from p5core.data.raw import RawData
 from p5core.data.tables.sql import quote_text
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 if TYPE_CHECKING:
     from p5core.data.ingest.database import Workspace
@@ -119,7 +120,7 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     Raises DataError for a value that is no time, for mixed units, and when there is no value at all.
     """
     if TIMESTAMP not in types:
-        return Moment('"row"', False, ("no times: the rows of each user are taken as oldest first",))
+        return Moment('"row"', False, (Message("no times: the rows of each user are taken as oldest first"),))
     n_known = workspace.row(f'SELECT count("{TIMESTAMP}") FROM raw')[0]
     if not n_known:
         raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
@@ -214,7 +215,8 @@ def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Read
         )
     notes = _told(workspace, text, chosen, sql)
     if witness:
-        notes = (f"times such as '{witness[1]}' can be read in several ways; set day_first or time_format",)
+        several = "times such as '{value}' can be read in several ways; set day_first or time_format"
+        notes = (Message(several, value=witness[1]),)
     return Moment(f"epoch_us({sql})", True, notes)
 
 
@@ -294,7 +296,8 @@ def _told(workspace: Workspace, text: str, chosen: Reading, sql: str) -> tuple[s
         f'SELECT arg_min({text}, "row"), strftime(arg_min({sql}, "row"), \'%Y-%m-%d %H:%M:%S\') FROM raw '
         f"WHERE {sql} IS NOT NULL"
     )
-    return (f"times such as '{value}' are read as {moment} ({chosen.name})",)
+    read = "times such as '{value}' are read as {moment} ({reading})"
+    return (Message(read, value=value, moment=moment, reading=chosen.name),)
 
 
 def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:
@@ -303,18 +306,20 @@ def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:
     unit = raw.time_unit or _guess_unit(workspace, raw, number)
     beyond = f"the time is beyond all calendars when it is taken as {_words(unit)}. Set time_unit or remove such rows."
     _refuse(workspace, raw, f"NOT isnan({size}) AND {size} >= {TOO_LARGE[unit]}", beyond)
-    notes = [] if raw.time_unit else [f"timestamps are numbers; taken as {_words(unit)}"]
+    notes = [] if raw.time_unit else [Message("timestamps are numbers; taken as {unit}", unit=_words(unit))]
     if unit != "step" and not raw.time_unit:
         (last,) = workspace.row(f"SELECT max(CAST({number} AS DOUBLE)) FROM raw WHERE NOT isnan({size})")
         if last * PER_SECOND[unit] > (_now() + timedelta(days=366)).timestamp():
-            notes.append("some times lie more than a year in the future; set time_unit or time_format if that is wrong")
+            notes.append(
+                Message("some times lie more than a year in the future; set time_unit or time_format if that is wrong")
+            )
     whole = f"CAST({number} {TO_MICROSECONDS[unit]} AS BIGINT)"
     return Moment(f"CASE WHEN isnan({size}) THEN NULL ELSE {whole} END", unit != "step", tuple(notes))
 
 
-def _words(unit: str) -> str:
-    names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "step": "a bare order"}
-    return names[unit] + (" since 1970" if unit != "step" else "")
+def _words(unit: str) -> Message:
+    names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return Message("a bare order" if unit == "step" else f"{names[unit]} since 1970")
 
 
 def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> None:

@@ -14,6 +14,7 @@ from p5core.config.base import Config
 from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, TITLE, USER
 from p5core.data.raw import TimeUnit
 from p5core.errors import DataError, did_you_mean
+from p5core.system.messages import Message
 
 __all__ = [
     "LOOKED_AT",
@@ -148,7 +149,7 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
             guessed += [] if named else [f"{canonical} = '{column}'"]
     if options.domain_column:
         mapping[DOMAIN] = _named(options.domain_column, names, source, "domain_column")
-    return Mapping(mapping, (f"guessed columns: {', '.join(guessed)}",) if guessed else ())
+    return Mapping(mapping, (Message("guessed columns: {columns}", columns=", ".join(guessed)),) if guessed else ())
 
 
 def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
@@ -186,7 +187,8 @@ def unused_times(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -
     if TIMESTAMP in mapping.columns or options.timestamp is not None:
         return ()
     likely = likely_times(head, set(mapping.columns.values()))
-    return tuple(f"'{name}' looks like a time and is not used; take it with timestamp = '{name}'" for name in likely)
+    unused = "'{name}' looks like a time and is not used; take it with timestamp = '{name}'"
+    return tuple(Message(unused, name=name) for name in likely)
 
 
 def likely_times(head: pd.DataFrame, used: Container[str]) -> list[str]:

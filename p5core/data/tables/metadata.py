@@ -14,6 +14,7 @@ from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["Metadata", "read_features", "read_metadata", "tidy_metadata"]
 
@@ -68,7 +69,8 @@ def tidy_metadata(
     _refuse_repeated(frame, key, id_name, source, header_rows)
     named = (id_column, title_column)
     guessed = [f"{name} = '{column}'" for column, name in renamed.items() if column not in named]
-    return frame, (f"guessed columns of {source}: {', '.join(guessed)}",) if guessed else ()
+    note = Message("guessed columns of {source}: {columns}", source=source, columns=", ".join(guessed))
+    return frame, (note,) if guessed else ()
 
 
 def _untyped(frame: pd.DataFrame) -> pd.DataFrame:

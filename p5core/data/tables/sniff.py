@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["Layout", "Shape", "sniff"]
 
@@ -55,13 +56,11 @@ def sniff(file: Path, layout: Layout, is_name: Callable[[str], bool]) -> Shape:
     first = _cells(head[:1], separator, quote)[0]
     header = _is_header(first, is_name) if layout.header is None else layout.header
     columns = _names(first) if header else layout.columns or tuple(f"column{place}" for place in range(len(first)))
-    guesses = []
-    if layout.separator is None:
-        guesses.append(f"separator {SEPARATORS[separator]}")
+    guesses = ["separator {separator}"] if layout.separator is None else []
     if layout.header is None:
         guesses.append("a header line" if header else "no header line")
-    notes = (f"guessed {' and '.join(guesses)}",) if guesses else ()
-    return Shape(separator, header, quote, columns, notes)
+    note = Message(f"guessed {' and '.join(guesses)}", separator=Message(SEPARATORS[separator]))
+    return Shape(separator, header, quote, columns, (note,) if guesses else ())
 
 
 def _head(file: Path, encoding: str) -> list[str]:

@@ -13,6 +13,7 @@ from p5core.data.columns import DOMAIN, ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData
 from p5core.data.tables.files import find_files
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["read_sequences"]
 
@@ -55,8 +56,10 @@ def read_sequences(
 def _note(n_missing: int, gapless: bool) -> str:
     """A caveat for comparing figures."""
     if gapless:
-        return f"{n_missing:,} users lack their last but one item in this copy; their histories end before it"
-    return f"the last but one item of {n_missing:,} users is missing in this copy; figures do not compare with others"
+        note = "{users} users lack their last but one item in this copy; their histories end before it"
+    else:
+        note = "the last but one item of {users} users is missing in this copy; figures do not compare with others"
+    return Message(note, users=f"{n_missing:,}")
 
 
 def _pairs(lines: list[list[int]], path: Path) -> Iterable[tuple[list[int], list[int]]]:

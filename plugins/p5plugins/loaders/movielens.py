@@ -21,6 +21,7 @@ from p5core.data.tables.files import open_table
 from p5core.data.tables.metadata import read_features, tidy_metadata
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
+from p5core.system.messages import Message
 from p5plugins.loaders.fetch import fetch_movielens_100k
 from p5plugins.loaders.gsasrec import read_sequences
 
@@ -69,7 +70,11 @@ class MovieLens(Loader):
         folder = self.config.path or fetch_movielens_100k()
         variant = _variant(folder) if self.config.variant == "auto" else self.config.variant
         raw = READERS[variant](folder, self.config.domain)
-        guessed = (f"guessed variant '{variant}'",) if self.config.path and self.config.variant == "auto" else ()
+        guessed = (
+            (Message("guessed variant '{variant}'", variant=variant),)
+            if self.config.path and self.config.variant == "auto"
+            else ()
+        )
         source = f"MovieLens in {folder}" if self.config.path else "MovieLens-100K"
         return replace(raw, source=source, notes=(*guessed, *raw.notes))
 

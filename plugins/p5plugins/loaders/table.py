@@ -93,7 +93,7 @@ class Table(Loader):
             if head.day_first is None and TIMESTAMP in columns:  # the first rows may lie within days that do not tell
                 head = replace(head, day_first=day_order(table, columns[TIMESTAMP]))
         except DataError as error:
-            return Preview(preview, columns, None, table.notes, table.settings, str(error))
+            return Preview(preview, columns, None, table.notes, table.settings, error.message)
         return Preview(preview, columns, head, head.notes, table.settings)
 
     def _open(self) -> TableFiles:

@@ -12,6 +12,7 @@ from p5core.contracts.split import Split
 from p5core.data.dataset import Dataset
 from p5core.data.holdout import Role
 from p5core.errors import ConfigError
+from p5core.system.messages import Message
 
 __all__ = ["TimeWindows", "TimeWindowsConfig"]
 
@@ -35,7 +36,9 @@ class TimeWindows(Split):
 
     def roles(self, dataset: Dataset, rng: np.random.Generator) -> npt.NDArray[np.int8]:
         if not dataset.has_clock:
-            raise ConfigError("split.name: 'time' needs timestamps, and this data has none. Use 'leave_one_out'.")
+            raise ConfigError(
+                Message("split.name: 'time' needs timestamps, and this data has none. Use 'leave_one_out'.")
+            )
         times, config = dataset.events.times, self.config
         begin, end = (_moment(times, bound) for bound in (config.validation, config.test))
         if begin >= end:

@@ -106,7 +106,12 @@ def sides_of(workspace: Workspace, names: Sequence[str]) -> dict[str, tuple[Run,
 
 def protocols(workspace: Workspace, names: Sequence[str]) -> list[str]:
     """The evaluation protocol of each run, equal ones once."""
-    return list(dict.fromkeys(workspace.run(name).metrics().protocol for name in names))
+    metrics = [workspace.run(name).metrics() for name in names]
+    notes = [
+        run_metrics.protocol_message.message() if run_metrics.protocol_message else run_metrics.protocol
+        for run_metrics in metrics
+    ]
+    return list(dict.fromkeys(notes))
 
 
 def figures_frame(sides: Mapping[str, tuple[Run, str]]) -> pd.DataFrame:

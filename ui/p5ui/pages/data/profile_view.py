@@ -50,7 +50,7 @@ def look(workspace: Workspace, section: Mapping[str, Any]) -> Look:
         preview = loader.preview()
         events, notes = read_events(preview.head) if preview.head else (None, preview.notes)
     except DataError as error:
-        return Look(preview, None, preview.notes, str(error))
+        return Look(preview, None, preview.notes, error.message)
     return Look(preview, events, notes, preview.fault)
 
 
