@@ -174,6 +174,6 @@ def _count(k: object) -> int:
 def _user(user: Any, kind: str) -> RawId:
     if isinstance(user, (list, tuple, np.ndarray)):
         raise ExportError(
-            "This model knows users by their vectors and reads no history. Give a user instead of a list."
+            "This model represents users by trained vectors and reads no history. Give a user instead of a list."
         )
     return as_id(user, kind)

@@ -38,7 +38,7 @@ def describe(registry: Registry, file: Path, settings: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument("file", metavar="DATA", type=click.Path(path_type=Path))
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to write; DATA.toml here otherwise.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Output file; default: DATA.toml in this folder.")
 @click.option("--preset", default="auto", show_default=True, help="Preset of the model; 'p5 plugins list' shows all.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
 @click.pass_obj

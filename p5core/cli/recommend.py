@@ -22,9 +22,9 @@ __all__ = ["recommend", "recommendation_table"]
 
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--history", help="Raw item ids, oldest first, with commas between.")
-@click.option("--user", help="A user of the data instead of a history.")
-@click.option("--domain", help="Domain of the history's ids; needed where domains share them.")
+@click.option("--history", help="Raw item ids, oldest first, separated by commas.")
+@click.option("--user", help="User id of the data, instead of a history.")
+@click.option("--domain", help="Domain of the history's ids, if several domains use them.")
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
@@ -53,7 +53,7 @@ def recommend(
         raw = [item.strip() for item in (history or "").split(",") if item.strip()]
         recommendations = recommender.recommend(raw, k, domain=domain, n_reasons=2)
         if unknown := recommender.unknown(raw, domain=domain):
-            click.echo(f"No item of this run, and left out: {', '.join(map(str, unknown))}.", err=True)
+            click.echo(f"Unknown items, left out: {', '.join(map(str, unknown))}.", err=True)
     if as_json:
         click.echo(json.dumps([asdict(result) for result in recommendations], ensure_ascii=False))
     else:

@@ -22,15 +22,15 @@ __all__ = ["evaluate", "print_figures", "run"]
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the file.")
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
 )
-@click.option("--name", help="Name of the run; the file's name otherwise.")
-@click.option("--resume", "is_resumed", is_flag=True, help="Go on with a run that was stopped.")
-@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate with so many folds.")
+@click.option("--name", help="Name of the run; default: the file's name.")
+@click.option("--resume", "is_resumed", is_flag=True, help="Resume a stopped run.")
+@click.option("--folds", type=click.IntRange(min=2), help="Number of cross-validation folds.")
 @click.option("--dry-run", is_flag=True, help="Load, prepare and estimate time and memory; train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan of --dry-run as one line of JSON.")
-@click.option("--device", help='Where to train: "auto" takes CUDA when there is one; else cpu, cuda, cuda:1, mps.')
-@click.option("--precision", help="Arithmetic of training: auto, 32-true or bf16-mixed.")
+@click.option("--device", help="Device of training: auto (CUDA if available), cpu, cuda or cuda:1.")
+@click.option("--precision", help="Numeric precision of training: auto, 32-true or bf16-mixed.")
 @click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
 @click.pass_obj
 def run(
@@ -165,8 +165,10 @@ def print_figures(run: Run, console: Console) -> None:
 
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--metric", "metrics", multiple=True, help="Measure this instead, such as ndcg@20; repeatable.")
-@click.option("--candidates", type=click.IntRange(min=0), help="Rank among so many sampled items; 0 ranks all.")
+@click.option("--metric", "metrics", multiple=True, help="Metric to compute instead, such as ndcg@20; repeatable.")
+@click.option(
+    "--candidates", type=click.IntRange(min=0), help="Number of sampled items to rank against; 0: the whole catalogue."
+)
 @click.option("--keep-seen", is_flag=True, help="Rank items of the history as well.")
 @click.option("--part", type=click.Choice(["test", "validation"]), default="test", show_default=True)
 @click.pass_obj

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["compare", "runs"]
 
 RUNS_OPTION = click.option(
-    "--runs", "folder", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+    "--runs",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the runs.",
 )
 
 

@@ -18,13 +18,15 @@ __all__ = ["tune"]
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many in all.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at the same time.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Number of trials at the same time."
+)
 @click.option("--only", multiple=True, metavar="KEY", help="Tune this option, or all below it; repeatable.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the file.")
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
 )
-@click.option("--name", help="Name of the search, which lies in NAME-tune; the file's name otherwise.")
+@click.option("--name", help="Name of the search, in the folder NAME-tune; default: the file's name.")
 @click.pass_obj
 def tune(
     registry: Registry,

@@ -49,7 +49,7 @@ def _text(figure: MetricResult) -> str:
 def protocol_note(metrics: Sequence[Metric], candidates: int, exclude_seen: bool) -> Message:
     """One sentence that says what the figures compare."""
     if not any(metric.needs in ("ranks", "lists") for metric in metrics):
-        return Message("Predicted values against those of the held-out events.")
+        return Message("Predicted values compared with those of the held-out events.")
     if candidates:
         return Message(
             "NOT full ranking: each user's targets compete with {candidates} sampled items alone. Such figures are far "

@@ -79,7 +79,9 @@ class Jobs:
             self._refuse_active(name)
             run = self._own(name)
             if self.state(run) in ("running", "starting", "done"):
-                raise RunError(f"Run '{name}' is {self.state(run)}; only one that has come to a halt can go on.")
+                raise RunError(
+                    f"Run '{name}' is {self.state(run)}; only a stopped, failed or crashed run can be resumed."
+                )
             (run.path / "stop").unlink(missing_ok=True)
             file = str(run.path / "experiment.toml")
             arguments = ["run", file, "--runs", str(self.runs), "--name", name, "--resume"]

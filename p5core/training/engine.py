@@ -38,10 +38,10 @@ def choose_precision(device: str) -> tuple[str, str]:
     """The precision that "auto" stands for on a device, and why: bfloat16 where its products are the quicker ones."""
     kind = choose_device(device).partition(":")[0]
     if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16-mixed", "this GPU multiplies in bfloat16"
+        return "bf16-mixed", "this GPU supports bfloat16"
     if kind == "cpu" and any(_capabilities().get(name) for name in BFLOAT16):
-        return "bf16-mixed", "this processor multiplies in bfloat16"
-    return "32-true", "bfloat16 would not be quicker here"
+        return "bf16-mixed", "this processor supports bfloat16"
+    return "32-true", "bfloat16 would not be faster here"
 
 
 def _capabilities() -> dict[str, object]:

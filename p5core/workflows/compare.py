@@ -51,7 +51,7 @@ def stored_side(run: Run, scorer: str = "model") -> Side:
     labels = [name.split("/")[1] for name in stored if name.startswith(f"{scorer}/") and name.count("/") == 1]
     if not labels:
         scorers = sorted({name.split("/")[0] for name in stored if "/" in name})
-        raise RunError(f"Run {run.path} holds nothing of '{scorer}'. It was measured with: {', '.join(scorers)}.")
+        raise RunError(f"Run {run.path} has no values of '{scorer}'. It was evaluated with: {', '.join(scorers)}.")
     ids = pd.read_parquet(run.data / "target" / "users.parquet", columns=[USER])[USER].to_numpy()[stored["users"]]
     values = {
         label: UserValues(ids, stored[f"{scorer}/{label}"], stored.get(f"{scorer}/{label}/weights")) for label in labels

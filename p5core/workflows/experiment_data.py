@@ -144,13 +144,11 @@ def _check_parts(data: ExperimentData, registry: Registry) -> None:
         chosen.part.check(chosen.config, data.target.dataset.catalogue)
     if not backbone.uses_history and registry.get("split", experiment.split.name).holds_out_users:
         raise ConfigError(
-            f"Backbone '{backbone.name}' knows users by their vectors alone, so it cannot serve the unseen users of "
-            f"split.name = '{experiment.split.name}'. Choose a backbone that reads histories."
+            f"Backbone '{backbone.name}' represents users by trained vectors only, so it cannot serve the unseen "
+            f"users of split.name = '{experiment.split.name}'. Choose a backbone that reads histories."
         )
     if not backbone.uses_history and experiment.model.blend:
-        raise ConfigError(
-            f"model.blend reads histories, and backbone '{backbone.name}' knows users alone. Leave it out."
-        )
+        raise ConfigError(f"model.blend reads histories, and backbone '{backbone.name}' reads none. Leave it out.")
 
 
 def _unite(known: Sequence[Dataset], datasets: Sequence[Dataset]) -> list[Dataset]:

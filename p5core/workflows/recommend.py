@@ -117,7 +117,7 @@ class Recommender:
         """Codes of the known items of a history, for a model that reads one."""
         if not self._uses_history:
             raise DataError(
-                "This model knows users by their vectors and reads no history. Ask for a known user instead."
+                "This model represents users by trained vectors and reads no history. Ask for a known user instead."
             )
         codes = self._ids.encode(list(history), domain)
         return codes[codes >= 0]

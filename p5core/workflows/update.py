@@ -67,7 +67,7 @@ def update(
     run.verify()
     data = load_run_data(run, registry)
     if not registry.get("backbone", data.experiment.model.backbone.name).uses_history:
-        raise ConfigError(f"Run {run.path} knows users by trained vectors alone, so new events need new training.")
+        raise ConfigError(f"Run {run.path} represents users by trained vectors only, so new events need new training.")
     old = load_model(run, data, registry)
     before = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
@@ -143,7 +143,7 @@ def _write(
         if grown.blend is not None:
             write_blend(folder.path, grown.blend)
         shutil.copy2(run.path / "per_user.safetensors", folder.path)
-        note = f"Measured before the update of '{run.name}' with new events."
+        note = f"Evaluated before the update of '{run.name}' with new events."
         metrics = run.metrics()
         protocol = f"{metrics.protocol} {note}"
         write_json(

@@ -72,7 +72,7 @@ def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5
     ("assignments", "match"),
     [
         (["model.backbone={name='mf'}", "stages.0.tasks.0.name=masked_item"], "'mf' is none. Use the task 'next_item'"),
-        (["model.backbone={name='mf'}", "split.name=by_user"], "'mf' knows users by their vectors alone"),
+        (["model.backbone={name='mf'}", "split.name=by_user"], "'mf' represents users by trained vectors only"),
         (
             ["stages.0.tasks.0.loss={name='mse'}"],
             "Loss 'mse' does not suit task 'next_item'. Suitable: .*cross_entropy",
@@ -337,7 +337,7 @@ def test_a_run_says_and_keeps_the_precision_that_was_taken(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     run = p5core.run(small("device='cpu'", "precision='auto'", "stages.0.epochs=1"), tmp_path, "one", registry)
     assert run.experiment().precision == "bf16-mixed"
-    assert "precision bf16-mixed (this processor multiplies in bfloat16)" in (run.path / "log.txt").read_text()
+    assert "precision bf16-mixed (this processor supports bfloat16)" in (run.path / "log.txt").read_text()
 
 
 def test_folds_hold_out_each_event_once(registry: Registry) -> None:

@@ -49,7 +49,7 @@ def test_what_is_no_id_never_becomes_one(wrong: object, histories: tuple[Path, P
         lambda: of_numbers.recommend(wrong),  # type: ignore[arg-type]
         lambda: of_numbers.score(1, [wrong]),  # type: ignore[list-item]
     ):
-        with pytest.raises(ExportError, match=r"The ids of this model are|knows users by their vectors"):
+        with pytest.raises(ExportError, match=r"The ids of this model are|represents users by trained vectors"):
             ask()
 
 

@@ -82,7 +82,7 @@ def test_wrong_questions_get_a_sentence(histories: tuple[Path, Path], users: tup
     of_histories, of_users = OnnxRecommender(histories[1]), OnnxRecommender(users[1])
     with pytest.raises(ExportError, match="A history is a list of item ids, oldest first; got 'abc'"):
         of_histories.recommend("abc")
-    with pytest.raises(ExportError, match="knows users by their vectors and reads no history"):
+    with pytest.raises(ExportError, match="represents users by trained vectors and reads no history"):
         of_users.recommend([1, 2])
     with pytest.raises(ExportError, match="64-bit integers; got 'abc'"):
         of_users.recommend("abc")

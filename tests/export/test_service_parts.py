@@ -137,7 +137,7 @@ def test_a_model_that_takes_too_long_is_told_to_the_client() -> None:
     response, *_ = ask_moody(["slow"], limits=Limits(timeout=0.1))
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
-    assert response.json()["detail"] == "The model did not come to this request within 0.1 seconds. Try again."
+    assert response.json()["detail"] == "The request was not answered within 0.1 seconds. Try again."
 
 
 def test_a_request_that_breaks_the_model_breaks_no_other_and_tells_nothing() -> None:

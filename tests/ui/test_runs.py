@@ -282,7 +282,7 @@ def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: st
     expect(state).to_contain_text("long: done", timeout=30_000)
     expect(page.locator("#runs-table")).to_contain_text("ndcg@10")
     page.locator("#runs-delete").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     expect(state).to_contain_text("first: done")
     expect(page).to_have_url(f"{ui.address}/runs?run=first")
     assert not file.parent.exists()

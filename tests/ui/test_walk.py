@@ -99,7 +99,7 @@ def recommend(page: Page, address: str, shot: Shot) -> None:
     expect(page.locator("#recommend-list-0")).to_contain_text("because of")
     page.get_by_label("Search titles").fill("no such title")
     expect(found.locator("label")).to_have_count(0)
-    page.get_by_role("button", name="Anybody").click()
+    page.get_by_role("button", name="Random user").click()
     expect(page.get_by_label("User of the data")).not_to_have_value("")
     shot(page, "recommend")
 

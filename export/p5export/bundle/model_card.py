@@ -21,11 +21,11 @@ def model_card(manifest: Manifest) -> str:
             [
                 f"# {manifest['run']}",
                 _summary(manifest),
-                "## How good it is",
+                "## Metrics",
                 _figures(manifest),
                 "## Inputs and outputs",
                 _signature(manifest),
-                "## How to call it",
+                "## Usage",
                 *calls(manifest).values(),
             ]
         )
@@ -101,7 +101,7 @@ def _figure(manifest: Manifest, scorer: str, label: str) -> str:
 
 
 def _signature(manifest: Manifest) -> str:
-    rows = ["| file | name | type | shape | what it is |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| file | name | type | shape | description |", "| --- | --- | --- | --- | --- |"]
     for file, inputs, outputs in (
         ("model.onnx", "inputs", "outputs"),
         ("score.onnx", "score_inputs", "score_outputs"),

@@ -16,7 +16,7 @@ __all__ = ["export", "verify"]
 
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder to write; RUN/export otherwise.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Output folder; default: RUN/export.")
 @click.option("--zip", "is_zipped", is_flag=True, help="Write FOLDER.zip as well.")
 @click.option("--keep-seen", is_flag=True, help="Allow items of the history to be recommended again.")
 @click.option(

@@ -18,12 +18,12 @@ __all__ = ["score"]
 @click.argument("events", metavar="EVENTS", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="Items a history.")
-@click.option("--user-column", help="Column of the user; guessed otherwise.")
-@click.option("--item-column", help="Column of the item; guessed otherwise.")
-@click.option("--time-column", help="Column of the time; guessed otherwise, the order of the file where there is none.")
-@click.option("--time-format", help="Format of times in texts, such as %d/%m/%Y; found otherwise.")
-@click.option("--day-first/--month-first", default=None, help="Whether 01/02/2024 is the first of February.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the model; all cores otherwise.")
+@click.option("--user-column", help="Column of the user; default: guessed.")
+@click.option("--item-column", help="Column of the item; default: guessed.")
+@click.option("--time-column", help="Column of the time; default: guessed, or the order of the file.")
+@click.option("--time-format", help="Format of textual times, such as %d/%m/%Y; default: detected.")
+@click.option("--day-first/--month-first", default=None, help="True if 01/02/2024 means 1 February; default: detected.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the model; default: all cores.")
 @click.option("--memory", default="1GB", show_default=True, help="Memory for sorting; the rest goes to disk.")
 def score(
     folder: Path,

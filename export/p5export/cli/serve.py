@@ -12,9 +12,11 @@ __all__ = ["serve"]
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of one call of the model; all cores otherwise.")
-@click.option("--allow-host", "names", multiple=True, help="Another name under which it is asked; repeatable.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on; 0: a free one."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of one model call; default: all cores.")
+@click.option("--allow-host", "names", multiple=True, help="Additional host name of the server; repeatable.")
 @click.option("--max-k", type=click.IntRange(min=1), default=1000, show_default=True, help="Items of an answer.")
 @click.option(
     "--max-history", type=click.IntRange(min=1), default=10_000, show_default=True, help="Items of a history."
@@ -29,7 +31,7 @@ __all__ = ["serve"]
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Seconds that a request may take to arrive, and to be answered.",
+    help="Timeout in seconds for receiving and for answering a request.",
 )
 def serve(
     folder: Path,

@@ -18,7 +18,7 @@ __all__ = ["update"]
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("events", metavar="NEW_EVENTS", type=click.Path(path_type=Path))
-@click.option("--name", help="Name of the updated run; RUN with a number otherwise.")
+@click.option("--name", help="Name of the updated run; default: RUN with a number.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the loader.")
 @click.option("--no-export", is_flag=True, help="Leave out the export.")
 @click.pass_obj

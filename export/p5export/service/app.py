@@ -103,7 +103,7 @@ class _Service:
         try:
             return await self.batcher.submit(job, self.limits.timeout)
         except TimeoutError:
-            text = f"The model did not come to this request within {self.limits.timeout:g} seconds. Try again."
+            text = f"The request was not answered within {self.limits.timeout:g} seconds. Try again."
             raise HTTPException(503, text, BUSY) from None
 
     def _who(self, asked: RecommendRequest | ScoreRequest) -> Sequence[str | int] | str | int:

@@ -55,7 +55,7 @@ metrics = ["hr@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10"]
 
 @click.command()
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
 )
 @click.pass_obj
 def demo(registry: Registry, runs: Path) -> None:

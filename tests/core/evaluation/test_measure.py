@@ -279,4 +279,4 @@ def test_the_protocol_is_named() -> None:
     assert protocol_note(place, 100, True).startswith("NOT full ranking: each user's targets compete with 100 sampled")
     assert protocol_note(place, 0, True).startswith("Full ranking")
     assert "compete as well" in protocol_note(place, 0, False)
-    assert protocol_note([MAE(NoOptions())], 0, True) == "Predicted values against those of the held-out events."
+    assert protocol_note([MAE(NoOptions())], 0, True) == "Predicted values compared with those of the held-out events."

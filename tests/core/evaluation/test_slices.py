@@ -125,7 +125,7 @@ def test_sides_are_compared_as_their_metrics_are(run: Run, registry: Registry) -
 
 
 def test_what_was_not_measured_cannot_be_compared(run: Run, registry: Registry) -> None:
-    with pytest.raises(RunError, match=r"holds nothing of 'magic'\. It was measured with: model, popularity"):
+    with pytest.raises(RunError, match=r"has no values of 'magic'\. It was evaluated with: model, popularity"):
         stored_side(run, "magic")
     with pytest.raises(RunError, match="plain and empty have no metric in common"):
         compare_sides(registry, stored_side(run), Side("empty", {}), 100, 0)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import Template
 
 import gradio as gr
 
+from p5ui.pages.events import QUICK
+
 __all__ = ["follow_in_address", "missing_in_address", "run_in_address"]
 
-WRITE = """(name) => {
-    const address = new URL(window.location);
-    if (name) { address.searchParams.set("run", name); } else { address.searchParams.delete("run"); }
+WRITE = Template("""(value) => {
+    const address = new URL(window.location), text = [value].flat().filter(Boolean).join(",");
+    if (text) {
+        address.searchParams.delete("$replaced");
+        address.searchParams.set("$parameter", text);
+    } else {
+        address.searchParams.delete("$parameter");
+    }
     window.history.replaceState(window.history.state, "", address);
-}"""
+}""")
 """JavaScript that puts the value of a component into the address, without loading anything."""
 
 
@@ -28,6 +36,10 @@ def missing_in_address(request: gr.Request, names: Sequence[str]) -> str:
     return "" if name in names else name
 
 
-def follow_in_address(component: gr.Dropdown) -> None:
-    """Keep `?run=` equal to the value of a component that chooses a run."""
-    component.change(None, component, None, js=WRITE, queue=False, show_progress="hidden", api_visibility="private")
+def follow_in_address(component: gr.Dropdown, parameter: str = "run", replaced: str = "") -> None:
+    """Keep `?parameter=` equal to the value of a component; a list is joined by commas.
+
+    A value removes the parameter `replaced` from the address.
+    """
+    script = WRITE.substitute(parameter=parameter, replaced=replaced)
+    component.change(None, component, None, js=script, **QUICK)

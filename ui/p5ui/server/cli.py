@@ -15,16 +15,29 @@ __all__ = ["is_local", "ui"]
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Working folder; this one otherwise.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need --auth.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
-@click.option("--allow-host", "names", multiple=True, help="Another name under which it is opened; repeatable.")
 @click.option(
-    "--auth", metavar="USER", help="Let in only USER, by the password in the variable P5_UI_PASSWORD or asked for now."
+    "--folder", type=click.Path(path_type=Path), default=Path(), help="Working folder; default: the current one."
 )
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Jobs that run at once.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; addresses of other machines need --auth.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="Port to listen on; 0: a free one."
+)
+@click.option("--allow-host", "names", multiple=True, help="Additional host name of the interface; repeatable.")
+@click.option("--auth", metavar="USER", help="Require a login as USER; the password is P5_UI_PASSWORD or asked for.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Maximum number of training jobs at the same time.",
+)
 @click.option("--mcp", is_flag=True, help="Serve the named endpoints to MCP clients too.")
-@click.option("--demo", is_flag=True, help="Open with the run that 'p5 demo' made.")
+@click.option("--demo", is_flag=True, help="Open the run made by 'p5 demo'.")
 @click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")
 @click.pass_obj
 def ui(

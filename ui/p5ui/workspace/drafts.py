@@ -152,7 +152,7 @@ def _outcome(job: Job) -> Mapping[str, Any]:
         time.sleep(0.1)
     output = job.output().strip()
     if job.state() not in ("done", "running"):
-        raise ConfigError(output.removeprefix("Error: ").replace("\n", " ") or "The estimate ended without a word.")
+        raise ConfigError(output.removeprefix("Error: ").replace("\n", " ") or "The estimate ended without output.")
     plan: Mapping[str, Any] = json.loads(output.splitlines()[-1])
     return plan
 

@@ -14,6 +14,7 @@ from p5core.workflows.compare import Compared
 from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.i18n.words import t
+from p5ui.pages.address import follow_in_address
 from p5ui.pages.compare.frames import (
     Curves,
     curves,
@@ -34,12 +35,6 @@ __all__ = ["PATH", "TITLE", "build"]
 TITLE = "Compare"
 PATH = "compare"
 
-WRITE = """(names) => {
-    const address = new URL(window.location);
-    if (names.length) { address.searchParams.set("run", names.join(",")); } else { address.searchParams.delete("run"); }
-    window.history.replaceState(window.history.state, "", address);
-}"""
-"""Puts all chosen runs into the address."""
 SLOW: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
 
 
@@ -74,7 +69,7 @@ def build(workspace: Workspace) -> None:
     drawings = [colours, *lines, bars, table]
     events = _Events(workspace)
     gr.on(None, events.start, None, [names, note], **QUICK)
-    names.change(None, names, None, js=WRITE, **QUICK)
+    follow_in_address(names)
     names.change(events.show, names, [note, figures, reference, metric], **ASKED).then(
         events.test, [names, reference], [tests, refusals], **SLOW
     ).then(events.draw, [names, metric], drawings, **SLOW)

@@ -10,6 +10,7 @@ from gradio.events import api
 from p5ui.forms.fields import fields_of
 from p5ui.forms.widgets import widget
 from p5ui.i18n.words import t
+from p5ui.pages.address import follow_in_address
 from p5ui.pages.data.events import CLEANING, COLUMNS, LAYOUT, DataEvents
 from p5ui.pages.events import ASKED, QUICK, shown
 from p5ui.workspace.workspace import Workspace
@@ -18,13 +19,6 @@ __all__ = ["PATH", "TITLE", "build"]
 
 TITLE = "Data"
 PATH = "data"
-
-WRITE = """(name) => {
-    const address = new URL(window.location);
-    if (name) { address.searchParams.set("file", name); } else { address.searchParams.delete("file"); }
-    window.history.replaceState(window.history.state, "", address);
-}"""
-"""Puts the file into the address."""
 
 SLOW: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "data"}
 
@@ -186,7 +180,7 @@ class _Page:
         gr.on(None, answers.start, None, [self.file, self.items, self.loader], **QUICK).then(
             shown(answers.reopen), self.file, seen, **SLOW
         )
-        self.file.change(None, self.file, None, js=WRITE, **QUICK)
+        follow_in_address(self.file, "file")
         uploaded = [self.file, self.items, self.upload]
         self.upload.upload(shown(answers.take_upload), self.upload, uploaded, **SLOW).success(
             shown(answers.open), self.file, seen, **SLOW

@@ -14,6 +14,7 @@ from p5ui.forms.experiment_form import ExperimentForm
 from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.i18n.words import t
+from p5ui.pages.address import follow_in_address
 from p5ui.pages.events import ASKED, IN_TURN, QUICK, shown
 from p5ui.workspace.drafts import (
     Ahead,
@@ -32,14 +33,6 @@ __all__ = ["PATH", "TITLE", "build"]
 
 TITLE = "Train"
 PATH = "train"
-
-WRITE = """(name) => {
-    const address = new URL(window.location);
-    if (name) { address.searchParams.set("draft", name); } else { address.searchParams.delete("draft"); }
-    if (name) address.searchParams.delete("run");
-    window.history.replaceState(window.history.state, "", address);
-}"""
-"""Puts the draft into the address, in the place of a run that is cloned."""
 
 LEAVE = """(name) => { window.location.href = "runs?run=" + encodeURIComponent(name); }"""
 """Goes to the run that was started."""
@@ -109,7 +102,7 @@ class _Page:
             self._restore, [self.draft, self.kept], [*named, self.note], **QUICK
         )
         self.draft.input(shown(self._read), self.draft, named, **IN_TURN)
-        self.draft.change(None, self.draft, None, js=WRITE, **QUICK)
+        follow_in_address(self.draft, "draft", replaced="run")
         self.begin.input(shown(self._begin), [self.begin, self.code, self.ahead], texts, **IN_TURN)
         self.code.input(Ahead, None, self.ahead, trigger_mode="always_last", **IN_TURN)
         self.code.change(self._verdict, self.code, self.note, trigger_mode="always_last", **QUICK)
