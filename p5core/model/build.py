@@ -79,10 +79,10 @@ def serving_tasks(experiment: Experiment, registry: Registry) -> list[Task]:
 
 
 def _make_sparse(network: Network) -> None:
-    """Use sparse gradients for large embeddings of built-in encoders."""
+    """Use sparse gradients for large embeddings."""
     for module in network.modules():
-        if isinstance(module, nn.Embedding):
-            module.sparse = module.num_embeddings >= SPARSE_FROM
+        if isinstance(module, nn.Embedding) and module.num_embeddings >= SPARSE_FROM:
+            module.sparse = True
 
 
 def count_items(network: Network, events: Events) -> None:
