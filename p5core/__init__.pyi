@@ -35,6 +35,7 @@ from .plugins.hookspecs import API_VERSION, hookimpl
 from .plugins.registry import Registry
 from .runs.create import list_runs, open_run
 from .runs.run import Run
+from .system.messages import Message
 from .workflows.evaluate import evaluate_run
 from .workflows.recommend import Recommendation, Recommender
 from .workflows.train import resume, run
@@ -65,6 +66,7 @@ __all__ = [
     "FollowingTask",
     "ItemNeighbours",
     "Loader",
+    "Message",
     "Metric",
     "NoOptions",
     "Output",
