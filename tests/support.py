@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
+from p5core.config.tree import override
 from p5core.contracts.split import Split as SplitPart
 from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.data.dataset import Dataset, Events, Ragged
@@ -17,7 +21,38 @@ from p5core.errors import ConfigError
 from p5core.runs.run import Run
 from p5core.system.files import read_json, write_json
 
-__all__ = ["Interrupter", "events_of", "rated", "set_blend_weights", "split"]
+__all__ = ["SMALL", "Interrupter", "events_of", "experiment_of", "rated", "set_blend_weights", "split"]
+
+
+SMALL = """
+[data]
+name = "synthetic"
+n_users = 60
+n_items = 40
+n_events = 900
+n_clusters = 8
+
+[model]
+width = 8
+max_length = 12
+backbone = { name = "gpt", n_layers = 1 }
+
+[[stages]]
+tasks = [{ name = "next_item" }]
+epochs = 2
+
+[evaluate]
+resamples = 10
+"""
+"""An experiment of seconds."""
+
+
+def experiment_of(text: str, *assignments: str) -> Experiment:
+    """An experiment given as TOML, with `key=value` overrides."""
+    tree: dict[str, Any] = tomllib.loads(text)
+    for assignment in assignments:
+        tree = override(tree, assignment)
+    return parse_experiment(tree)
 
 
 def rated(values: Sequence[float] | npt.NDArray[Any] | None) -> dict[str, npt.NDArray[np.generic]]:

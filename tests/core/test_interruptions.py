@@ -6,17 +6,15 @@ import os
 import shutil
 import signal
 import time
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import SMALL, experiment_of
 
 import p5core
-from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
-from p5core.config.tree import override
 from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.errors import RunError, TrainingError
 from p5core.plugins.discovery import load_plugins
@@ -29,41 +27,15 @@ from p5plugins.scorers.popularity import Popularity
 
 OWN = "{name='synthetic', n_users=50, n_items=40, n_events=600, n_clusters=5, seed=2}"
 
-EXPERIMENT = f"""
-[data]
-name = "synthetic"
-n_users = 60
-n_items = 40
-n_events = 900
-n_clusters = 8
-
-[model]
-width = 8
-max_length = 12
-backbone = {{ name = "gpt", n_layers = 1 }}
-blend = [{{ name = "cooccurrence", content = "all", n_neighbours = 5 }}]
-
-[[stages]]
-name = "pretrain"
-data = {OWN}
-tasks = [{{ name = "next_item" }}]
-epochs = 2
-
-[[stages]]
-name = "finetune"
-tasks = [{{ name = "next_item" }}]
-epochs = 2
-
-[evaluate]
-resamples = 10
-"""
+STAGES = f"""stages=[
+    {{ name = "pretrain", data = {OWN}, tasks = [{{ name = "next_item" }}], epochs = 2 }},
+    {{ name = "finetune", tasks = [{{ name = "next_item" }}], epochs = 2 }},
+]"""
 
 
 def experiment(*assignments: str) -> Experiment:
-    tree: dict[str, Any] = tomllib.loads(EXPERIMENT)
-    for assignment in assignments:
-        tree = override(tree, assignment)
-    return parse_experiment(tree)
+    blend = "model.blend=[{ name = 'cooccurrence', content = 'all', n_neighbours = 5 }]"
+    return experiment_of(SMALL, blend, STAGES, *assignments)
 
 
 @pytest.fixture(scope="module")

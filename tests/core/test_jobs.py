@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import SMALL
 
 from p5core.config.document import parse_experiment
 from p5core.errors import ConfigError, RunError
@@ -21,26 +22,6 @@ from p5core.system import processes
 from p5core.system.files import read_json, write_json
 from p5core.system.processes import born, kill, lives
 
-SMALL = """
-[data]
-name = "synthetic"
-n_users = 60
-n_items = 40
-n_events = 900
-n_clusters = 8
-
-[model]
-width = 8
-max_length = 12
-backbone = { name = "gpt", n_layers = 1 }
-
-[[stages]]
-tasks = [{ name = "next_item" }]
-epochs = EPOCHS
-
-[evaluate]
-resamples = 10
-"""
 NOBODY = 2**22 + 1
 
 
@@ -52,7 +33,7 @@ def wait(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def small(epochs: int = 2) -> str:
-    return SMALL.replace("EPOCHS", str(epochs))
+    return SMALL.replace("epochs = 2", f"epochs = {epochs}")
 
 
 def pretend(jobs: Jobs, number: int, arguments: list[str], run: str = "", **files: object) -> Job:
@@ -90,7 +71,7 @@ def test_a_run_is_stopped_resumed_and_done(jobs: Jobs) -> None:
     wait(lambda: again.state() != "running")
     assert again.state() == "done", again.output()
     assert jobs.state(jobs.find("one")) == "done"
-    with pytest.raises(RunError, match="Run 'one' is done; only one that has come to a halt can go on"):
+    with pytest.raises(RunError, match="Run 'one' is done; only a stopped, failed or crashed run can be resumed"):
         jobs.resume("one")
     jobs.delete("one")
     assert not (jobs.runs / "one").exists()

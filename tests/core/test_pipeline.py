@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import Interrupter
+from support import SMALL, Interrupter, experiment_of
 
 import p5core
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
-from p5core.config.tree import override
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, P5Error, RunError
 from p5core.model.warm_start import warm_start
@@ -28,34 +27,9 @@ from p5core.workflows import trained_model
 from p5core.workflows.experiment_data import gather
 from p5core.workflows.recommend import Recommender
 
-SMALL = """
-[data]
-name = "synthetic"
-n_users = 60
-n_items = 40
-n_events = 900
-n_clusters = 8
-ratings = true
-
-[model]
-width = 8
-max_length = 12
-backbone = { name = "gpt", n_layers = 1 }
-
-[[stages]]
-tasks = [{ name = "next_item" }]
-epochs = 2
-
-[evaluate]
-resamples = 10
-"""
-
 
 def small(*assignments: str) -> Experiment:
-    tree: dict[str, Any] = tomllib.loads(SMALL)
-    for assignment in assignments:
-        tree = override(tree, assignment)
-    return parse_experiment(tree)
+    return experiment_of(SMALL, "data.ratings=true", *assignments)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import sys
-import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,12 +17,12 @@ import optuna
 import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
+from support import experiment_of
 
 from p5core.cli import build
 from p5core.config.base import Choices, Tunable
-from p5core.config.document import load_experiment, parse_experiment
+from p5core.config.document import load_experiment
 from p5core.config.experiment import Experiment
-from p5core.config.tree import override
 from p5core.contracts.tracker import StageEvent, ValidationEvent
 from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
@@ -62,10 +61,7 @@ baselines = []
 
 
 def small(*assignments: str) -> Experiment:
-    tree: dict[str, Any] = tomllib.loads(SMALL)
-    for assignment in assignments:
-        tree = override(tree, assignment)
-    return parse_experiment(tree)
+    return experiment_of(SMALL, *assignments)
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
+from support import experiment_of
 from torch import Tensor
 
 from p5core.config.base import Choices, Config, Tunable, parse_config
-from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
-from p5core.config.tree import override
 from p5core.contracts.loss import Candidates, RankingLoss
 from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
@@ -34,10 +32,7 @@ tasks = [{ name = "next_item", loss = { name = "cross_entropy" } }]
 
 
 def small(*assignments: str) -> Experiment:
-    tree: dict[str, Any] = tomllib.loads(SMALL)
-    for assignment in assignments:
-        tree = override(tree, assignment)
-    return parse_experiment(tree)
+    return experiment_of(SMALL, *assignments)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from support import SMALL
 
 from p5core.config.document import parse_experiment
 from p5core.plugins.discovery import load_plugins
@@ -55,26 +56,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SMALL = """
-[data]
-name = "synthetic"
-n_users = 60
-n_items = 40
-n_events = 900
-n_clusters = 8
-
-[model]
-width = 8
-max_length = 12
-backbone = { name = "gpt", n_layers = 1 }
-
-[[stages]]
-tasks = [{ name = "next_item" }]
-epochs = 2
-
-[evaluate]
-resamples = 10
-"""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from p5core.runs.run import Run
 from p5core.system.files import write_json
 from p5core.system.processes import born
 from p5ui.pages.runs.run_list import RunRow, find_row, run_folder, run_rows, tail
-from p5ui.pages.runs.run_view import duration, figures_frame, loss_frame, state_html, state_text, table
+from p5ui.pages.runs.run_view import figures_frame, loss_frame, state_html, state_text, table
 from p5ui.workspace.file_cache import FileCache
 from p5ui.workspace.workspace import Workspace
 
@@ -138,11 +138,6 @@ def test_words_for_a_state() -> None:
         ["y", "stopped · 25%", "hr@10 0.5000"],
         ["z", "done", "–"],
     ]
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3_600, "1:00:00"), (7_207, "2:00:07")])
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_plots_have_few_points() -> None:

@@ -9,13 +9,13 @@ from itertools import cycle
 import pandas as pd
 
 from p5core.runs.curves import LearningCurves, thinned
+from p5core.system.text import clock
 from p5ui.i18n.messages import said
 from p5ui.pages.compare.frames import legend
 from p5ui.pages.runs.run_list import SILENT_SECONDS, RunRow
 
 __all__ = [
     "POINTS",
-    "duration",
     "figures_frame",
     "loss_frame",
     "missing_html",
@@ -53,7 +53,7 @@ def _short(row: RunRow, headers: Headers) -> str:
     if row.state != "done" and row.share > 0:
         pieces.append(f"{row.share:.0%}")
     if row.eta_seconds is not None and row.share < 1:
-        pieces.append(said(headers, "runs.left", time=duration(row.eta_seconds)))
+        pieces.append(said(headers, "runs.left", time=clock(row.eta_seconds)))
     return " · ".join(pieces)
 
 
@@ -66,9 +66,9 @@ def state_text(row: RunRow, headers: Headers) -> str:
             said_of_it.append(said(headers, "runs.evaluating"))
         elif row.stage and row.eta_seconds is not None:
             said_of_it.append(said(headers, "runs.epoch", epoch=row.epoch, stage=row.stage))
-            said_of_it.append(said(headers, "runs.left", time=duration(row.eta_seconds)))
+            said_of_it.append(said(headers, "runs.left", time=clock(row.eta_seconds)))
         if row.silent_seconds > SILENT_SECONDS:
-            said_of_it.append(said(headers, "runs.silent", time=duration(row.silent_seconds)))
+            said_of_it.append(said(headers, "runs.silent", time=clock(row.silent_seconds)))
     return " · ".join([*said_of_it, *([row.message] if row.message else [])])
 
 
@@ -119,10 +119,3 @@ def _names(frame: pd.DataFrame, stages: Sequence[str]) -> list[str]:
 def stage_legend(curves: LearningCurves, stages: Sequence[str]) -> str:
     """The colours that the plots give the stages."""
     return legend(dict(zip(_names(curves.losses, stages), cycle(COLOURS), strict=False)))
-
-
-def duration(seconds: float) -> str:
-    """Such as "1:05" or "2:00:07"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
