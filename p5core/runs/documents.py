@@ -182,6 +182,8 @@ class Metrics(_Document):
     protocol: str = ""
     protocol_message: StoredMessage | None = None
     """the protocol with its template, for translation; None in runs of P5 0.1 and updated ones"""
+    device: str = "cpu"
+    """kind of device that computed the figures: cpu or cuda"""
     n_test_users: int = 0
     train_seconds: float = 0.0
     n_parameters: int = 0

@@ -319,6 +319,7 @@ def _evaluate_and_seal(
         intervals={part: plain_intervals(results) for part, results in evaluation.results.items()},
         protocol=evaluation.note,
         protocol_message=StoredMessage.of(evaluation.note),
+        device=model.network.items.counts.device.type,
         n_test_users=len(data.target.split.test),
         train_seconds=seconds,
         n_parameters=sum(weight.numel() for weight in model.network.parameters()),

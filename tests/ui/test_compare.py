@@ -109,7 +109,7 @@ def test_names_in_the_legend_are_text() -> None:
 def test_sentences_are_in_the_language_of_the_browser() -> None:
     assert language_of({"accept-language": "fr-FR, zh-CN;q=0.9, en;q=0.8"}) == "zh"
     assert language_of({}) == "en"
-    assert said({"accept-language": "de"}, "compare.protocol", note="x") == "How it was measured: x"
+    assert said({"accept-language": "de"}, "compare.protocol", note="x") == "Protocol: x"
 
 
 def test_the_page_compares(ui, page: Page, shot) -> None:
@@ -120,7 +120,7 @@ def test_the_page_compares(ui, page: Page, shot) -> None:
     expect(page.locator("#compare-tests").get_by_role("gridcell", name="ndcg@10")).to_be_visible()
     expect(page.locator("#compare-history svg.marks")).to_be_visible()
     page.get_by_role("button", name="Add the from-scratch control").click()
-    expect(page.get_by_text("Nothing among the chosen runs was pre-trained")).to_be_visible()
+    expect(page.get_by_text("None of the chosen runs was pre-trained")).to_be_visible()
     shot(page, "compare")
     page.reload()
     expect(page.locator("#compare-figures").get_by_role("gridcell", name="first: popularity")).to_be_visible()

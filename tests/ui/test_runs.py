@@ -126,7 +126,7 @@ def test_a_name_that_no_file_system_holds_is_no_run(workspace: Workspace, name: 
 def test_words_for_a_state() -> None:
     row = RunRow("x", "running", 0.5, 65.0, "train", 2, silent_seconds=200)
     assert state_text(row, ENGLISH) == (
-        "running · 50% · epoch 2 of stage train · 1:05 left · no sign of life for 3:20: it may hang"
+        "running · 50% · epoch 2 of stage train · 1:05 left · no progress for 3:20: it may hang"
     )
     assert state_text(RunRow("x", "running", 1.0), ENGLISH) == "running · 100% · being evaluated"
     assert state_text(RunRow("x", "failed", message="why"), {"accept-language": "zh-CN"}) == "失败 · why"
