@@ -18,7 +18,7 @@ from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.files import sha256, write_json, write_text
 from p5core.training.defaults import metric_refs
-from p5core.workflows.evaluate import make_evaluator
+from p5core.workflows.evaluate import installed_metrics, make_evaluator
 from p5core.workflows.experiment_data import ExperimentData
 from p5core.workflows.trained_model import load_model, load_run_data
 from p5export.bundle.bundle import SEAL, seal
@@ -85,14 +85,14 @@ def _fill(
     say("Comparing with the network …")
     parity = check_parity(serving, folder, data.experiment.seed)
     if serving.options.quantize == "none":
-        proof, cost = _prove_metrics(folder, run, data, serving, registry), None
+        proof, cost = _prove_metrics(folder, run, data, serving, registry, say), None
     else:
         exact = replace(serving, options=replace(serving.options, quantize="none", subvectors=None))
         plain = folder.with_name("plain")
         plain.mkdir()
         _write(plain, graphs, exact)
         check_parity(exact, plain, data.experiment.seed)
-        proof = _prove_metrics(plain, run, data, exact, registry)
+        proof = _prove_metrics(plain, run, data, exact, registry, say)
         cost = cost_of(serving, plain, folder, _evaluator(data, serving, registry, ["ndcg@10"]))
         say(str(cost))
         cost.check(serving.options.force)
@@ -128,10 +128,14 @@ def _write(folder: Path, graphs: _Graphs, serving: Serving) -> list[Path]:
     ]
 
 
-def _prove_metrics(folder: Path, run: Run, data: ExperimentData, serving: Serving, registry: Registry) -> Proof:
+def _prove_metrics(
+    folder: Path, run: Run, data: ExperimentData, serving: Serving, registry: Registry, say: Callable[[str], None]
+) -> Proof:
     """Recompute the run's test metrics; those of all users must be the stored ones."""
-    labels = metric_refs(data.experiment, registry, data.experiment.stages[-1:])
-    proof = check_metrics(serving, folder / "score.onnx", _evaluator(data, serving, registry, labels))
+    labels, missing = installed_metrics(registry, metric_refs(data.experiment, registry, data.experiment.stages[-1:]))
+    for sentence in missing:
+        say(sentence)
+    proof = check_metrics(serving, folder / "score.onnx", _evaluator(data, serving, registry, labels or ["ndcg@10"]))
     metrics = run.metrics()
     is_same_question = (
         run.updated_from() is None

@@ -46,6 +46,8 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
     """Write a commented experiment for the data file DATA."""
     import tomli_w
 
+    from p5core.config.document import parse_experiment
+    from p5core.config.tree import parse_toml
     from p5core.errors import ConfigError
     from p5core.system.files import write_text
 
@@ -56,7 +58,9 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
         raise ConfigError(f"{target} exists and is left alone. Choose another file with --output.")
     summary = f"{file}: {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events"
     head = f"# {summary}\n# Run it with: p5 run THIS_FILE\n\n[data]  # 'p5 plugins list' shows all loaders\n"
-    write_text(target, f"{head}{tomli_w.dumps(section)}\n{chosen.sections(dataset)}")
+    text = f"{head}{tomli_w.dumps(section)}\n{chosen.sections(dataset)}"
+    parse_experiment(parse_toml(text, f"preset {preset}"), f"preset {preset}")
+    write_text(target, text)
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
 
 

@@ -50,7 +50,7 @@ def _part_rows(registry: Registry) -> list[dict[str, str]]:
     return [
         {
             "kind": info.kind,
-            "name": info.part.name,
+            "name": registry.label(info),
             "plugin": info.plugin.name,
             "distribution": info.plugin.distribution,
             "version": info.plugin.version,
@@ -85,7 +85,7 @@ def _print(registry: Registry, statuses: list[PluginStatus]) -> None:
         table.add_column(column)
     for info in _parts(registry):
         plugin = info.plugin
-        table.add_row(info.kind, escape(info.part.name), escape(plugin.distribution), plugin.version, "ok")
+        table.add_row(info.kind, escape(registry.label(info)), escape(plugin.distribution), plugin.version, "ok")
     failed = [status for status in statuses if status.fault is not None]
     bringing = {info.plugin.key for info in _parts(registry)}
     for status in statuses:

@@ -141,8 +141,10 @@ def _explain(model: type[BaseModel], fault: Any, options: Mapping[str, Any], whe
         return f"{place}: unknown name '{word}'.{did_you_mean(word, tags)} Known names: {', '.join(tags)}."
     if fault["type"] == "string_type" and len(fault["loc"]) > 1 and isinstance(fault["loc"][-1], str):
         return f'{".".join(outer)}: expected a label such as "ndcg@10" or a table with a name (got {fault["input"]!r}).'
-    message = "expected a table such as { name = ... }" if fault["type"] == "model_type" else fault["msg"]
-    return f"{place}: {message} (got {fault['input']!r})."
+    if fault["type"] == "model_type":
+        example = f'"{fault["input"]}"' if isinstance(fault["input"], str) else "..."
+        return f"{place}: expected a table such as {{ name = {example} }} (got {fault['input']!r})."
+    return f"{place}: {fault['msg']} (got {fault['input']!r})."
 
 
 def _written(steps: tuple[Any, ...], options: Any) -> list[str]:

@@ -174,4 +174,4 @@ class Metric(Part, ABC):
 
 
 def _text(value: Any) -> str:
-    return str(value).removesuffix(".0")
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

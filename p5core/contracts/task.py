@@ -84,7 +84,8 @@ class Task(Part, ABC):
 
     `plan` cuts an epoch into batches and `batch` fills one of them. Both are functions of their generator alone, so
     that a stopped run goes on in the middle of an epoch exactly as if it had not been stopped. Epochs may have
-    different numbers of batches.
+    different numbers of batches. `loss` is None where a stored task predicts without being trained. Parameters belong
+    into `layers`: those of the task itself would neither be trained nor stored, and are refused.
     """
 
     loss_kind: ClassVar[str] = "ranking"

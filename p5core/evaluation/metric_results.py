@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from p5core.config.base import PartRef
 from p5core.contracts.metric import EvalResult, Metric
+from p5core.errors import ConfigError
 from p5core.evaluation.intervals import interval, resampled_sums
 from p5core.plugins.registry import Registry
 
@@ -78,6 +79,9 @@ def choose_metrics(registry: Registry, refs: Sequence[PartRef]) -> list[Metric]:
     Raises UnknownPartError for an unknown name and ConfigError for an option that is wrong.
     """
     metrics: list[Metric] = [registry.choose("metric", ref, f"metric {_shown(ref)}").build() for ref in refs]
+    for metric in metrics:
+        if metric.needs == "lists" and metric.depth < 1:
+            raise ConfigError(f"Metric '{metric.label}' reads lists of length {metric.depth}. Give it 1 or more.")
     return list({metric.label: metric for metric in metrics}.values())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from p5core.config.experiment import Experiment
 from p5core.contracts.encoder import Encoder, Features
 from p5core.contracts.task import Task, TaskInfo
 from p5core.data.dataset import Dataset, Events
-from p5core.errors import UnknownPartError
+from p5core.errors import ConfigError, PluginError, UnknownPartError
 from p5core.model.item_embeddings import EntityEmbeddings, ItemEmbeddings
 from p5core.model.network import Network
 from p5core.plugins.registry import Registry
@@ -44,12 +45,28 @@ def build_network(
             users = EntityEmbeddings(_encoders("model.user_encoders", experiment, registry, features))
         network = Network(items, backbone, config.dropout, users)
         info = TaskInfo(config.width, dataset.n_items, len(dataset.users), chosen.part, train)
-        for task in serving_tasks(experiment, registry):
-            layers = task.layers(info)
-            if layers is not None and task.name not in network.task_layers:
-                network.add_task(task.name, layers, task.row_labels())
+        _add_task_layers(network, serving_tasks(experiment, registry), info)
     _make_sparse(network)
     return network
+
+
+def _add_task_layers(network: Network, tasks: Sequence[Task], info: TaskInfo) -> None:
+    """Let tasks make their layers, each task once; raises ConfigError for one with two sets of options."""
+    configs: dict[str, Any] = {}
+    for task in tasks:
+        layers = task.layers(info)
+        if layers is None:
+            continue
+        if not isinstance(layers, nn.Module):
+            raise PluginError(f"Task '{task.name}': `layers` returned {layers!r}. Return a torch.nn.Module or None.")
+        if task.name not in configs:
+            configs[task.name] = task.config
+            network.add_task(task.name, layers, task.row_labels())
+        elif configs[task.name] != task.config:
+            raise ConfigError(
+                f"Task '{task.name}' has layers of its own and stands twice with different options. Give it the same "
+                "options in every place."
+            )
 
 
 def _encoders(

@@ -19,7 +19,7 @@ from p5core.config.parts import parts_of
 from p5core.contracts.encoder import Encoder, EntityKind, Features
 from p5core.data.catalogue import Entities, Users
 from p5core.data.dataset import Dataset
-from p5core.errors import ConfigError, RunError
+from p5core.errors import ConfigError, DataError, RunError
 from p5core.plugins.registry import Registry
 from p5core.plugins.status import Chosen
 from p5core.system.files import sha256, write_bytes
@@ -91,9 +91,13 @@ def compute_features(
 ) -> FeatureSet:
     """The features of every encoder of an experiment."""
     cache = cache or FeatureCache()
-    return {
-        key: cache.get(chosen, entities_of(kind, dataset)) for key, kind, chosen in encoder_places(experiment, registry)
-    }
+    features = {}
+    for key, kind, chosen in encoder_places(experiment, registry):
+        try:
+            features[key] = cache.get(chosen, entities_of(kind, dataset))
+        except OSError as error:
+            raise DataError(f"{key}: the encoder '{chosen.part.name}' cannot read its files: {error}.") from None
+    return features
 
 
 def fingerprint(encoder: Chosen, entities: Entities) -> str:

@@ -15,6 +15,7 @@ from p5core.contracts.encoder import RowLabels
 from p5core.data.catalogue import Users
 from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError
+from p5core.model.item_embeddings import EntityEmbeddings
 from p5core.model.network import Network
 
 __all__ = ["Source", "entity_index", "warm_start"]
@@ -40,8 +41,8 @@ def entity_index(dataset: Dataset) -> dict[str, pd.Index[Any]]:
     return {"item": dataset.catalogue.index, "user": Users(dataset.user_frame).index}
 
 
-def warm_start(network: Network, entities: Mapping[str, pd.Index[Any]], source: Source) -> None:
-    """Copy weights into a network whose items and users have the labels `entities`.
+def warm_start(network: Network | EntityEmbeddings, entities: Mapping[str, pd.Index[Any]], source: Source) -> None:
+    """Copy weights into a network, or into embeddings, whose items and users have the labels `entities`.
 
     Rows of equal label keep their values, new rows start from the mean of the old ones (so a new item stands where its
     content puts it). The counts stay those of the network's own data; layers of a task that only one of the two has

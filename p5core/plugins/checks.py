@@ -16,6 +16,9 @@ __all__ = ["command_fault", "part_faults"]
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 RESERVED = ("auto",)
+LOSS_KINDS = ("ranking", "value", "probability")
+GRAPH_NAMES = ("history", "user", "candidates", "k", "items", "scores")
+"""Names of the inputs and outputs of an exported model."""
 
 
 def part_faults(part: Any, kind: Kind, contract: type[Any]) -> list[str]:
@@ -23,7 +26,8 @@ def part_faults(part: Any, kind: Kind, contract: type[Any]) -> list[str]:
     if not (isinstance(part, type) and issubclass(part, contract)):
         return [f"{kind.hook} returned {part!r}, which is no subclass of {contract.__module__}.{contract.__name__}."]
     where = f"{kind.hook} returned {part.__qualname__}"
-    return [f"{where}, {fault}" for fault in (*_common(part), *OF_KIND.get(kind.name, lambda _: ())(part))]
+    faults = (*_common(part), *_signatures(part, contract), *OF_KIND.get(kind.name, lambda _: ())(part))
+    return [f"{where}, {fault}" for fault in faults]
 
 
 def _common(part: type[Any]) -> Iterator[str]:
@@ -42,9 +46,27 @@ def _common(part: type[Any]) -> Iterator[str]:
         yield f"which does not define {', '.join(f'`{name}`' for name in missing)}."
 
 
+def _signatures(part: type[Any], contract: type[Any]) -> Iterator[str]:
+    """Faults of methods that do not take the arguments of their contract."""
+    for name in ("__init__", *sorted(getattr(contract, "__abstractmethods__", ()))):
+        promised, own = getattr(contract, name), getattr(part, name, None)
+        if own is promised or not (inspect.isroutine(promised) and inspect.isroutine(own)):
+            continue
+        expected, actual = inspect.signature(promised), inspect.signature(own)
+        plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        arguments = [parameter for parameter in expected.parameters.values() if parameter.kind in plain]
+        try:
+            actual.bind(*arguments)
+        except TypeError:
+            names = ", ".join(parameter.name for parameter in arguments)
+            yield f"whose `{name}{actual}` does not take the arguments ({names})."
+
+
 def _backbone(part: type[Any]) -> Iterator[str]:
     if not isinstance(getattr(part, "causal", None), bool):
         yield "which does not say whether it is `causal`: True or False."
+    if not isinstance(part.uses_history, bool):
+        yield f"whose `uses_history` is {part.uses_history!r}. Allowed: True, False."
 
 
 def _metric(part: type[Any]) -> Iterator[str]:
@@ -70,11 +92,18 @@ def _task(part: type[Any]) -> Iterator[str]:
     metrics = getattr(part, "metrics", None)
     if not isinstance(metrics, tuple) or not metrics or not all(isinstance(metric, str) for metric in metrics):
         yield 'which names no `metrics`, such as ("ndcg@10",); the last one steers early stopping.'
+    if part.loss_kind not in LOSS_KINDS:
+        yield f"whose `loss_kind` is {part.loss_kind!r}. Allowed: {', '.join(LOSS_KINDS)}."
     outputs = part.outputs
     if not isinstance(outputs, Mapping) or not all(isinstance(output, Output) for output in outputs.values()):
         yield "whose `outputs` is no mapping from names to p5core.contracts.task.Output."
     elif any(not output.field for output in outputs.values() if output.kind != "ranking"):
         yield "an output of which names no field of the events to compare it with."
+    else:
+        taken = ", ".join(GRAPH_NAMES)
+        for name, output in outputs.items():
+            if not NAME.fullmatch(name) or (name in GRAPH_NAMES and output.kind != "ranking"):
+                yield f"whose output is called {name!r}. Allowed: lower-case letters, digits, '_'; not {taken}."
 
 
 def _encoder(part: type[Any]) -> Iterator[str]:

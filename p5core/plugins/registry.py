@@ -58,11 +58,11 @@ class Registry:
 
     def parts(self, kind: str) -> Mapping[str, PartInfo]:
         """Name → part of one kind, sorted by name; a name that two distributions claim is written out for both."""
-        parts = {}
-        for info in self.all_parts(kind):
-            owners = self._owners(kind, info.part.name)
-            parts[info.part.name if owners == [info] else info.qualified] = info
-        return dict(sorted(parts.items()))
+        return dict(sorted((self.label(info), info) for info in self.all_parts(kind)))
+
+    def label(self, info: PartInfo) -> str:
+        """The name that chooses a part: its own, or `distribution/name` where the bare name is not its."""
+        return info.part.name if self._owners(info.kind, info.part.name) == [info] else info.qualified
 
     def info(self, kind: str, name: str) -> PartInfo:
         """The part of a name, of `distribution/name`, or the default of its kind for "auto".

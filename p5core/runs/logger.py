@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -83,8 +83,7 @@ class RunLogger:
         with (self.run.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record, allow_nan=True) + "\n")
         self._follow(event)
-        for tracker in self._trackers:
-            tracker.log(event)
+        self._track(lambda tracker: tracker.log(event))
         if self._display is not None:
             self._display.show(event)
 
@@ -131,8 +130,16 @@ class RunLogger:
     def close(self) -> None:
         """Close the trackers."""
         (self.run.path / "stop").unlink(missing_ok=True)
+        self._track(lambda tracker: tracker.close())
+
+    def _track(self, tell: Callable[[Tracker], None]) -> None:
+        """Tell all trackers; one that fails is named and left out from then on, and training goes on."""
         for tracker in self._trackers:
-            tracker.close()
+            try:
+                tell(tracker)
+            except Exception as error:  # whatever a dashboard raises must not cost a training run
+                self._trackers = [other for other in self._trackers if other is not tracker]
+                self.say(f"Tracker '{tracker.name}' failed and is left out: {type(error).__name__}: {error}")
 
     def _write_status(self, now: bool, **changes: Any) -> None:
         self._status = self._status.model_copy(update=changes)

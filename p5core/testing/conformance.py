@@ -33,10 +33,11 @@ class Case:
 
     def run(self, registry: Registry, options: Mapping[str, Any] | None = None, world: World | None = None) -> None:
         """Run the check; raises AssertionError when the part breaks a promise."""
-        from p5core.testing.world import toy_world
+        from p5core.testing.world import read_fields, toy_world
 
         part = registry.get(self.kind, self.name)
-        checks(self.kind)[self.check](Subject(self.kind, registry, part, options or {}, world or toy_world()))
+        world = (world or toy_world()).with_fields(read_fields(part))
+        checks(self.kind)[self.check](Subject(self.kind, self.name, registry, part, options or {}, world))
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.name}-{self.check}"
@@ -57,7 +58,7 @@ def cases(
         Case(each, label, check)
         for each in ([kind] if kind else KINDS)
         for label, info in registry.parts(each).items()
-        if name in (None, info.part.name) and distribution in (None, info.plugin.distribution)
+        if name in (None, label, info.part.name, info.qualified) and distribution in (None, info.plugin.distribution)
         for check in checks(each)
     ]
 
@@ -66,6 +67,5 @@ def check_part(
     registry: Registry, kind: str, name: str, options: Mapping[str, Any] | None = None, world: World | None = None
 ) -> None:
     """Run every check of a part; raises AssertionError at the first promise it breaks."""
-    registry.get(kind, name)
-    for case in cases(registry, kind, name):
+    for case in cases(registry, kind, registry.info(kind, name).qualified):
         case.run(registry, options, world)

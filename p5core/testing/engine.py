@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file
@@ -28,7 +27,7 @@ from p5core.errors import P5Error
 from p5core.plugins.discovery import with_plugin
 from p5core.plugins.hookspecs import hookimpl
 from p5core.runs.run import Run
-from p5core.testing.world import toy_world
+from p5core.testing.world import World
 from p5core.workflows.train import resume, run
 
 if TYPE_CHECKING:
@@ -56,25 +55,21 @@ class WorldLoader(Loader):
 
     name = "kit_world"
     path_option = None
+    world: ClassVar[World]
 
     def load(self) -> RawData:
-        """As tables; each event has a rating and a label."""
-        world = toy_world()
-        events = world.events
-        ratings = np.asarray(events.fields[RATING], dtype=np.float64)
+        """As tables, with all fields of the events."""
+        world, events = self.world, self.world.events
         frame = pd.DataFrame(
             {
                 USER: [f"user {code}" for code in events.users],
                 ITEM: world.catalogue.decode(events.items),
                 TIMESTAMP: events.times,
-                RATING: ratings,
-                LABEL: (ratings > 3).astype("int64"),
+                **events.fields,
             }
         )
         items = world.catalogue.frame.drop(columns="domain")
-        users = pd.DataFrame({USER: [f"user {code}" for code in range(events.n_users)]})
-        users["age"] = range(20, 20 + len(users))
-        return RawData(frame, items=items, users=users, source="the kit's world", time_unit="us")
+        return RawData(frame, items=items, users=world.users.frame, source="the kit's world", time_unit="us")
 
 
 class LabelHead(nn.Module):
@@ -125,11 +120,15 @@ class LabelTask(FollowingTask):
 
 
 class _KitPlugin:
-    """Brings the parts above."""
+    """Brings the parts above, with the world of a subject."""
+
+    def __init__(self, world: World) -> None:
+        described = {"world": world.with_fields({LABEL: "probability"}), "__doc__": WorldLoader.__doc__}
+        self._loader = type("KitLoader", (WorldLoader,), described)
 
     @hookimpl
     def p5_loaders(self) -> list[type[Loader]]:
-        return [WorldLoader]
+        return [self._loader]
 
     @hookimpl
     def p5_tasks(self) -> list[type[Task]]:
@@ -152,10 +151,11 @@ class _StopAtFirstValidation:
 
 def experiment_with(subject: Subject, epochs: int = 3) -> Experiment:
     """The smallest experiment that uses the part, the default parts beside it; raises AssertionError for its kind."""
-    spec = {"name": subject.part.name, **subject.options}
+    spec = {"name": subject.name, **subject.options}
+    fields = sorted({LABEL, *subject.world.events.fields} - {RATING})
     tree: dict[str, Any] = {
         "data": {"name": WorldLoader.name},
-        "prepare": {"min_user_events": 1, "keep": "all", "fields": [LABEL]},
+        "prepare": {"min_user_events": 1, "keep": "all", "fields": fields},
         "model": {"width": 8, "max_length": 6, "dropout": 0.0},
         "stages": [{"epochs": epochs, "token_budget": 12, "tasks": [{"name": "auto"}]}],
         "evaluate": {"resamples": 0},
@@ -171,13 +171,17 @@ def _put_in(tree: dict[str, Any], subject: Subject, spec: Mapping[str, Any]) -> 
     if kind == "backbone":
         tree["model"]["backbone"] = spec
     elif kind == "encoder":
-        tree["model"]["encoders"] = [spec]
+        if "item" in part.encodes:
+            tree["model"]["encoders"] = [spec]
+        else:
+            tree["model"] |= {"user_encoders": [spec], "backbone": {"name": _user_backbone(subject)}}
     elif kind == "task":
         tree["stages"][0]["tasks"] = [spec]
     elif kind == "loss":
         tasks = kit_registry(subject).parts("task")
-        suits = [name for name, info in tasks.items() if getattr(info.part, "loss_kind", "") == part.kind]
-        assert suits, f"No installed task takes losses of kind '{part.kind}'."
+        ours = {name: info for name, info in tasks.items() if info.is_built_in or info.part is LabelTask}
+        suits = [name for name, info in ours.items() if getattr(info.part, "loss_kind", "") == part.kind]
+        assert suits, f"No built-in task takes losses of kind '{part.kind}'."
         tree["stages"][0]["tasks"] = [{"name": suits[0], "loss": spec}]
     elif kind == "tracker":
         tree["trackers"] = [spec]
@@ -185,6 +189,14 @@ def _put_in(tree: dict[str, Any], subject: Subject, spec: Mapping[str, Any]) -> 
         tree["evaluate"]["baselines"] = [spec]
     else:
         raise AssertionError(f"A {kind} is not trained with.")
+
+
+def _user_backbone(subject: Subject) -> str:
+    """A built-in backbone that reads vectors of users."""
+    parts: dict[str, Any] = {
+        name: info.part for name, info in subject.registry.parts("backbone").items() if info.is_built_in
+    }
+    return next(name for name, part in parts.items() if not part.uses_history)
 
 
 @contextmanager
@@ -195,7 +207,7 @@ def _workplace() -> Iterator[Path]:
 
 def kit_registry(subject: Subject) -> Registry:
     """The registry of a part with the loader of the kit's world."""
-    return with_plugin(subject.registry, "kit", _KitPlugin())
+    return with_plugin(subject.registry, "kit", _KitPlugin(subject.world))
 
 
 def _run(subject: Subject, folder: Path, name: str, epochs: int = 3) -> Run:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from p5core.config.base import Config, parse_config
 
 if TYPE_CHECKING:
+    from p5core.data.catalogue import Catalogue, Users
     from p5core.plugins.registry import Registry
     from p5core.testing.world import World
 
@@ -20,6 +21,9 @@ class Subject:
     """A part under test and its surroundings."""
 
     kind: str
+    name: str
+    """name that chooses the part among those installed"""
+
     registry: Registry
     part: type[Any]
     options: Mapping[str, Any]
@@ -30,6 +34,12 @@ class Subject:
         """The checked options; raises ConfigError when a required one was not given."""
         model: type[Config] = self.part.Config
         return parse_config(model, self.options, f"options of '{self.part.name}' for the kit")
+
+    @property
+    def entities(self) -> Catalogue | Users:
+        """The items of the world, or the users for an encoder of users alone."""
+        encodes = getattr(self.part, "encodes", ("item",))
+        return self.world.catalogue if "item" in encodes else self.world.users
 
     def build(self, *arguments: Any) -> Any:
         """Make the part with its options."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from p5core.data.catalogue import Catalogue
-from p5core.data.columns import RATING
+from p5core.data.catalogue import Catalogue, Users
+from p5core.data.columns import RATING, USER
 from p5core.data.dataset import Events
 
-__all__ = ["World", "toy_world"]
+__all__ = ["World", "read_fields", "toy_world"]
 
 GENRES = ("drama", "war", "comedy", "western")
 
@@ -25,9 +27,34 @@ class World:
     events: Events
 
     @property
+    def users(self) -> Users:
+        """The users of the events, with a feature `age` that some lack."""
+        codes = np.arange(self.events.n_users)
+        return Users(
+            pd.DataFrame({USER: [f"user {code}" for code in codes], "age": np.where(codes % 5, codes + 20.0, np.nan)})
+        )
+
+    def with_fields(self, kinds: Mapping[str, str]) -> World:
+        """The world with fields of the events: 0 or 1 where their kind is "probability", ratings otherwise."""
+        ratings = self.events.fields.get(RATING, self.events.items % 5 + 1).astype(np.float32)
+        fields = {
+            name: (ratings > 3).astype(np.float32) if kind == "probability" else ratings
+            for name, kind in kinds.items()
+            if name not in self.events.fields
+        }
+        return replace(self, events=replace(self.events, fields={**self.events.fields, **fields}))
+
+    @property
     def n_items(self) -> int:
         """V."""
         return len(self.catalogue)
+
+
+def read_fields(part: Any) -> dict[str, str]:
+    """Name → kind of the event fields that a task reads and predicts; none for other parts."""
+    outputs = getattr(part, "outputs", {})
+    predicted = {output.field: output.kind for output in outputs.values() if output.field}
+    return {**dict.fromkeys(getattr(part, "fields", ()), "value"), **predicted}
 
 
 @cache

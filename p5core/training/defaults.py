@@ -109,6 +109,10 @@ def choose_token_budget(device: str, n_events: int) -> int:
 def choose_loss(registry: Registry, task: type[Any], n_items: int, n_events: int) -> tuple[str, str]:
     """The loss that "auto" stands for, and why: the task's own, or the first default of its kind that suits."""
     if task.default_loss is not None:
+        try:
+            registry.get("loss", task.default_loss)
+        except UnknownPartError as error:
+            raise UnknownPartError(f"The default loss of task '{task.name}': {error}") from None
         return task.default_loss, f"the default of task {task.name}"
     for info in registry.defaults("loss"):
         loss: Any = info.part

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from p5core.config.experiment import Experiment, StageConfig
 from p5core.contracts.metric import Metric
@@ -16,6 +17,7 @@ from p5core.contracts.task import Task, TrainingData
 from p5core.contracts.tracker import ResumeEvent, StageEvent
 from p5core.data.dataset import Dataset
 from p5core.data.holdout import Split
+from p5core.errors import PluginError
 from p5core.evaluation.evaluator import Evaluator
 from p5core.model.build import count_items
 from p5core.model.network import Network
@@ -62,8 +64,20 @@ def make_tasks(index: int, stage: StageConfig, registry: Registry) -> list[Task]
     for nth, spec in enumerate(stage.tasks):
         where = f"stages.{index}.tasks.{nth}"
         loss = registry.choose("loss", spec.loss, f"{where}.loss").build()
-        tasks.append(registry.choose("task", spec, where).build(loss))
+        task = registry.choose("task", spec, where).build(loss)
+        _refuse_parameters(f"Loss '{spec.loss.name}'", loss, "Make it in the `layers` of a task.")
+        _refuse_parameters(f"Task '{spec.name}'", task, "Make it in `layers`.")
+        tasks.append(task)
     return tasks
+
+
+def _refuse_parameters(what: str, part: object, remedy: str) -> None:
+    """Raise PluginError for a parameter that training would neither move nor store."""
+    held = {**vars(part), **vars(part).get("_parameters", {}), **vars(part).get("_modules", {})}
+    for name, value in held.items():
+        is_trained = isinstance(value, Tensor) and value.requires_grad
+        if is_trained or (isinstance(value, nn.Module) and any(True for _ in value.parameters())):
+            raise PluginError(f"{what} has the parameter `{name}`, which would not be trained or stored. {remedy}")
 
 
 def fit(

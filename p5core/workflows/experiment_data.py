@@ -11,6 +11,7 @@ from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
 from p5core.config.prepare import PrepareConfig
 from p5core.contracts.encoder import Features
+from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Dataset
 from p5core.data.holdout import split_by_roles
 from p5core.data.ingest.prepare import prepare
@@ -141,6 +142,8 @@ def _check_parts(data: ExperimentData, registry: Registry) -> None:
             registry.get("task", task.name).check(backbone, stage_data.split.train)
     for nth, spec in enumerate(experiment.model.blend):
         chosen = registry.choose("scorer", spec, f"model.blend.{nth}")
+        if chosen.part.state is Scorer.state:
+            raise ConfigError(f"model.blend.{nth}: scorer '{spec.name}' defines no `state`, so it cannot be blended.")
         chosen.part.check(chosen.config, data.target.dataset.catalogue)
     if not backbone.uses_history and registry.get("split", experiment.split.name).holds_out_users:
         raise ConfigError(

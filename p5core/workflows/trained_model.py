@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from p5core.contracts.task import Task
 from p5core.data.dataset import Dataset
 from p5core.data.storage import read_dataset
-from p5core.errors import RunError
+from p5core.errors import RunError, UnknownPartError
 from p5core.model.blend import Blend, read_blend
 from p5core.model.build import build_network, serving_tasks
 from p5core.model.features import compute_features, read_features
@@ -79,7 +79,10 @@ def load_run_data(folder: Run, registry: Registry) -> ExperimentData:
 
 def load_model(folder: Run, data: ExperimentData, registry: Registry) -> TrainedModel:
     """The trained model of a finished run, on the device that serves best here."""
-    network = new_network(data, registry)
+    try:
+        network = new_network(data, registry)
+    except UnknownPartError as error:
+        raise UnknownPartError(f"{error}{_origins(folder, registry)}") from None
     weights = upgrade_weights(load_file(folder.weights))
     state = network.state_dict()
     # Layers of a task whose plugin is gone are not needed to serve.
@@ -90,6 +93,18 @@ def load_model(folder: Run, data: ExperimentData, registry: Registry) -> Trained
     blend = read_blend(folder.path, registry) or read_blend_1(folder, registry, data.target.split.train)
     max_length = data.experiment.model.max_length
     return TrainedModel(network, max_length, blend, serving_tasks(data.experiment, registry))
+
+
+def _origins(folder: Run, registry: Registry) -> str:
+    """Sentences on the distributions that provided parts of a run that are not installed."""
+    sentences = []
+    for record in folder.info().parts:
+        try:
+            registry.get(record.kind, record.name)
+        except UnknownPartError:
+            source = f"'{record.distribution}=={record.version}'"
+            sentences.append(f" The {record.kind} '{record.name}' came with it: pip install {source}")
+    return ".".join(sentences) + "." if sentences else ""
 
 
 def open_source(name: str, runs: Path) -> Run:

@@ -84,7 +84,7 @@ class Options(Config):
         ({"inner": 7}, "here.inner: expected a table such as { name = ... } (got 7)."),
         ({"several": [{}, {"wide": 1}]}, "here.several.1: unknown option 'wide'. Did you mean 'width'?"),
         ({"part": {"size": 1}}, "here.part.name: this option is required."),
-        ({"part": "gpt"}, "here.part: expected a table such as { name = ... } (got 'gpt')."),
+        ({"part": "gpt"}, "here.part: expected a table such as { name = \"gpt\" } (got 'gpt')."),
         ({"choice": {"name": "first", "shere": 1}}, "here.choice: unknown option 'shere'. Did you mean 'share'?"),
         (
             {"choice": {"name": "frist"}},

@@ -92,6 +92,14 @@ FAULTS = {
         TRACKER.replace("def log(self, event):", "def write(self, event):"),
         "p5_trackers returned Wave, which does not define `log`.",
     ),
+    "method without its argument": (
+        TRACKER.replace("def log(self, event):", "def log(self):"),
+        "whose `log(self)` does not take the arguments (self, event).",
+    ),
+    "constructor without its argument": (
+        TRACKER.replace("def log(self, event):", "def __init__(self, config): ...\n\n    def log(self, event):"),
+        "whose `__init__(self, config)` does not take the arguments (self, config, folder).",
+    ),
     "name with a capital": (TRACKER.replace('"wave"', '"Wave"'), "whose name 'Wave' is not allowed. Use lower-case"),
     "reserved name": (TRACKER.replace('"wave"', '"auto"'), "whose name 'auto' is not allowed"),
     "options that take anything": (

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import p5core
 from p5core.plugins.discovery import load_plugins
+from p5core.testing import check_part
 from p5core.workflows.recommend import Recommender
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
@@ -46,6 +47,10 @@ def experiment(backbone: str) -> p5core.Experiment:
             "evaluate": {"resamples": 10, "metrics": ["brier", "ndcg@10"]},
         }
     )
+
+
+def test_the_kit_knows_its_field() -> None:
+    check_part(load_plugins([("clicks", click_task.ClickPlugin())]), "task", "click")
 
 
 @pytest.mark.parametrize("backbone", ["gpt", "gru"])

@@ -7,8 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,14 +18,13 @@ import torch
 from torch import Tensor
 
 from p5core.contracts.encoder import Encoder, Features
-from p5core.contracts.part import NoOptions
-from p5core.data.catalogue import Catalogue
+from p5core.data.catalogue import Catalogue, Users
+from p5core.data.columns import ITEM
 from p5core.errors import ConfigError
+from p5core.model.item_embeddings import EntityEmbeddings
 from p5core.model.warm_start import Source, warm_start
 from p5core.testing.engine import ENGINE_CHECKS, EXPORT_CHECKS
 from p5core.testing.tensors import assert_close, assert_finite, assert_gradients, copy_weights, seeded
-from p5core.testing.toys import PastMean, build_network
-from p5core.testing.world import World, toy_world
 
 if TYPE_CHECKING:
     from p5core.testing.subject import Subject
@@ -36,8 +36,8 @@ WIDTH = 8
 
 def vectors_have_the_width(subject: Subject) -> None:
     """Codes (N,) become finite vectors (N, D), for items with missing features too, and for no item at all."""
-    encoder = _build(subject, subject.world.catalogue)
-    for n in (0, 1, subject.world.n_items):
+    encoder = _build(subject, subject.entities)
+    for n in (0, 1, len(subject.entities)):
         vectors = encoder(torch.arange(n))
         assert vectors.shape == (n, WIDTH), f"{n} codes became vectors of shape {tuple(vectors.shape)}."
         assert_finite(vectors, "Item vectors")
@@ -45,29 +45,29 @@ def vectors_have_the_width(subject: Subject) -> None:
 
 def items_differ(subject: Subject) -> None:
     """Not every item has the same vector."""
-    vectors = _all_vectors(_build(subject, subject.world.catalogue))
+    vectors = _all_vectors(_build(subject, subject.entities))
     assert not torch.allclose(vectors, vectors[:1].expand_as(vectors)), "All items have the same vector."
 
 
 def a_selection_equals_the_whole(subject: Subject) -> None:
     """An item's vector is the same alone, in any order and more than once."""
-    encoder = _build(subject, subject.world.catalogue)
-    codes = torch.cat([torch.randperm(subject.world.n_items)[:7], torch.tensor([0, 0, subject.world.n_items - 1])])
+    encoder = _build(subject, subject.entities)
+    codes = torch.cat([torch.randperm(len(subject.entities))[:7], torch.tensor([0, 0, len(subject.entities) - 1])])
     assert_close(encoder(codes), _all_vectors(encoder)[codes], "A vector depends on which items are asked for with it.")
 
 
 def every_parameter_gets_a_gradient(subject: Subject) -> None:
     """No parameter is idle when all items are encoded."""
-    encoder = _build(subject, subject.world.catalogue).train()
-    weights = torch.randn(subject.world.n_items, WIDTH)
+    encoder = _build(subject, subject.entities).train()
+    weights = torch.randn(len(subject.entities), WIDTH)
     assert_gradients(encoder, lambda: (_all_vectors(encoder) * weights).sum())
 
 
 def features_are_pure(subject: Subject) -> None:
     """`features` gives the same twice, and changes nothing that it reads."""
-    frame = subject.world.catalogue.frame
+    frame = subject.entities.frame
     before = frame.astype("str").copy()
-    first, second = (subject.part.features(subject.config, subject.world.catalogue) for _ in range(2))
+    first, second = (subject.part.features(subject.config, subject.entities) for _ in range(2))
     assert _digest(first) == _digest(second), "Two calls of `features` give different arrays."
     assert frame.astype("str").equals(before), "`features` changes the items table."
 
@@ -77,29 +77,31 @@ def another_process_computes_the_same_features(subject: Subject) -> None:
     part = subject.part
     if "<locals>" in part.__qualname__ or part.__module__ == "__main__":
         return
-    script = (
-        "import json, sys; from p5core.testing.checks.encoders import remote_digest; "
-        "print(remote_digest(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))"
-    )
+    script = "import sys; from p5core.testing.checks.encoders import remote_digest; print(remote_digest(*sys.argv[1:]))"
     options = json.dumps(subject.config.model_dump(mode="json", exclude_none=True))
-    command = [sys.executable, "-c", script, part.__module__, part.__qualname__, options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
     digests = set()
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            command, env={**environment, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"`features` fails in a process of its own: {done.stderr.strip()[-300:]}"
-        digests.add(done.stdout.strip().splitlines()[-1])
+    with tempfile.TemporaryDirectory(prefix="p5-kit-", ignore_cleanup_errors=True) as folder:
+        table = Path(folder) / "entities.parquet"
+        subject.entities.frame.to_parquet(table)
+        command = [sys.executable, "-c", script, part.__module__, part.__qualname__, options, str(table)]
+        for seed in ("1", "2"):
+            done = subprocess.run(
+                command, env={**environment, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"`features` fails in a process of its own: {done.stderr.strip()[-300:]}"
+            digests.add(done.stdout.strip().splitlines()[-1])
     assert len(digests) == 1, "`features` depends on the process: two hash seeds give different arrays."
 
 
-def remote_digest(module: str, name: str, options: Mapping[str, Any]) -> str:
-    """Digest of the features of an encoder's class for the kit's world, in this process."""
+def remote_digest(module: str, name: str, options: str, table: str) -> str:
+    """Digest of the features of an encoder's class for a table of items or users, in this process."""
     part: Any = import_module(module)
     for step in name.split("."):
         part = getattr(part, step)
-    return _digest(part.features(part.Config.model_validate(dict(options)), toy_world().catalogue))
+    frame = pd.read_parquet(table)
+    entities = Catalogue(frame) if ITEM in frame else Users(frame)
+    return _digest(part.features(part.Config.model_validate(json.loads(options)), entities))
 
 
 def _digest(features: Features) -> str:
@@ -111,14 +113,14 @@ def _digest(features: Features) -> str:
 
 def weights_survive_a_file(subject: Subject) -> None:
     """Weights written to safetensors and read into an encoder of the same catalogue give the same vectors."""
-    encoder, fresh = _build(subject, subject.world.catalogue), _build(subject, subject.world.catalogue)
+    encoder, fresh = _build(subject, subject.entities), _build(subject, subject.entities)
     copy_weights(encoder, fresh)
     assert_close(_all_vectors(fresh), _all_vectors(encoder), "Stored weights give other vectors.")
 
 
 def row_labels_match_the_rows(subject: Subject) -> None:
     """`row_labels` names tensors of the state dict, with one label a row and none twice."""
-    encoder = _build(subject, subject.world.catalogue)
+    encoder = _build(subject, subject.entities)
     stored = encoder.state_dict()
     for name, labels in encoder.row_labels().items():
         assert name in stored, f"row_labels names '{name}', which is not in the state dict: {', '.join(stored)}."
@@ -134,33 +136,27 @@ def row_labels_match_the_rows(subject: Subject) -> None:
 
 def known_items_keep_their_vectors(subject: Subject) -> None:
     """With a larger catalogue in another order, items that were known keep their vectors."""
-    frame = subject.world.catalogue.frame
-    half = Catalogue(frame.iloc[::2].reset_index(drop=True))
-    grown = Catalogue(frame.iloc[::-1].reset_index(drop=True))
+    whole = subject.entities
+    half = type(whole)(whole.frame.iloc[::2].reset_index(drop=True))
+    grown = type(whole)(whole.frame.iloc[::-1].reset_index(drop=True))
     before, after = _build(subject, half), _build(subject, grown)
     try:
-        _carry_over(before, half, after, grown, subject.world)
+        _carry_over(before, half.index, after, grown.index)
     except ConfigError as error:
         raise AssertionError(f"A grown catalogue does not fit; does row_labels name all that grows? {error}") from error
-    places = torch.from_numpy(grown.encode(half.frame["item"].tolist())).long()
+    places = torch.from_numpy(grown.index.get_indexer(half.index))
     assert_close(after(places), _all_vectors(before), "Known items change their vectors when the catalogue grows.")
     assert_finite(_all_vectors(after), "Vectors of new items")
 
 
-def _carry_over(before: Encoder, half: Catalogue, after: Encoder, grown: Catalogue, world: World) -> None:
-    old = build_network(_backbone(), World(half, world.events), before)
-    new = build_network(_backbone(), World(grown, world.events), after)
-    users = pd.RangeIndex(world.events.n_users)
-    source = Source(old.state_dict(), old.row_labels(), {"item": half.index, "user": users})
-    warm_start(new, {"item": grown.index, "user": users}, source)
+def _carry_over(before: Encoder, half: pd.Index[Any], after: Encoder, grown: pd.Index[Any]) -> None:
+    old = EntityEmbeddings([before])
+    source = Source(old.state_dict(), old.row_labels(), {"item": half, "user": half})
+    warm_start(EntityEmbeddings([after]), {"item": grown, "user": grown}, source)
 
 
-def _backbone() -> PastMean:
-    return PastMean(NoOptions(), WIDTH, 1)
-
-
-def _build(subject: Subject, catalogue: Catalogue) -> Encoder:
-    features = subject.part.features(subject.config, catalogue)
+def _build(subject: Subject, entities: Catalogue | Users) -> Encoder:
+    features = subject.part.features(subject.config, entities)
     return cast("Encoder", subject.build(features, WIDTH)).eval()
 
 
