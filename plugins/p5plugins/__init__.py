@@ -99,7 +99,7 @@ def p5_scorers() -> list[type[Scorer]]:
 
 @hookimpl
 def p5_metrics() -> list[type[Metric]]:
-    from p5plugins.metrics import lists, ranking, ratings
+    from p5plugins.metrics import lists, probabilities, ranking, ratings
 
     return [
         ranking.AUC,
@@ -114,6 +114,7 @@ def p5_metrics() -> list[type[Metric]]:
         lists.Diversity,
         lists.Gini,
         lists.Novelty,
+        probabilities.BinaryCrossEntropy,
         ratings.Accuracy,
         ratings.LogLoss,
         ratings.MAE,

@@ -71,7 +71,7 @@ class LikedFrom(Config):
 
 
 class Accuracy(_RatingMetric):
-    """Accuracy of liked or not, at threshold t: mean of [p ≥ t] = [r ≥ t]."""
+    """Accuracy of ratings as liked (≥ t) or not: fraction with [p ≥ t] = [r ≥ t]."""
 
     name = "accuracy"
     Config = LikedFrom
@@ -86,7 +86,7 @@ class Accuracy(_RatingMetric):
 
 
 class LogLoss(_RatingMetric):
-    """Log loss of being liked, in nats: -log q if r ≥ t, else -log(1 - q).
+    """Log loss of ratings as liked (≥ t) or not, in nats: -log q if r ≥ t, else -log(1 - q).
 
     The chance of being liked is read off the prediction as q = sigmoid(p - t), one half at the threshold t.
     """
