@@ -22,6 +22,7 @@ from p5core.workflows.evaluate import installed_metrics, make_evaluator
 from p5core.workflows.experiment_data import ExperimentData
 from p5core.workflows.trained_model import load_model, load_run_data
 from p5export.bundle.bundle import SEAL, seal
+from p5export.bundle.document import ManifestDocument
 from p5export.bundle.manifest import build_manifest
 from p5export.bundle.model_card import licence_notes, model_card
 from p5export.bundle.onnx_file import write_model
@@ -103,6 +104,7 @@ def _fill(
     files += [folder / name for name in ("golden.json", "README.md", "LICENSE.md")]
     manifest = {**manifest, "files": {path.name: sha256(path) for path in files}}
     manifest = {**manifest, SEAL: seal(manifest)}
+    ManifestDocument.model_validate(manifest)
     write_json(folder / "p5.json", manifest)
     return manifest
 

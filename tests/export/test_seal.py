@@ -8,12 +8,14 @@ from shutil import copytree
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import ValidationError
 
 from p5core.cli import build
 from p5core.errors import ExportError
 from p5core.plugins.discovery import load_plugins
 from p5core.system.files import sha256
-from p5export.bundle.bundle import seal
+from p5export.bundle.bundle import REQUIRED, seal
+from p5export.bundle.document import ManifestDocument
 from p5export.runtime import OnnxRecommender
 from p5export.validation.verify import verify
 
@@ -94,3 +96,14 @@ def test_golden_cases_that_cannot_be_read_are_a_sentence(
     reseal(folder)
     with pytest.raises(ExportError, match=r"golden\.json cannot be read; the file is damaged"):
         verify(folder)
+
+
+def test_the_document_and_the_table_of_the_runtime_agree(histories: tuple[Path, Path]) -> None:
+    manifest = json.loads((histories[1] / "p5.json").read_text())
+    assert ManifestDocument.model_validate(manifest).model_dump(mode="json", exclude_unset=True) == manifest
+    for name, kind in REQUIRED.items():
+        assert ManifestDocument.model_fields[name].is_required()
+        for wrong in ([], 1.5, None):
+            assert not isinstance(wrong, kind)
+            with pytest.raises(ValidationError, match=name):
+                ManifestDocument.model_validate({**manifest, name: wrong})

@@ -26,7 +26,7 @@ from p5core.errors import ExportError
 from p5core.system.files import read_json, sha256
 from p5export.bundle.external_data import external_files
 
-__all__ = ["FORMAT", "SEAL", "Bundle", "opened", "seal", "zip_folder"]
+__all__ = ["FORMAT", "REQUIRED", "SEAL", "Bundle", "opened", "seal", "zip_folder"]
 
 FORMAT = 2
 """Version of the folder's layout; 1, which has no seal and no golden case without a row, is read as well."""
