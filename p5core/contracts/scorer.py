@@ -43,13 +43,13 @@ class ItemNeighbours:
     """
 
     neighbours: npt.NDArray[np.int32]
-    """(V, M) item codes; where an item has fewer, any code with weight 0"""
+    """(V, M) codes of the M neighbours of each of V items; where an item has fewer, any code with weight 0"""
 
     weights: npt.NDArray[np.float32]
-    """(V, M)"""
+    """(V, M) weight of each neighbour"""
 
     age_weights: npt.NDArray[np.float32]
-    """(L,) weight of a history item by its age; older items are not read"""
+    """(L,) weights of the L newest history items by age; older items are not read"""
 
 
 class Scorer(Part, ABC):

@@ -79,7 +79,10 @@ def _import_fault(error: BaseException) -> str:
     text = "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)]).rstrip()
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
-        return f"It needs the package '{package}', which is not installed. Try 'pip install {package}'.\n{text}"
+        return (
+            f"It needs the module '{package}', which is not installed; its package may have the same name: "
+            f"pip install {package}.\n{text}"
+        )
     return text
 
 

@@ -85,7 +85,7 @@ def _with_scorer(
         values = _blended(network, _extended(blend, scorer), evaluator, watch.label)
     place = _best(sign * np.array(values))
     figures = ", ".join(f"{_name(nth, chosen)} {figure:.4f}" for nth, figure in enumerate(values))
-    say(f"{watch.label} on validation events: {figures}; taken: {_name(place, chosen)}")
+    say(f"{watch.label} on validation events: {figures}; chosen: {_name(place, chosen)}")
     return _extended(blend, scorer).with_weights(_weights(blend, place))
 
 
@@ -103,7 +103,7 @@ def _best_alone(
         values = ", ".join(f"{value:.4f}" for value in figures)
         say(
             f"{chosen.part.name}: {watch.label} of {len(figures)} variants on validation events: {values}; "
-            f"taken: {place + 1}"
+            f"chosen: {place + 1}"
         )
     return configs[place]
 
