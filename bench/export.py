@@ -99,7 +99,7 @@ def median_ms(calls: dict[str, Callable[[], Any]], seconds: float = 4.0) -> dict
                 began = time.perf_counter()
                 call()
                 times[name].append(time.perf_counter() - began)
-    return {name: 1000 * statistics.median(found) for name, found in times.items()}
+    return {name: 1000 * statistics.median(measured) for name, measured in times.items()}
 
 
 class Ranked(torch.nn.Module):

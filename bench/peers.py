@@ -30,14 +30,13 @@ from torch import Tensor
 from p5core.config.base import PartSpec
 from p5core.config.document import load_experiment
 from p5core.contracts.scorer import HistoryScorer
-from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.evaluator import Evaluator
 from p5core.plugins.discovery import load_plugins
 from p5core.runs.run import Run
 from p5core.system.files import write_text
 from p5core.workflows.evaluate import make_evaluator
-from p5core.workflows.experiment_data import gather
+from p5core.workflows.experiment_data import ExperimentData, gather
 
 __all__: list[str] = []
 
@@ -98,6 +97,38 @@ def row(name: str, evaluator: Evaluator, scorer: HistoryScorer, statistics: str)
     return f"| {name} | {figures['hr@10']:.4f} | {figures['ndcg@10']:.4f} | {statistics} |"
 
 
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """The data and the evaluators of both holdouts."""
+
+    data: ExperimentData
+    evaluators: dict[str, Evaluator]
+
+    @property
+    def n_items(self) -> int:
+        """V."""
+        return self.data.target.dataset.n_items
+
+    def write_events(self, file: Path) -> None:
+        """Write training and validation events for the peers."""
+        split = self.data.target.split
+        held = split.validation
+        validation = np.stack([held.users[held.targets.rows], held.targets.values], axis=1).astype(np.int64)
+        sizes = {"n_users": split.train.n_users, "n_items": self.n_items}
+        np.savez(file, train=pairs(split.train), validation=validation, **sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The results of all processes."""
+
+    run: Run
+    p5_peak: float
+    sasrec: np.lib.npyio.NpzFile
+    sasrec_peak: float
+    others: np.lib.npyio.NpzFile
+
+
 def main() -> None:
     """Run RecTools and P5 side by side, then the others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,97 +141,91 @@ def main() -> None:
     given = parser.parse_args()
     registry = load_plugins()
     data = gather(load_experiment(given.experiment), registry)
-    target, split = data.target, data.target.split
-    n_items, n_users = target.dataset.n_items, split.train.n_users
-    labels = ["hr@10", "ndcg@10"]
     evaluators = {
-        part: make_evaluator(data.experiment, registry, target, labels, getattr(split, part))
+        part: make_evaluator(
+            data.experiment, registry, data.target, ["hr@10", "ndcg@10"], getattr(data.target.split, part)
+        )
         for part in ("validation", "test")
     }
-    held = split.validation
-    validation = np.stack([held.users[held.targets.rows], held.targets.values], axis=1).astype(np.int64)
-    python = str(environment(given.environments))
+    contest = Contest(data, evaluators)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        events = folder / "events.npz"
-        np.savez(events, train=pairs(split.train), validation=validation, n_users=n_users, n_items=n_items)
-        sasrec = folder / "sasrec.npz"
-        arguments = [str(events), str(sasrec), str(given.minutes), str(given.every)]
-        peer = started([python, str(HERE / "peers_rectools.py"), *arguments], given.threads)
-        command = ["run", str(given.experiment), "--runs", name, "--name", "p5", "--set", "stages.0.validate_every=1"]
-        p5 = started([sys.executable, "-m", "p5core.cli", *command], given.threads)
-        p5_peak = peak_of(p5)
-        others = folder / "others.npz"
-        peak_of(started([python, str(HERE / "peers_implicit.py"), str(events), str(others)], given.threads))
-        peer_peak = peak_of(peer)
-        text = report(
-            Run(folder / "p5"),
-            p5_peak,
-            np.load(sasrec),
-            peer_peak,
-            np.load(others),
-            evaluators,
-            n_items,
-            split.train,
-            target.dataset.catalogue,
-        )
+        text = report(contest, compete(contest, given, Path(name)))
     print(text)
     if given.output:
         write_text(given.output, text)
 
 
-def report(
-    run: Run,
-    p5_peak: float,
-    sasrec: np.lib.npyio.NpzFile,
-    peer_peak: float,
-    others: np.lib.npyio.NpzFile,
-    evaluators: dict[str, Evaluator],
-    n_items: int,
-    train: Events,
-    catalogue: Catalogue,
-) -> str:
-    """The tables."""
-    curve = [evaluators["validation"].values(Lists(items, n_items))["ndcg@10"] for items in sasrec["lists"]]
-    goal = curve[-1]
+def compete(contest: Contest, given: argparse.Namespace, folder: Path) -> Outcome:
+    """Train P5 and SASRec at the same time, and the other models after P5."""
+    events, sasrec, others = (folder / f"{name}.npz" for name in ("events", "sasrec", "others"))
+    contest.write_events(events)
+    python = str(environment(given.environments))
+    arguments = [str(events), str(sasrec), str(given.minutes), str(given.every)]
+    peer = started([python, str(HERE / "peers_rectools.py"), *arguments], given.threads)
+    command = [
+        "run",
+        str(given.experiment),
+        "--runs",
+        str(folder),
+        "--name",
+        "p5",
+        "--set",
+        "stages.0.validate_every=1",
+    ]
+    p5_peak = peak_of(started([sys.executable, "-m", "p5core.cli", *command], given.threads))
+    peak_of(started([python, str(HERE / "peers_implicit.py"), str(events), str(others)], given.threads))
+    peer_peak = peak_of(peer)
+    return Outcome(Run(folder / "p5"), p5_peak, np.load(sasrec), peer_peak, np.load(others))
+
+
+def report(contest: Contest, outcome: Outcome) -> str:
+    """The tables of test metrics and of RecTools' validation curve."""
     began = time.perf_counter()
     scorer = load_plugins().choose("scorer", PartSpec(name="cooccurrence")).build()
-    scorer.fit(train, catalogue)
+    scorer.fit(contest.data.target.split.train, contest.data.target.dataset.catalogue)
     counted = time.perf_counter() - began
-    alone = evaluators["validation"].values(scorer)["ndcg@10"]
-    epochs = int(sasrec["epochs"])
-    metrics = run.metrics()
-    lines = [
+    lines = [*model_rows(contest, outcome, scorer, counted), "", *curve_rows(contest, outcome, scorer, counted)]
+    return "\n".join(lines) + "\n"
+
+
+def model_rows(contest: Contest, outcome: Outcome, scorer: HistoryScorer, counted: float) -> list[str]:
+    """One row a model: test metrics, time and peak memory."""
+    metrics, sasrec, evaluator = outcome.run.metrics(), outcome.sasrec, contest.evaluators["test"]
+    spent = f"{sasrec['seconds'][-1]:.0f} s, {int(sasrec['epochs'])} epochs | {outcome.sasrec_peak / 2**30:.1f} GB"
+    others = [
+        row(name, evaluator, Lists(outcome.others[f"{name}/lists"], contest.n_items), f"{seconds:.1f} s | ")
+        for name in sorted({key.split("/")[0] for key in outcome.others})
+        for seconds in [float(outcome.others[f"{name}/seconds"])]
+    ]
+    return [
         "| test | HR@10 | NDCG@10 | training | peak memory |",
         "| --- | ---: | ---: | ---: | ---: |",
         f"| P5 | {metrics.test['model']['hr@10']:.4f} | {metrics.test['model']['ndcg@10']:.4f} | "
-        f"{metrics.train_seconds:.0f} s | {p5_peak / 2**30:.1f} GB |",
-        row("P5: co-occurrence scorer alone", evaluators["test"], scorer, f"{counted:.1f} s | |")[:-2],
-        row(
-            "RecTools: SASRec, softmax",
-            evaluators["test"],
-            Lists(sasrec["test"], n_items),
-            f"{sasrec['seconds'][-1]:.0f} s, {epochs} epochs | {peer_peak / 2**30:.1f} GB",
-        ),
+        f"{metrics.train_seconds:.0f} s | {outcome.p5_peak / 2**30:.1f} GB |",
+        row("P5: co-occurrence scorer alone", evaluator, scorer, f"{counted:.1f} s | |")[:-2],
+        row("RecTools: SASRec, softmax", evaluator, Lists(sasrec["test"], contest.n_items), spent),
+        *others,
     ]
-    for name in sorted({key.split("/")[0] for key in others}):
-        lists = Lists(others[f"{name}/lists"], n_items)
-        lines.append(row(name, evaluators["test"], lists, f"{float(others[f'{name}/seconds']):.1f} s | "))
-    lines += [
-        "",
-        f"Validation NDCG@10 of RecTools after {sasrec['seconds'][-1]:.0f} s of training: {goal:.4f} "
-        f"({sasrec['seconds'][-1] / epochs:.1f} s an epoch, {np.mean(sasrec['answering']):.1f} s to recommend).",
-        f"P5's co-occurrence scorer has {alone:.4f} after {counted:.1f} s, "
-        f"{sasrec['seconds'][-1] / counted:.0f} times less.",
+
+
+def curve_rows(contest: Contest, outcome: Outcome, scorer: HistoryScorer, counted: float) -> list[str]:
+    """Validation metrics of RecTools over time, and the time at which P5 reached each."""
+    sasrec, evaluator = outcome.sasrec, contest.evaluators["validation"]
+    curve = [evaluator.values(Lists(items, contest.n_items))["ndcg@10"] for items in sasrec["lists"]]
+    last, per_epoch = sasrec["seconds"][-1], sasrec["seconds"][-1] / int(sasrec["epochs"])
+    alone = evaluator.values(scorer)["ndcg@10"]
+    return [
+        f"Validation NDCG@10 of RecTools after {last:.0f} s of training: {curve[-1]:.4f} "
+        f"({per_epoch:.1f} s an epoch, {np.mean(sasrec['answering']):.1f} s to recommend).",
+        f"P5's co-occurrence scorer has {alone:.4f} after {counted:.1f} s, {last / counted:.0f} times less.",
         "",
         "| RecTools, seconds of training | validation NDCG@10 | P5's network is there after |",
         "| ---: | ---: | --- |",
         *(
-            f"| {second:.0f} | {value:.4f} | {reached(run, value)} |"
+            f"| {second:.0f} | {value:.4f} | {reached(outcome.run, value)} |"
             for second, value in zip(sasrec["seconds"], curve, strict=True)
         ),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def reached(run: Run, goal: float) -> str:

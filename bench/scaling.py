@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from p5core.config.base import PartSpec
 from p5core.config.document import parse_experiment
+from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent
 from p5core.data.ingest.prepare import prepare
 from p5core.model.build import build_network
@@ -72,9 +72,8 @@ class Nobody:
         return False
 
 
-def measure(size: Size) -> dict[str, float]:
-    """Seconds of each part, and the peak of memory in bytes."""
-    registry = load_plugins()
+def experiment_of(size: Size) -> Experiment:
+    """The measured experiment for synthetic data of a size."""
     data = {
         "name": "synthetic",
         "n_users": size.events // size.length,
@@ -83,7 +82,7 @@ def measure(size: Size) -> dict[str, float]:
         "n_clusters": size.items // 100,
     }
     task = {"name": "next_item", "loss": {"name": "sampled_softmax"}}
-    experiment = parse_experiment(
+    return parse_experiment(
         {
             "data": data,
             "prepare": {"keep": "all"},
@@ -91,7 +90,12 @@ def measure(size: Size) -> dict[str, float]:
             "stages": [{"epochs": 1, "tasks": [task], "token_budget": 4096}],
         }
     )
-    raw = registry.choose("loader", PartSpec.model_validate(data)).build().load()
+
+
+def measure(size: Size) -> dict[str, float]:
+    """Seconds of each part, and the peak of memory in bytes."""
+    registry, experiment = load_plugins(), experiment_of(size)
+    raw = registry.choose("loader", experiment.data).build().load()
     began = time.perf_counter()
     dataset, _ = prepare(raw, experiment.prepare)
     material = StageData(dataset, split_dataset(registry, experiment.split, dataset, 0))

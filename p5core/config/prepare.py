@@ -15,7 +15,7 @@ class PrepareConfig(Config):
     """Cleaning of an interaction log."""
 
     keep: Literal["first", "last", "all"] = "first"
-    """Which event to keep when a user has several with one item."""
+    """Event to keep among several of a user with one item."""
 
     min_rating: float | None = None
     """Drop events with a lower rating."""

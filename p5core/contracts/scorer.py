@@ -98,13 +98,12 @@ class Scorer(Part, ABC):
         """Options as a baseline beside a model that blends this scorer with the options `config`."""
         return config
 
-    def state(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Arrays that a run stores and `restore` reads; required of a scorer that is blended."""
-        raise NotImplementedError(f"The scorer '{self.name}' cannot be stored, so it cannot be blended.")
+    def state(self) -> Mapping[str, npt.NDArray[np.generic]] | None:
+        """Arrays that a run stores and `restore` loads; None for a scorer that cannot be stored, nor blended."""
+        return None
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Load the arrays returned by `state`."""
-        raise NotImplementedError(f"The scorer '{self.name}' cannot be stored, so it cannot be blended.")
+        """Load the arrays returned by `state`; a scorer defines both or neither."""
 
     def export(self) -> ItemNeighbours | None:
         """The fitted scorer as an item-item model; None if it has no such form and cannot be exported."""

@@ -105,7 +105,7 @@ def write_blend(folder: Path, blend: Blend) -> None:
     arrays = {
         f"{nth}.{name}": np.ascontiguousarray(array)
         for nth, scorer in enumerate(blend.scorers)
-        for name, array in scorer.state().items()
+        for name, array in (scorer.state() or {}).items()
     }
     write_bytes(folder / "blend.safetensors", save(arrays))
     scorers = [{"name": scorer.name, "options": scorer.config.model_dump(mode="json")} for scorer in blend.scorers]

@@ -114,11 +114,19 @@ def _encoder(part: type[Any]) -> Iterator[str]:
         yield f"whose `encodes` is {encodes!r}. Give a tuple of {' and '.join(map(repr, get_args(EntityKind)))}."
 
 
+def _scorer(part: type[Any]) -> Iterator[str]:
+    from p5core.contracts.scorer import Scorer
+
+    if (part.state is Scorer.state) != (part.restore is Scorer.restore):
+        yield "which defines one of `state` and `restore`. Define both, or neither."
+
+
 OF_KIND: Mapping[str, Callable[[type[Any]], Iterator[str]]] = {
     "backbone": _backbone,
     "encoder": _encoder,
     "loss": _loss,
     "metric": _metric,
+    "scorer": _scorer,
     "task": _task,
 }
 

@@ -55,6 +55,41 @@ def test_an_unknown_part_names_the_plugins_that_failed(install: Install) -> None
 
 __all__ = ["install"]
 
+TASK = """
+    from p5core import FollowingTask, Output, hookimpl
+
+    class Tide(FollowingTask):
+        name = "tide"
+        metrics = ("ndcg@10",)
+
+        def loss(self, network, batch):
+            return None
+
+    @hookimpl
+    def p5_tasks():
+        return [Tide]
+"""
+
+SCORER = """
+    from p5core import Scorer, hookimpl
+
+    class Ebb(Scorer):
+        name = "ebb"
+
+        def fit(self, events, catalogue):
+            return None
+
+        def scores(self, users, histories):
+            return None
+
+        def state(self):
+            return {}
+
+    @hookimpl
+    def p5_scorers():
+        return [Ebb]
+"""
+
 FAULTS = {
     "import error": (
         "import no_such_module_anywhere",
@@ -100,6 +135,15 @@ FAULTS = {
         TRACKER.replace("def log(self, event):", "def __init__(self, config): ...\n\n    def log(self, event):"),
         "whose `__init__(self, config)` does not take the arguments (self, config, folder).",
     ),
+    "kind of loss that is none": (
+        TASK.replace('name = "tide"', 'name = "tide"; loss_kind = "pairs"'),
+        "whose `loss_kind` is 'pairs'. Allowed: ranking, value, probability.",
+    ),
+    "output with a name of the graph": (
+        TASK.replace('name = "tide"', 'name = "tide"; outputs = {"items": Output("value", "rating")}'),
+        "whose output is called 'items'.",
+    ),
+    "half of a stored form": (SCORER, "which defines one of `state` and `restore`. Define both, or neither."),
     "name with a capital": (TRACKER.replace('"wave"', '"Wave"'), "whose name 'Wave' is not allowed. Use lower-case"),
     "reserved name": (TRACKER.replace('"wave"', '"auto"'), "whose name 'auto' is not allowed"),
     "options that take anything": (
@@ -199,6 +243,8 @@ def test_a_name_of_two_distributions_belongs_to_neither(install: Install) -> Non
 def test_built_in_parts_keep_their_names(install: Install) -> None:
     install("p5_rival", TRACKER.replace('"wave"', '"csv"'))
     registry = load_plugins()
+    listed = {one["name"] for one in json.loads(p5("plugins", "list", "--json").stdout)["parts"]}
+    assert {"csv", "p5-rival/csv"} < listed, "the list says by which name each is chosen"
     assert registry.info("tracker", "csv").plugin.name == "builtin"
     assert registry.get("tracker", "p5-rival/csv").__module__ == "p5_rival"
     assert registry.get("tracker", "p5rec/csv") is registry.get("tracker", "csv")
@@ -280,3 +326,30 @@ def test_other_commands_warn_of_a_failed_plugin_in_one_line(install: Install, tm
     shown = p5("runs", "list", "--runs", str(tmp_path / "runs"))
     assert shown.exit_code == 0
     assert shown.stderr == "Warning: plugin 'p5_bad' failed to load; see 'p5 plugins list'.\n"
+
+
+def test_a_preset_that_cannot_be_read_writes_nothing(install: Install, tmp_path: Path) -> None:
+    install(
+        "p5_torn",
+        """
+        from p5core import Preset, hookimpl
+
+        class Torn(Preset):
+            'Ends too soon.'
+
+            name = "torn"
+
+            def sections(self, dataset):
+                return "[model"
+
+        @hookimpl
+        def p5_presets():
+            return [Torn]
+        """,
+    )
+    data = tmp_path / "log.csv"
+    data.write_text("user,item,time\n" + "".join(f"{n % 5},{n % 7},{n}\n" for n in range(40)))
+    result = p5("init", str(data), "--preset", "torn", "--output", str(tmp_path / "log.toml"))
+    assert result.exit_code == 1
+    assert "preset torn" in result.output
+    assert not (tmp_path / "log.toml").exists()

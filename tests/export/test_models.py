@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import p5core
 from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
+from p5core.system.files import read_json, write_json
 from p5export.export import export_run
 from p5export.graph.serving import ExportOptions
 
@@ -100,6 +102,22 @@ def test_ratings_come_out_in_rating_units(
     assert ratings.shape == (1, 4)
     assert (abs(ratings - 3) < 2).all()
     assert set(made.manifest["parity"]["exported"]) == {"mae", "rmse"}
+
+
+@pytest.mark.parametrize(
+    ("device", "users", "is_refused"), [("cpu", 0.5, True), ("cuda", 0.5, False), ("cuda", 3, True)]
+)
+def test_figures_of_another_device_may_differ_by_a_tie(
+    device: str, users: float, is_refused: bool, experiment_of: Experiments, registry: Registry, tmp_path: Path
+) -> None:
+    run = p5core.run(experiment_of("gpt", ALL), tmp_path, "one", registry)
+    stored = read_json(run.path / "metrics.json")
+    label = min(stored["test"]["model"])
+    stored["test"]["model"][label] += users / stored["n_test_users"]
+    write_json(run.path / "metrics.json", {**stored, "device": device})
+    run.seal()
+    with pytest.raises(ExportError, match=f"The run's {label}") if is_refused else nullcontext():
+        export_run(run, tmp_path / "export", registry, say=silent)
 
 
 @pytest.mark.parametrize(("backbone", "n_neighbours"), [("bert", 5), ("gru", 30)])

@@ -40,7 +40,7 @@ LARGE_INTEGERS = {"UBIGINT", "HUGEINT"}
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the file are what; None is guessed by name."""
+    """Columns of the file; None is guessed by name."""
 
     user: str | None = None
     item: str | None = None

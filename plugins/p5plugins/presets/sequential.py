@@ -21,8 +21,11 @@ SPARSE_BELOW = 20
 """Mean events of a user below which histories are short: wide vectors and narrow layers were best on Beauty."""
 
 LEAST_DROPOUT, MOST_DROPOUT = 0.05, 0.3
-"""Where items have many events, and where they have few: more than the most cost a tenth of the network's NDCG on
-Beauty and on Last.FM (16 and 14 events an item), the most instead of the least as much on MovieLens-1M (290)."""
+"""Dropout of items with many events, and of items with few.
+
+More than the largest cost a tenth of the network's NDCG on Beauty and Last.FM (16 and 14 events an item); the largest
+instead of the smallest cost as much on MovieLens-1M (290).
+"""
 
 DROPOUT_TIMES_EVENTS = 15
 """Dropout times the mean events of an item, between the two: 0.25 for MovieLens-100K."""

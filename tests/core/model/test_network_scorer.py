@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -82,3 +84,25 @@ def test_predictions_of_several_targets_of_a_user() -> None:
     assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
     assert NetworkScorer(network, 5, tasks=[task]).predict("click", *asked) is None
     assert NetworkScorer(network, 5).predict("rating", *asked) is None
+
+
+class Watching(PastMean):
+    """Notes the precision of products that it computes with."""
+
+    name = "watching"
+    seen: ClassVar[list[tuple[str, bool]]] = []
+
+    def forward(self, vectors: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        self.seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        return super().forward(vectors, real)
+
+
+def test_ranking_multiplies_exactly_whatever_training_does() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        NetworkScorer(network_of(Watching), 5).scores(USERS, Ragged.of([[1], [2, 3], [4]]))
+        assert set(Watching.seen) == {("highest", False)}
+        assert torch.get_float32_matmul_precision() == "high", "training goes on as before"
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from p5core.config.experiment import StageConfig, TaskSpec
-from p5core.errors import ConfigError
+from p5core.contracts.task import Task
+from p5core.errors import ConfigError, UnknownPartError
 from p5core.plugins.discovery import load_plugins
 from p5core.training.defaults import choose_loss, choose_token_budget, watched_metric
 from p5core.training.engine import Engine, choose_precision
@@ -25,6 +26,15 @@ from p5core.training.engine import Engine, choose_precision
 def test_the_loss_follows_the_catalogue_and_the_log(task: str, n_items: int, n_events: int, name: str) -> None:
     registry = load_plugins()
     assert choose_loss(registry, registry.get("task", task), n_items, n_events)[0] == name
+
+
+def test_a_default_loss_that_is_not_installed_is_said_with_its_task() -> None:
+    class Odd(Task):
+        name = "odd"
+        default_loss = "nosuch"
+
+    with pytest.raises(UnknownPartError, match="The default loss of task 'odd': Unknown loss 'nosuch'"):
+        choose_loss(load_plugins(), Odd, 10, 10)
 
 
 def test_the_watched_metric_is_the_named_one_or_the_tasks_last() -> None:

@@ -85,7 +85,7 @@ def state_html(row: RunRow | None, headers: Headers) -> str:
 
 
 def missing_html(name: str, headers: Headers) -> str:
-    """That there is no run of a name."""
+    """The sentence for a run that does not exist."""
     return f"<p>{escape(said(headers, 'runs.missing', name=name))}</p>"
 
 
