@@ -87,7 +87,7 @@ class Registry:
         raise UnknownPartError(
             f"Unknown {kind} '{name}'.{did_you_mean(name, parts)} Installed: {', '.join(parts) or 'none'}. "
             + (f"Plugins that failed: {failed}. " if failed else "")
-            + "Run 'p5 plugins list' to see every part and what is wrong with plugins that failed."
+            + f"Run 'p5 plugins list' to see every part{' and why these plugins failed' if failed else ''}."
         )
 
     def _owners(self, kind: str, name: str) -> list[PartInfo]:

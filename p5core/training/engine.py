@@ -70,6 +70,8 @@ class Engine:
         """
         device = choose_device(device)
         kind, _, number = device.partition(":")
+        if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
+            raise ConfigError(f"device = '{device}' is unknown. Choose 'auto', 'cpu', 'cuda' or 'cuda:1'.")
         if kind == "mps":
             raise ConfigError(
                 "device = 'mps' cannot be used: it has no float64, by which items are ranked. Choose 'cpu'."

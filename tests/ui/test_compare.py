@@ -16,6 +16,7 @@ from p5core.runs.create import create_run
 from p5core.system.files import write_json
 from p5core.training.defaults import name_defaults
 from p5ui.i18n.messages import language_of, said
+from p5ui.i18n.translations import translated
 from p5ui.pages.compare.frames import (
     curves,
     figures_frame,
@@ -55,7 +56,8 @@ def test_models_come_before_baselines_and_equal_baselines_once(workspace: Worksp
     assert frame["run"].tolist() == ["a", "b", "a: popularity", "a: cooccurrence"]
     value = workspace.run("a").metrics().test["model"]["ndcg@10"]
     assert frame["ndcg@10"][0].startswith(f"{value:.4f} (")
-    assert len(protocols(workspace, ["a", "b"])) == 1
+    [protocol] = protocols(workspace, ["a", "b"])
+    assert "全量排序" in translated({"accept-language": "zh"}, protocol), "stored figures keep the template"
 
 
 def test_equal_runs_differ_by_nothing_and_a_damaged_one_is_refused_in_a_sentence(workspace: Workspace) -> None:

@@ -65,6 +65,12 @@ def test_the_device_is_the_processor_where_there_is_no_other() -> None:
     assert Engine("cpu", "bf16-mixed").device.type == "cpu"
 
 
+@pytest.mark.parametrize("device", ["cudaa", "gpu", "cuda:first", ""])
+def test_a_device_of_another_name_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device = '{device}' is unknown. Choose 'auto', 'cpu', 'cuda' or 'cuda:1'"):
+        Engine(device, "32-true")
+
+
 def test_a_device_that_cannot_rank_is_refused() -> None:
     with pytest.raises(ConfigError, match="'mps' cannot be used: it has no float64"):
         Engine("mps", "32-true")
