@@ -66,7 +66,7 @@ def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5
         (["stages.0.watch=mae"], "Metric 'mae' needs predicted values"),
         (["stages.0.watch=ndgc@10"], "Unknown metric 'ndgc'. Did you mean 'ndcg'"),
         (["device=abacus"], "device = 'abacus' is unknown. Choose 'auto', 'cpu'"),
-        (["device=cuda:x"], "device = 'cuda:x' cannot be used"),
+        (["device=cuda:x"], "device = 'cuda:x' is unknown"),
         (["trackers=[{name='csw'}]"], "Unknown tracker 'csw'"),
         (["stages.0.data={name='synthetik'}"], "Unknown loader 'synthetik'"),
         (["stages.0.from=nowhere"], "nowhere is no run folder"),
