@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test lint docs reference site clean
 
 setup: $(STAMP)
 
@@ -33,5 +33,11 @@ test: lint
 docs: setup   # every command of README and docs as it stands there: hours, for they train and search for long
 	P5_WHOLE_DOCS=1 $(BIN)/pytest tests/docs
 
+reference: setup   # writes the pages that are made from the code
+	$(BIN)/python docs/reference.py
+
+site: reference
+	$(BIN)/zensical build --strict --clean
+
 clean:
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf site .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

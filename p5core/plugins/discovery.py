@@ -101,7 +101,7 @@ def _fault_before(manager: pluggy.PluginManager, plugin: Any) -> str | None:
     if manager.is_registered(plugin):
         return "Another plugin names the same module; the second one was not loaded."
     if not any(_is_marked(plugin, name) for name in dir(plugin)):
-        return "It implements no hook. Mark its functions with @hookimpl, as in CONTRIBUTING.md."
+        return "It implements no hook. Mark its functions with @hookimpl, as in docs/plugins.md."
     return None
 
 

@@ -1,4 +1,4 @@
-"""The example of CONTRIBUTING.md is a plugin that works."""
+"""The example of docs/plugins.md is a plugin that works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from p5core.config.base import PartSpec
 from p5core.plugins.discovery import load_plugins
 from p5core.testing import check_part
 
-GUIDE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 
 def block(opening: str) -> str:
