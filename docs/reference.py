@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: parts.md, experiment.md and api.md, beside this file."""
+"""Writes the pages that are made from the code and the changelog: parts, experiment, api and upgrading.md beside it."""
 
 from __future__ import annotations
 
@@ -185,7 +185,19 @@ def _doc(member: griffe.Object) -> str:
     return member.docstring.value if member.docstring else ""
 
 
-PAGES = {"parts.md": parts_page, "experiment.md": experiment_page, "api.md": api_page}
+def upgrading_page() -> str:
+    """Former names and formats, as the changelog has them."""
+    changes = (FOLDER.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    _, versions = changes.split("## ", 1)
+    lines = ["# Upgrading", ""]
+    for version in versions.split("\n## "):
+        sections = [section for section in version.split("\n### ") if section.startswith(("Renamed", "Moved"))]
+        if sections:
+            lines += [f"## {version.splitlines()[0]}", "", *(f"### {section.strip()}\n" for section in sections)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"parts.md": parts_page, "experiment.md": experiment_page, "api.md": api_page, "upgrading.md": upgrading_page}
 """File beside this one → what it holds."""
 
 

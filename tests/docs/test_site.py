@@ -20,7 +20,7 @@ from p5core.plugins.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-WRITTEN = ("parts.md", "experiment.md", "api.md")
+WRITTEN = ("parts.md", "experiment.md", "api.md", "upgrading.md")
 
 
 class Links(HTMLParser):
