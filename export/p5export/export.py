@@ -60,6 +60,8 @@ def export_run(
     _may_replace(folder)
     run.verify()
     data = load_run_data(run, registry)
+    if options.exclude_seen is None:
+        options = replace(options, exclude_seen=data.experiment.evaluate.exclude_seen)
     serving = serving_of(load_model(run, data, registry), data.target.dataset, options)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as name:

@@ -1,7 +1,8 @@
-"""`p5 data describe` and `p5 init`."""
+"""`p5 data describe`, `p5 data prepare` and `p5 init`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,14 +27,45 @@ def data() -> None:
 @data.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: figures, notes, guessed columns and layout.")
 @click.pass_obj
-def describe(registry: Registry, file: Path, settings: tuple[str, ...]) -> None:
+def describe(registry: Registry, file: Path, settings: tuple[str, ...], as_json: bool) -> None:
     """Describe the data of FILE: a data file or an experiment."""
     from rich.console import Console
 
     from p5core.data.profile.report_text import report_text
 
-    Console().print(report_text(_look_at(registry, file, settings)[1]), markup=False, highlight=False)
+    _, report, section = _look_at(registry, file, settings)
+    if as_json:
+        guessed = _guessed(registry, section) if section else {}
+        click.echo(json.dumps({**report.to_dict(), "data": {**section}, **guessed}, indent=1, ensure_ascii=False))
+    else:
+        Console().print(report_text(report), markup=False, highlight=False)
+
+
+@data.command("prepare")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), required=True, help="File to write: .parquet, .csv or .jsonl."
+)
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
+@click.option("--field", "fields", metavar="COLUMN", multiple=True, help="Further column of the log to keep.")
+@click.pass_obj
+def prepare_command(
+    registry: Registry, file: Path, output: Path, settings: tuple[str, ...], fields: tuple[str, ...]
+) -> None:
+    """Write the events of FILE as they are read: raw ids, by user, oldest first."""
+    from p5core.data.profile.clean_events import event_frame, rejected_frame, write_table
+    from p5core.data.profile.report_text import report_text
+
+    dataset, report, _ = _look_at(registry, file, settings, fields)
+    write_table(event_frame(dataset), output)
+    click.echo(report_text(report))
+    click.echo(f"Wrote {output}: {report.n_events:,} events.")
+    if report.rejected:
+        dropped = output.with_suffix(".dropped.csv")
+        write_table(rejected_frame(report.rejected), dropped)
+        click.echo(f"Wrote {dropped}: the cells for which rows were dropped.")
 
 
 @click.command()
@@ -64,24 +96,35 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
 
 
+def _guessed(registry: Registry, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns and layout that the loader takes."""
+    from p5core.config.base import PartSpec
+
+    preview = registry.choose("loader", PartSpec.model_validate(section), "data").build().preview()
+    return {"columns": dict(preview.columns), "layout": dict(preview.settings)}
+
+
 def _look_at(
-    registry: Registry, file: Path, settings: Sequence[str]
+    registry: Registry, file: Path, settings: Sequence[str], fields: Sequence[str] = ()
 ) -> tuple[Dataset, PrepareReport, Mapping[str, Any]]:
     """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
     from p5core.config.base import PartSpec
     from p5core.config.document import load_experiment
     from p5core.config.prepare import PrepareConfig
     from p5core.config.tree import override
+    from p5core.data.ingest.prepare import prepare_more
     from p5core.workflows.experiment_data import load_data
 
     if file.suffix == ".toml":
         experiment = load_experiment(file, [f"data.{name}" for name in settings])
-        return *load_data(registry, experiment.data, experiment.prepare), {}
+        cleaning = experiment.prepare.model_copy(update={"fields": [*experiment.prepare.fields, *fields]})
+        return *load_data(registry, experiment.data, cleaning), {}
     section: dict[str, Any] = _section(registry, file)
     for setting in settings:
         section = override(section, setting)
-    keep_all = PrepareConfig(keep="all", min_user_events=1)
-    return *load_data(registry, PartSpec.model_validate(section), keep_all), section
+    keep_all = PrepareConfig(keep="all", min_user_events=1, fields=list(fields))
+    raw = registry.choose("loader", PartSpec.model_validate(section), "data").build().load()
+    return *prepare_more(raw, keep_all), section
 
 
 def _section(registry: Registry, file: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DOMAIN", "EVENT", "ITEM", "RATING", "TIMESTAMP", "TITLE", "USER"]
+__all__ = ["DOMAIN", "EVENT", "ITEM", "RATING", "TIMESTAMP", "TITLE", "USER", "WEIGHT"]
 
 USER = "user"
 """User id. Strings or 64-bit integers. Required among interactions; the key of the users table."""
@@ -18,6 +18,9 @@ RATING = "rating"
 
 EVENT = "event"
 """Kind of interaction, such as "view" or "purchase". Optional; a field of the events."""
+
+WEIGHT = "weight"
+"""Weight of the event: how often or how much, such as plays or a quantity. Optional; a field of the events."""
 
 DOMAIN = "domain"
 """Catalogue that the item belongs to. Optional; one domain named "default" without it."""

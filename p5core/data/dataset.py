@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from p5core.data.catalogue import Catalogue
+from p5core.data.columns import ITEM, USER, WEIGHT
+from p5core.data.raw import IdType
 from p5core.data.vocabulary import Vocabulary
 
 __all__ = ["Dataset", "Events", "Ragged", "take_fields"]
@@ -83,6 +85,15 @@ class Events:
         return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.offsets))
 
     @property
+    def weights(self) -> npt.NDArray[np.float32] | None:
+        """(N,) weights of the events, 1 on average; None where all count alike."""
+        weights = self.fields.get(WEIGHT)
+        if weights is None or len(weights) == 0:
+            return None
+        amounts: npt.NDArray[np.float32] = weights.astype(np.float32)
+        return amounts / np.float32(amounts.mean(dtype=np.float64))
+
+    @property
     def histories(self) -> Ragged:
         """The items of each user, oldest first."""
         return Ragged(self.items, self.offsets)
@@ -121,6 +132,12 @@ class Dataset:
     def n_items(self) -> int:
         """V."""
         return len(self.catalogue)
+
+    @property
+    def id_types(self) -> dict[str, IdType]:
+        """Type of the ids of users and items, by which later files of the same log are read."""
+        kinds = {USER: self.users.kind, ITEM: self.catalogue.id_kind}
+        return {name: "integer" if kind == "int64" else "text" for name, kind in kinds.items()}
 
     @property
     def event_domains(self) -> npt.NDArray[np.int16]:

@@ -20,7 +20,8 @@ def grow_catalogue(old: Catalogue, new: Catalogue) -> Catalogue:
     """All items of both: those of `old` keep their codes, unknown ones follow. What `new` says of an item wins."""
     if old.id_kind != new.id_kind:
         raise DataError(
-            f"Item ids are of type {old.id_kind} in one data set and {new.id_kind} in the other. Convert one of them."
+            f"Item ids are of type {old.id_kind} in one data set and {new.id_kind} in the other. Set id_type = 'text' "
+            "for both."
         )
     first, second = (catalogue.frame.set_index([DOMAIN, ITEM]) for catalogue in (old, new))
     keys = first.index.append(second.index.difference(first.index, sort=False))
@@ -40,7 +41,9 @@ def _newest(first: pd.DataFrame, second: pd.DataFrame, keys: pd.Index, column: s
 def grow_users(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """All users of both frames: those of `old` keep their codes, unknown ones follow."""
     if pd.api.types.is_integer_dtype(old[USER]) != pd.api.types.is_integer_dtype(new[USER]):
-        raise DataError("User ids are integers in one data set and strings in the other. Convert one of them.")
+        raise DataError(
+            "User ids are integers in one data set and strings in the other. Set id_type = 'text' for both."
+        )
     return pd.concat([old, new[~new[USER].isin(old[USER])]], ignore_index=True)
 
 

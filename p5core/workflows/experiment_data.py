@@ -17,6 +17,7 @@ from p5core.data.holdout import split_by_roles
 from p5core.data.ingest.prepare import prepare
 from p5core.data.profile.report import PrepareReport, with_split
 from p5core.data.profile.report_text import report_text
+from p5core.data.raw import IdType
 from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import ConfigError
 from p5core.model.features import FeatureCache, compute_features
@@ -76,10 +77,15 @@ def check_experiment(experiment: Experiment, registry: Registry) -> None:
 
 
 def load_data(
-    registry: Registry, spec: PartSpec, config: PrepareConfig, where: str = "data"
+    registry: Registry,
+    spec: PartSpec,
+    config: PrepareConfig,
+    where: str = "data",
+    id_types: Mapping[str, IdType] | None = None,
 ) -> tuple[Dataset, PrepareReport]:
-    """Load and prepare one data section."""
-    return prepare(registry.choose("loader", spec, where).build().load(), config)
+    """Load and prepare one data section; ids become those of known types."""
+    raw = registry.choose("loader", spec, where).build().load()
+    return prepare(replace(raw, id_types=id_types) if id_types else raw, config)
 
 
 def gather(
@@ -97,7 +103,8 @@ def gather(
     for index, stage in enumerate(experiment.stages):
         if stage.data is not None:
             where = f"stages.{index}.data"
-            own[index] = load_data(registry, stage.data, stage.prepare or experiment.prepare, where)
+            texts = {name: kind for name, kind in target.id_types.items() if kind == "text"}
+            own[index] = load_data(registry, stage.data, stage.prepare or experiment.prepare, where, texts)
     united = _unite([base] if base else [], [*(dataset for dataset, _ in own.values()), target])
     by_stage = dict(zip(own, united, strict=False))
     datasets = [by_stage.get(index, united[-1]) for index in range(len(experiment.stages))]

@@ -53,11 +53,12 @@ class Recommendation:
 class Recommender:
     """Recommends with the network of a finished run."""
 
-    def __init__(self, dataset: Dataset, scorer: NetworkScorer, uses_history: bool) -> None:
+    def __init__(self, dataset: Dataset, scorer: NetworkScorer, uses_history: bool, exclude_seen: bool = True) -> None:
         self._dataset = dataset
         self._ids = ItemIds.of(dataset)
         self._scorer = scorer
         self._uses_history = uses_history
+        self._exclude_seen = exclude_seen
 
     @classmethod
     def load(cls, run: Run | Path | str, registry: Registry | None = None) -> Recommender:
@@ -67,7 +68,8 @@ class Recommender:
         folder.verify()
         data = load_run_data(folder, registry)
         model = load_model(folder, data, registry)
-        return cls(data.target.dataset, model.scorer(), model.network.backbone.uses_history)
+        exclude_seen = data.experiment.evaluate.exclude_seen
+        return cls(data.target.dataset, model.scorer(), model.network.backbone.uses_history, exclude_seen)
 
     def recommend(
         self,
@@ -75,10 +77,12 @@ class Recommender:
         k: int = 10,
         *,
         domain: str | None = None,
-        exclude_seen: bool = True,
+        exclude_seen: bool | None = None,
         n_reasons: int = 0,
     ) -> list[Recommendation]:
         """The `k` best items for a history of raw ids, oldest first; unknown ids are skipped.
+
+        Items of the history are left out as they were in evaluation, or as `exclude_seen` says.
 
         Ids are looked up in the domains that the run has events of, or in `domain`. A history without known ids gets
         the popular items. Raises DataError for a model that knows users alone, and for an id that domains share.
@@ -86,7 +90,7 @@ class Recommender:
         return self._recommend(-1, self._codes(history, domain), k, exclude_seen, n_reasons)
 
     def recommend_user(
-        self, user: str | int, k: int = 10, *, exclude_seen: bool = True, n_reasons: int = 0
+        self, user: str | int, k: int = 10, *, exclude_seen: bool | None = None, n_reasons: int = 0
     ) -> list[Recommendation]:
         """The `k` best items for a user of the data; raises DataError when the user is unknown."""
         code = self._user(user)
@@ -142,12 +146,12 @@ class Recommender:
         return scores
 
     def _recommend(
-        self, user: int, history: npt.NDArray[np.int32], k: int, exclude_seen: bool, n_reasons: int
+        self, user: int, history: npt.NDArray[np.int32], k: int, exclude_seen: bool | None, n_reasons: int
     ) -> list[Recommendation]:
         scores = self._scores(user, [history])[0].copy()
         if not self._ids.is_whole:
             scores[np.setdiff1d(np.arange(len(scores)), self._ids.codes)] = -np.inf
-        if exclude_seen:
+        if self._exclude_seen if exclude_seen is None else exclude_seen:
             scores[history] = -np.inf
         best = np.argsort(-scores, kind="stable")[:k]
         best = best[np.isfinite(scores[best])]

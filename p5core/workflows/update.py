@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ def update(
     before = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()
+    raw = replace(raw, id_types=before.id_types)
     fresh, report = prepare_more(raw, experiment.prepare)
     dataset = append(before, fresh, experiment.prepare.keep)
     features = compute_features(data.experiment, registry, dataset)

@@ -27,6 +27,21 @@ P5_API_VERSION = API_VERSION
 
 @hookimpl
 def p5_loaders() -> list[type[Loader]]:
+    from p5plugins.layouts.films import Jester, Netflix
+    from p5plugins.layouts.places import Foursquare, Gowalla, RecBole, Social, Steam, Yelp
+    from p5plugins.layouts.reading import MIND, BookCrossing, EBNeRD, Goodreads, LastFM
+    from p5plugins.layouts.shops import (
+        HM,
+        AmazonReviews,
+        Diginetica,
+        OnlineRetail,
+        Otto,
+        Personalize,
+        RetailRocket,
+        Taobao,
+        Tmall,
+        Yoochoose,
+    )
     from p5plugins.loaders.dataframe import InMemory
     from p5plugins.loaders.movielens import MovieLens
     from p5plugins.loaders.sequences import Sequences
@@ -34,7 +49,11 @@ def p5_loaders() -> list[type[Loader]]:
     from p5plugins.loaders.synthetic import Synthetic
     from p5plugins.loaders.table import Table
 
-    return [InMemory, MovieLens, Sequences, SQL, Synthetic, Table]
+    return [
+        InMemory, MovieLens, Sequences, SQL, Synthetic, Table,
+        AmazonReviews, BookCrossing, Diginetica, EBNeRD, Foursquare, Goodreads, Gowalla, HM, Jester, LastFM, MIND,
+        Netflix, OnlineRetail, Otto, Personalize, RecBole, RetailRocket, Social, Steam, Taobao, Tmall, Yelp, Yoochoose,
+    ]  # fmt: skip
 
 
 @hookimpl

@@ -24,8 +24,8 @@ import pytest
 BASH = str(shutil.which("bash"))
 ROOT = Path(__file__).parents[2]
 PAGES = (
-    "README.md", "docs/index.md", "docs/embed.md", "docs/serve.md", "docs/tune.md", "docs/ui.md", "docs/results.md",
-    "docs/benchmarks.md", "export/clients/README.md",
+    "README.md", "docs/index.md", "docs/data.md", "docs/embed.md", "docs/serve.md", "docs/tune.md", "docs/ui.md",
+    "docs/results.md", "docs/benchmarks.md", "export/clients/README.md",
 )  # fmt: skip
 """In the order of somebody who reads on; each may use what those before it have made."""
 

@@ -22,7 +22,7 @@ from p5export.export import Exported, export_run
 from p5export.graph.serving import ExportOptions, serving_of
 from p5export.graph.states import export_states
 
-IDS = ["é 1", "日本", "007", "7", "with space", " lead", "quote'\"", "tab\there", "😀", "a|b", "-1", "NULL"]
+IDS = ["é 1", "日本", "007", "7", "with space", "lead", "quote'\"", "tab\there", "😀", "a|b", "-1", "NUL"]
 MAX_LENGTH = 6
 
 

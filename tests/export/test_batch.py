@@ -248,7 +248,7 @@ WRONG: list[tuple[str, dict[str, Any] | bytes, dict[str, str], str]] = [
     ("e.csv", b"user,item,time\nu,a,yesterday\n", {}, "row 2, column 'timestamp': 'yesterday' is no time"),
     ("e.csv", b"", {}, "e.csv is empty"),
     ("e.parquet", b"PAR1 no more", {}, "e.parquet is no Parquet file or is damaged"),
-    ("e.xlsx", b"x", {}, r"unknown format '.xlsx'\. Known: .csv, .tsv"),
+    ("e.doc", b"x", {}, r"unknown format '.doc'\. Known: .csv, .tsv"),
 ]
 
 

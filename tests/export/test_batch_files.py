@@ -56,7 +56,7 @@ def log(model: OnnxRecommender, n_users: int = 30) -> pd.DataFrame:
         ("user,item,timestamp\nu1,i1,1\nu2,i2,2\nu6,10,6,extra\n", "bad.csv, line 4: 4 columns where 3"),
         ("user,item,timestamp\nu1,i1,1\nu2,i2,2\nu3,i3,xx\n", "bad.csv, row 4, column 'timestamp': 'xx' is no time"),
         ("user,item,timestamp\nu1,i1,1/2/2024\nu2,i2,3/4/2024\n", "Set day_first to true or false, or time_format"),
-        ("user,item\nu1,caf\u00e9\n".encode("latin-1"), "not valid (UTF-8|utf-8). Convert the file to UTF-8"),
+        ("user,item\nu1,caf\u00e9\n".encode("latin-1"), "not valid (UTF-8|utf-8). Set encoding"),
     ],
     ids=["short", "long", "time", "ambiguous", "latin-1"],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from published_files import CASES, written
 
 from p5core.plugins.registry import Registry
 from p5core.testing import Case
@@ -33,7 +34,17 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str
     (folder / "lines.txt").write_text("1 10 11 12\n2 11 10\n3 12\n")
     with sqlite3.connect(folder / "shop.db") as shop:
         EVENTS.to_sql("events", shop, index=False)
+    published = {}
+    for name, case in CASES.items():
+        (folder / name).mkdir()
+        published["loader", case.loader] = {"path": str(written(folder / name, case.files))}
+    article = {"user_id": [7, 8], "impression_time": pd.to_datetime(["2023-05-20", "2023-05-21"]),
+               "article_ids_inview": [[1, 2], [4]], "article_ids_clicked": [[2], [4]]}  # fmt: skip
+    (folder / "ebnerd").mkdir()
+    pd.DataFrame(article).to_parquet(folder / "ebnerd" / "behaviors.parquet")
     return {
+        **published,
+        ("loader", "ebnerd"): {"path": str(folder / "ebnerd")},
         ("encoder", "categories"): {"columns": ["genres", "tags"]},
         ("encoder", "numbers"): {"columns": ["price", "year"]},
         ("loader", "dataframe"): {"interactions": EVENTS},

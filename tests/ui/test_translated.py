@@ -43,6 +43,7 @@ SOURCES = [
     CORE / "config" / "prepare.py",
     CORE / "evaluation" / "report.py",
     *PARTS.glob("loaders/*.py"),
+    *PARTS.glob("layouts/*.py"),
     *PARTS.glob("splits/*.py"),
 ]
 """Files that find something."""

@@ -18,7 +18,9 @@ __all__ = ["export", "verify"]
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Output folder; default: RUN/export.")
 @click.option("--zip", "is_zipped", is_flag=True, help="Write FOLDER.zip as well.")
-@click.option("--keep-seen", is_flag=True, help="Allow items of the history to be recommended again.")
+@click.option(
+    "--keep-seen", is_flag=True, help="Recommend items of the history again, even if evaluation left them out."
+)
 @click.option(
     "--max-length", type=click.IntRange(min=1), help="Number of most recent history items to read; default: as trained."
 )
@@ -67,7 +69,7 @@ def export(
     from p5export.graph.serving import ExportOptions
 
     options = ExportOptions(
-        exclude_seen=not keep_seen,
+        exclude_seen=False if keep_seen else None,
         max_length=max_length,
         popular=not no_popular,
         allow=None if allow is None else _lines(allow),

@@ -29,8 +29,8 @@ __all__ = ["ExportOptions", "Prediction", "Serving", "serving_of"]
 class ExportOptions:
     """Options of an export."""
 
-    exclude_seen: bool = True
-    """leave items of the history out of the recommendations"""
+    exclude_seen: bool | None = None
+    """leave items of the history out of the recommendations; None: as in the run's evaluation"""
 
     max_length: int | None = None
     """newest history items that are read; as trained when None"""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from p5core.data.columns import ITEM, USER
+from p5core.data.columns import ITEM, RATING, TIMESTAMP, USER
 from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.staging import Staged
+from p5core.data.ingest.weights import apply_weights
 from p5core.data.profile.report import Dropped
 from p5core.errors import DataError
 from p5core.system.messages import Message
@@ -36,8 +37,13 @@ def clean(
     min_item_events: int,
 ) -> Cleaned:
     """Filter, encode and sort the staged events; raises DataError when nothing, one user or one item is left."""
+    _refuse_nothing(workspace, staged)
+    weightless = apply_weights(workspace, staged)
     _encode_ids(workspace)
-    dropped = [Dropped(Message("rating below {least}", least=min_rating), _drop_low(workspace, staged, min_rating))]
+    dropped = [
+        *weightless,
+        Dropped(Message("rating below {least}", least=min_rating), _drop_low(workspace, staged, min_rating)),
+    ]
     _number(workspace)
     repeated = Message("repeated user and item, kept the {kept}", kept=Message(keep))
     dropped.append(Dropped(repeated, _drop_repeated(workspace, keep)))
@@ -49,6 +55,16 @@ def clean(
     _refuse_too_little(workspace, before, min_user_events, min_item_events)
     _sort(workspace)
     return Cleaned(tuple(dropped), rounds)
+
+
+def _refuse_nothing(workspace: Workspace, staged: Staged) -> None:
+    """Refuse a log of which no row can be used."""
+    if workspace.count("events"):
+        return
+    worst = max(staged.dropped, key=lambda step: step.rows)
+    column = worst.reason.rpartition(" ")[2]
+    remedy = f", or take none: {column} = ''" if column in (RATING, TIMESTAMP) else ""
+    raise DataError(f"Nothing is left: {worst.rows:,} rows have {worst.reason}. Name the right column{remedy}.")
 
 
 def _encode_ids(workspace: Workspace) -> None:

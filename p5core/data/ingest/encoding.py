@@ -46,7 +46,7 @@ def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned)
     )
     notes = (*staged.notes, *domain_notes, *item_notes, *user_notes)
     dropped = (*staged.dropped, *cleaned.dropped)
-    return dataset, describe(dataset, raw.source, notes, staged.n_read, dropped, cleaned.k_core_rounds)
+    return dataset, describe(dataset, raw.source, notes, staged.n_read, dropped, cleaned.k_core_rounds, staged.rejected)
 
 
 def _column(workspace: Workspace, name: str) -> npt.NDArray[Any]:

@@ -1,36 +1,38 @@
-"""Reading raw rows into DuckDB: ids, times and ratings as they must be, or a sentence that says where they are not."""
+"""Reading raw rows into DuckDB: ids, times and values as they must be, or a sentence that says where they are not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import duckdb
-import numpy as np
 import pandas as pd
 
-from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER
+from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
+from p5core.data.ingest.fields import StagedField, field_expressions
+from p5core.data.ingest.id_columns import id_expression, is_no_id, refuse_mixed_ids
 from p5core.data.ingest.timestamps import time_in_microseconds
-from p5core.data.profile.report import Dropped
+from p5core.data.profile.report import Dropped, Rejected
 from p5core.data.raw import RawData
+from p5core.data.tables.cells import cell
+from p5core.data.tables.conditions import parse_condition
 from p5core.data.tables.sql import quote_identifier
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError, did_you_mean
 from p5core.system.messages import Message
 
-__all__ = ["Staged", "StagedField", "stage"]
+__all__ = ["Staged", "stage"]
 
-INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
-EXACT_FLOATS = {"FLOAT": 2**24, "DOUBLE": 2**53}
-"""Type → where its integers begin to have gaps."""
-
-FLOATS = set(EXACT_FLOATS)
-
-NUMBERS = INTEGERS | FLOATS | {"BOOLEAN"}
-
-KNOWN_COLUMNS = (USER, ITEM, TIMESTAMP, RATING, EVENT, DOMAIN)
+KNOWN_COLUMNS = (USER, ITEM, TIMESTAMP, RATING, WEIGHT, EVENT, DOMAIN)
 """Columns that are read without being named."""
+
+MAX_REJECTED = 10_000
+"""Rejected rows that are kept for the report."""
+
+EARLIEST_YEAR = 1990
+"""Year before which the first event is told, as it may be a missing time or a wrong unit."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Staged:
     has_domain: bool
     """True if rows have a domain; otherwise all belong to one"""
     notes: tuple[str, ...]
+    rejected: tuple[Rejected, ...] = ()
+    """cells for which rows were left out"""
 
     @property
     def has_rating(self) -> bool:
@@ -51,67 +55,103 @@ class Staged:
         return any(field.name == RATING for field in self.fields)
 
 
-@dataclass(frozen=True)
-class StagedField:
-    """One value an event beside user, item and time."""
-
-    name: str
-    column: str
-    """of the table `events`"""
-    is_number: bool
-
-
 def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Staged:
     """Fill the table `events` from raw rows, with the further columns `fields`; raises DataError for faulty rows."""
-    types, notes = _load(workspace, raw, fields)
+    notes = _load(workspace, raw, fields)
     n_read = workspace.count("raw")
     if n_read == 0:
         raise DataError(f"{raw.source} has no rows. Check the path and the header option.")
-    user, item = (_id(workspace, raw, types, column) for column in (USER, ITEM))
-    staged_fields, expressions = _fields(workspace, raw, types)
+    left_out = _filter(workspace, raw)
+    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "row"}
+    user, item = (id_expression(workspace, raw, types, column) for column in (USER, ITEM))
+    staged_fields, values, told = field_expressions(workspace, raw, types)
     moment = time_in_microseconds(workspace, raw, types)
-    domain = _domain(workspace, raw, types)
-    workspace.run(
-        f'CREATE TABLE staged AS SELECT "row", {user} AS "user", {item} AS "item", {domain} AS "domain", '
-        f'{moment.expression} AS "time"{expressions} FROM raw'
-    )
+    expressions = {"user": user, "item": item, "domain": _domain(workspace, raw, types), "time": moment.expression}
+    selected = ", ".join(f"{sql} AS {quote_identifier(name)}" for name, sql in (expressions | values).items())
+    workspace.run(f'CREATE TABLE staged AS SELECT "row", {moment.row} AS "tie", {selected} FROM raw')
+    rejected, n_rejected = _rejected(workspace, raw, types, values)
+    lines = _rejected_lines(workspace, raw)
     workspace.run("DROP TABLE raw")
-    dropped = _drop_incomplete(workspace)
-    notes = (*raw.notes, *notes, *moment.notes)
-    return Staged(n_read, dropped, moment.is_clock, staged_fields, DOMAIN in types, notes)
+    broken = Dropped(Message("lines that are no rows of the table"), len(lines))
+    dropped = (broken, *left_out, *_drop_incomplete(workspace, raw, values, n_rejected))
+    notes = (*raw.notes, *notes, *told, *moment.notes, *_implausible(workspace, moment.is_clock))
+    rejected = (*lines[:MAX_REJECTED], *rejected)
+    return Staged(n_read + len(lines), dropped, moment.is_clock, staged_fields, DOMAIN in types, notes, rejected)
 
 
-def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Make the table `raw` with a row number in the order of the source; returns its columns' types, and notes."""
+def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[str, ...]:
+    """Make the table `raw` with a row number in the order of the source; returns notes."""
     if isinstance(raw.interactions, pd.DataFrame):
         _refuse_twice(raw)
-        _refuse_mixed(raw)
-        workspace.connection.register("source", raw.interactions)
-        query = "SELECT * FROM source"
-    else:
-        query = raw.interactions.query
+        refuse_mixed_ids(raw)
     try:
-        names = [name for name, *_ in workspace.rows(f"DESCRIBE SELECT * FROM ({query})")]
-        used, unused = _used_columns(raw, names, fields)
+        query = _source(workspace, raw)
+        types = {name: kind for name, kind, *_ in workspace.rows(f"DESCRIBE SELECT * FROM ({query})")}
+        used, unused = _used_columns(raw, [*types], fields)
+        where = parse_condition(raw.where) if raw.where else None
+        condition = f", {where.of(types, raw.renamed, raw.source)} AS kept" if where else ""
         selected = ", ".join(quote_identifier(name) for name in used)
-        workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", {selected} FROM ({query})')
+        workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", {selected}{condition} FROM ({query})')
+        if raw.explode:
+            _explode(workspace, raw)
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
         raise DataError(f"{raw.source} cannot be read: {_first_line(error)}.") from None
-    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "row"}
     note = f"columns that are not used: {', '.join(unused)}; keep them with prepare.fields" if unused else ""
-    return types, (note,) if note else ()
+    return (note,) if note else ()
+
+
+def _source(workspace: Workspace, raw: RawData) -> str:
+    if not isinstance(raw.interactions, pd.DataFrame):
+        return raw.interactions.query
+    workspace.connection.register("source", raw.interactions)
+    return "SELECT * FROM source"
+
+
+def _explode(workspace: Workspace, raw: RawData) -> None:
+    """Give each element of a list of items a row of its own, in order."""
+    kind = next(kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name == ITEM)
+    text = cell(f"trim(CAST(\"{ITEM}\" AS VARCHAR), '[](){{}} ')", raw.null_words)
+    parts = f"""list_transform(regexp_split_to_array({text}, '[,;| \\t]+'), lambda part: trim(part, '"'' '))"""
+    items = f'"{ITEM}"' if kind.endswith("[]") else parts
+    element = f'row_number() OVER (ORDER BY "row", place) AS "row", part AS "{ITEM}"'
+    unnested = f"SELECT *, unnest({items}) AS part, unnest(range(len({items}))) AS place FROM raw"
+    workspace.run(
+        f'CREATE TABLE exploded AS SELECT * EXCLUDE ("row", "{ITEM}", part, place), {element} FROM ({unnested})'
+    )
+    workspace.run("DROP TABLE raw")
+    is_integer = f"regexp_full_match(CAST(\"{ITEM}\" AS VARCHAR), '0|-?[1-9][0-9]*')"
+    fits = workspace.row(f'SELECT bool_and({is_integer} AND TRY_CAST("{ITEM}" AS BIGINT) IS NOT NULL) FROM exploded')[0]
+    typed = f'TRY_CAST("{ITEM}" AS {"BIGINT" if fits else "VARCHAR"}) AS "{ITEM}"'
+    workspace.run(f"CREATE TABLE raw AS SELECT * REPLACE ({typed}) FROM exploded")
+    workspace.run("DROP TABLE exploded")
+
+
+def _filter(workspace: Workspace, raw: RawData) -> tuple[Dropped, ...]:
+    """Leave out the rows that `where` does not keep."""
+    if raw.where is None:
+        return ()
+    before = workspace.count("raw")
+    workspace.run("DELETE FROM raw WHERE kept IS NOT TRUE")
+    workspace.run("ALTER TABLE raw DROP COLUMN kept")
+    n_left = before - workspace.count("raw")
+    if n_left == before:
+        raise DataError(f"{raw.source}: no row satisfies where = {raw.where!r}. Correct the condition.")
+    return (Dropped(Message("where {condition} does not hold", condition=raw.where), n_left),)
 
 
 def _used_columns(raw: RawData, names: Sequence[str], fields: Sequence[str]) -> tuple[list[str], list[str]]:
     """The columns that are read and those that are left; raises DataError for one that is missing."""
     missing = [column for column in (USER, ITEM, *fields) if column not in names]
+    if raw.event_weights and EVENT not in names:
+        missing.append(EVENT)
     if missing:
         near = did_you_mean(missing[0], names)
         raise DataError(f"{raw.source} has no column '{missing[0]}'.{near} Its columns: {', '.join(names)}.")
     used = [name for name in names if name in (*KNOWN_COLUMNS, *fields)]
-    return used, [name for name in names if name not in used]
+    asked = parse_condition(raw.where).columns if raw.where else ()
+    return used, [name for name in names if name not in used and name not in asked]
 
 
 def _first_line(error: duckdb.Error) -> str:
@@ -125,101 +165,6 @@ def _refuse_twice(raw: RawData) -> None:
         raise DataError(f"{raw.source} has two columns '{twice[0]}'. Rename or remove one of them.")
 
 
-def _refuse_mixed(raw: RawData) -> None:
-    """DuckDB would turn integers among strings into text; say so instead."""
-    assert isinstance(raw.interactions, pd.DataFrame)
-    for column in (USER, ITEM):
-        if column not in raw.interactions or raw.interactions[column].dtype != object:
-            continue
-        values = raw.interactions[column].dropna()
-        is_text = values.map(lambda value: isinstance(value, str))
-        if is_text.any() and not is_text.all():
-            place = int(np.argmax((is_text != is_text.iloc[0]).to_numpy()))
-            row = np.flatnonzero(raw.interactions[column].notna())[place] + 1
-            raise DataError(
-                f"{raw.source}, row {_shown_row(raw, int(row))}, column '{column}': {values.iloc[place]!r} is of "
-                "another type than the ids before it. Make all ids strings or all ids integers."
-            )
-
-
-def _id(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) -> str:
-    """The SQL expression of an id column: BIGINT or VARCHAR."""
-    kind = types[column]
-    if kind in INTEGERS | FLOATS:
-        _refuse_inexact(workspace, raw, column, kind)
-        return f'TRY_CAST("{column}" AS BIGINT)'  # NULL where a float is none
-    if kind == "VARCHAR" or kind.startswith("ENUM") or kind == "UUID":
-        return f'CAST("{column}" AS VARCHAR)'
-    if kind == '"NULL"' or kind == "NULL":
-        return f'CAST("{column}" AS VARCHAR)'
-    if kind == "JSON":
-        raise DataError(
-            f"{raw.source}, column '{column}' mixes types of ids. Make all ids strings or all ids integers."
-        )
-    raise DataError(
-        f"{raw.source}, column '{column}' has type {kind}; ids must be strings or integers. Name another column."
-    )
-
-
-def _refuse_inexact(workspace: Workspace, raw: RawData, column: str, kind: str) -> None:
-    """An integer column with gaps arrives as floats: fractions are no ids, and large floats stand for several."""
-    is_exact = f'TRY_CAST("{column}" AS BIGINT) IS NOT NULL'
-    if kind in FLOATS:
-        is_exact = f'isnan("{column}") OR ("{column}" = floor("{column}") AND abs("{column}") < {EXACT_FLOATS[kind]})'
-    inexact = workspace.rows(
-        f'SELECT "row", "{column}" FROM raw WHERE "{column}" IS NOT NULL AND NOT ({is_exact}) ORDER BY "row" LIMIT 1'
-    )
-    if inexact:
-        row, value = inexact[0]
-        is_large = kind in FLOATS and value == value // 1
-        fault = "is too large to be exact as a float" if is_large else "is no id"
-        raise DataError(
-            f"{raw.source}, row {_shown_row(raw, row)}, column '{column}': {value} {fault}; ids must be strings or "
-            "64-bit integers."
-        )
-
-
-def _fields(workspace: Workspace, raw: RawData, types: dict[str, str]) -> tuple[tuple[StagedField, ...], str]:
-    """The fields of the events and the SQL that selects them."""
-    fields: list[StagedField] = []
-    expressions = []
-    for name in [column for column in types if column not in (USER, ITEM, TIMESTAMP, DOMAIN)]:
-        column = RATING if name == RATING else f"field_{len(fields)}"
-        is_number = name == RATING or _is_number(workspace, name, types[name])
-        text = f"nullif(CAST({quote_identifier(name)} AS VARCHAR), '')"
-        cast = f"CAST({text} AS FLOAT)" if is_number else text
-        expressions.append(f", {_rating(workspace, raw) if name == RATING else cast} AS {column}")
-        fields.append(StagedField(name, column, is_number))
-    return tuple(fields), "".join(expressions)
-
-
-def _is_number(workspace: Workspace, name: str, kind: str) -> bool:
-    """True if a column holds numbers, in a numeric or a text type."""
-    if kind != "VARCHAR":
-        return kind in NUMBERS or kind.startswith("DECIMAL")
-    column = f"nullif({quote_identifier(name)}, '')"
-    is_numeric = workspace.row(
-        f"SELECT bool_and(TRY_CAST({column} AS DOUBLE) IS NOT NULL) FILTER ({column} IS NOT NULL) FROM raw"
-    )
-    return bool(is_numeric[0])
-
-
-def _rating(workspace: Workspace, raw: RawData) -> str:
-    """The SQL expression of the rating; every one must be a finite number."""
-    number = f'TRY_CAST("{RATING}" AS FLOAT)'
-    faulty = workspace.rows(
-        f'SELECT "row", "{RATING}" FROM raw WHERE {number} IS NULL OR NOT isfinite({number}) ORDER BY "row" LIMIT 1'
-    )
-    if faulty:
-        row, value = faulty[0]
-        shown = "missing" if value is None else repr(value)
-        raise DataError(
-            f"{raw.source}, row {_shown_row(raw, row)}, column '{RATING}': the rating is {shown}; ratings must be "
-            "finite numbers. Remove such rows, or leave the rating column out."
-        )
-    return number
-
-
 def _domain(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
     """The SQL expression of the domain; an item without one could not be told from those of others."""
     if DOMAIN not in types:
@@ -228,40 +173,98 @@ def _domain(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
     missing = workspace.rows(f"SELECT \"row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"row\" LIMIT 1")
     if missing:
         raise DataError(
-            f"{raw.source}, row {_shown_row(raw, missing[0][0])}, column '{DOMAIN}': the domain is missing. "
-            "Name one in every row, or leave the column out."
+            f"{raw.place(missing[0][0])}, column '{DOMAIN}': the domain is missing. Name one in every row, or leave "
+            "the column out."
         )
     return name
 
 
-def _shown_row(raw: RawData, row: int) -> int:
-    """The row as an editor counts it."""
-    return raw.header_rows + row
+def _rejected(
+    workspace: Workspace, raw: RawData, types: Mapping[str, str], values: Mapping[str, str]
+) -> tuple[tuple[Rejected, ...], dict[str, int]]:
+    """Cells that were present and could not be read, and their number by column."""
+    if raw.on_error == "refuse":
+        return (), {}
+    staged = {
+        USER: "user",
+        ITEM: "item",
+        TIMESTAMP: "time",
+        **{name: name for name in (RATING, WEIGHT) if name in values},
+    }
+    cells, counts = [], {}
+    for column, read in staged.items():
+        if column not in types or (column == WEIGHT and raw.event_weights):
+            continue
+        text = cell(f"CAST(r.{quote_identifier(column)} AS VARCHAR)", raw.null_words)
+        joined = f'FROM staged s JOIN raw r ON s."row" = r."row" WHERE s."{read}" IS NULL AND {text} IS NOT NULL'
+        counts[column] = int(workspace.row(f"SELECT count(*) {joined}")[0])
+        cells += [
+            (row, column, value)
+            for row, value in workspace.rows(f'SELECT s."row", {text} {joined} ORDER BY s."row" LIMIT {MAX_REJECTED}')
+        ]
+    cells = sorted(cells)[:MAX_REJECTED]
+    places = raw.places([row for row, *_ in cells])
+    return tuple(
+        Rejected(place, column, value) for place, (_, column, value) in zip(places, cells, strict=True)
+    ), counts
 
 
-def _drop_incomplete(workspace: Workspace) -> tuple[Dropped, ...]:
-    """Make `events` of the rows with both ids and a time."""
+def _rejected_lines(workspace: Workspace, raw: RawData) -> list[Rejected]:
+    """Lines of text files that have too many or too few cells, or a quotation mark that is not closed."""
+    tables = {name for (name,) in workspace.rows("SELECT table_name FROM duckdb_tables()")}
+    if raw.on_error == "refuse" or "reject_errors" not in tables:
+        return []
+    rows = workspace.rows(
+        "SELECT parse_filename(s.file_path) AS file, e.line, any_value(e.csv_line), any_value(e.error_message) "
+        "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL"
+    )
+    return [Rejected(f"{name}, line {line}", str(fault), str(text)) for name, line, text, fault in rows]
+
+
+def _drop_incomplete(
+    workspace: Workspace, raw: RawData, values: Mapping[str, str], rejected: Mapping[str, int]
+) -> list[Dropped]:
+    """Make `events` of the rows with both ids, a time and, where there are such, a rating and a weight."""
     types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE staged")}
-    no_id = " OR ".join(_is_no_id(column, types[column]) for column in (USER, ITEM))
-    without_id, without_time = workspace.row(
-        f'SELECT count(*) FILTER ({no_id}), count(*) FILTER (NOT ({no_id}) AND "time" IS NULL) FROM staged'
-    )
-    if without_id or without_time:
-        workspace.run(f'CREATE TABLE events AS SELECT * FROM staged WHERE NOT ({no_id}) AND "time" IS NOT NULL')
-        workspace.run("DROP TABLE staged")
-    else:
-        workspace.run("ALTER TABLE staged RENAME TO events")
-    return (
-        Dropped(
-            Message("no user or item id (empty text, text with a NUL and {padding} are no ids)", padding=PAD_INT),
-            int(without_id),
-        ),
-        Dropped(Message("no timestamp"), int(without_time)),
-    )
+    no_id = " OR ".join(is_no_id(column, types[column]) for column in (USER, ITEM))
+    no = {RATING: "no rating", WEIGHT: "a kind of event without a weight" if raw.event_weights else "no weight"}
+    reasons = {
+        Message("no user or item id (empty text, text with a NUL and {padding} are no ids)", padding=PAD_INT): no_id,
+        Message("no timestamp"): '"time" IS NULL',
+        **{Message(no[name]): f'"{name}" IS NULL' for name in (RATING, WEIGHT) if name in values},
+    }
+    cases = " ".join(f"WHEN {condition} THEN {nth}" for nth, condition in enumerate(reasons.values()))
+    counts = dict(workspace.rows(f"SELECT CASE {cases} END AS reason, count(*) FROM staged GROUP BY reason"))
+    counts.pop(None, None)
+    kept = 'SELECT * EXCLUDE ("row", "tie"), "tie" AS "row" FROM staged'
+    condition = f" WHERE (CASE {cases} END) IS NULL" if counts else ""
+    workspace.run(f"CREATE TABLE events AS {kept}{condition}")
+    workspace.run("DROP TABLE staged")
+    unreadable = [Dropped(Message("unreadable {column}", column=name), n) for name, n in rejected.items() if n]
+    columns = ((USER, ITEM), (TIMESTAMP,), (RATING,), (WEIGHT,))
+    n_unreadable = [sum(rejected.get(name, 0) for name in names) for names in columns]
+    missing = [
+        Dropped(reason, max(0, int(counts.get(nth, 0)) - n))
+        for nth, (reason, n) in enumerate(zip(reasons, n_unreadable, strict=False))
+    ]
+    return [*missing, *unreadable]
 
 
-def _is_no_id(column: str, kind: str) -> str:
-    """The SQL condition of a missing id, of padding, and of text that clients in C++ and JavaScript would cut."""
-    if kind == "BIGINT":
-        return f'"{column}" IS NULL OR "{column}" = {PAD_INT}'
-    return f'"{column}" IS NULL OR "{column}" = \'\' OR contains("{column}", chr(0))'
+def _implausible(workspace: Workspace, is_clock: bool) -> tuple[str, ...]:
+    """A note when the first or last event is at a time at which there was no such event."""
+    if not is_clock:
+        return ()
+    first, last = workspace.row('SELECT min("time"), max("time") FROM events')
+    day = [str(pd.Timestamp(time, unit="us").date()) if abs(time) < 9e18 else str(time) for time in (first, last)]
+    too_late = (datetime.now(UTC) + timedelta(days=366)).timestamp() * 1e6
+    too_early = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC).timestamp() * 1e6
+    notes = []
+    if last > too_late:
+        late = (
+            "some times lie more than a year in the future, up to {day}; set time_unit or time_format if that is wrong"
+        )
+        notes.append(Message(late, day=day[1]))
+    if first < too_early:
+        early = "some times lie before {year}, the first on {day}; set time_unit or time_format if that is wrong"
+        notes.append(Message(early, year=EARLIEST_YEAR, day=day[0]))
+    return tuple(notes)

@@ -4,114 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
 from p5core.data.columns import TIMESTAMP
+from p5core.data.ingest.numeric_times import numeric_time
+from p5core.data.ingest.readings import COMPACT, FIRST_YEAR, READINGS, Moment, Reading
 from p5core.data.raw import RawData
-from p5core.data.tables.sql import quote_text
+from p5core.data.tables.cells import cell
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
 if TYPE_CHECKING:
     from p5core.data.ingest.database import Workspace
 
-__all__ = ["Moment", "Reading", "time_in_microseconds"]
+__all__ = ["time_in_microseconds"]
 
 Key = TypeVar("Key")
 
 WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
-FOUR_DIGITS, TWO_DIGITS = "%Y", "%y"
-
-HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-"""Formats of the time after a date."""
-
 LOOKED_AT = 20_000
 """Rows by which most readings of a column of texts are ruled out before all rows are looked at."""
-
-YEARS = (1000, 9999)
-"""Years of a date whose year has four digits: DuckDB takes "10" for the year 10."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One way to read all texts of a column."""
-
-    name: str
-    """in words, for messages"""
-
-    forms: tuple[str, ...]
-    """formats of strptime; none for ISO 8601"""
-
-    begins_with: str = ""
-    """ "day", "month" or "year" where another reading may fit the same texts"""
-
-    def of(self, text: str) -> str:
-        """SQL of a TIMESTAMPTZ, NULL where a text, given as SQL, cannot be read so."""
-        if not self.forms:
-            is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]')"
-            return f"CASE WHEN {is_iso} THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
-        parsed = f"try_strptime({text}, [{', '.join(quote_text(form) for form in self.forms)}])"
-        return f"CAST(CASE WHEN year({parsed}) BETWEEN {YEARS[0]} AND {YEARS[1]} THEN {parsed} END AS TIMESTAMPTZ)"
-
-
-def _with_hours(name: str, dates: Sequence[str], begins_with: str = "") -> Reading:
-    return Reading(name, tuple(date + hour for date in dates for hour in HOURS), begins_with)
-
-
-READINGS = (
-    Reading("ISO 8601", ()),
-    _with_hours("year, month, day", ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")),
-    *(
-        _with_hours(f"{order}, with {digits}", [date.replace("Y", year[1]) for date in dates], begins_with)
-        for digits, year in (("a year of four digits", FOUR_DIGITS), ("a year of two digits", TWO_DIGITS))
-        for order, begins_with, dates in (
-            ("day before month", "day", ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")),
-            ("month before day", "month", ("%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y")),
-        )
-    ),
-    _with_hours("year, month, day, with a year of two digits", ("%y-%m-%d", "%y/%m/%d", "%y.%m.%d"), "year"),
-    _with_hours("month in words", ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y")),
-    _with_hours("month, day, year", ("%m %d, %Y",)),
-)
-"""Readings of textual timestamps, in order of preference."""
-
-COMPACT = {
-    8: (
-        Reading("year, month, day", ("%Y%m%d",), "year"),
-        Reading("day, month, year", ("%d%m%Y",), "day"),
-        Reading("month, day, year", ("%m%d%Y",), "month"),
-    ),
-    12: (Reading("year, month, day, hour, minute", ("%Y%m%d%H%M",)),),
-    14: (Reading("year, month, day, hour, minute, second", ("%Y%m%d%H%M%S",)),),
-}
-"""Readings of timestamps made of digits only, by number of digits."""
-
-FIRST_YEAR = 1900
-"""Of COMPACT: earlier years are other numbers."""
-
-TO_MICROSECONDS = {"s": "* 1000000", "ms": "* 1000", "us": "", "ns": "/ 1000", "step": ""}
-
-PER_SECOND = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-"""Seconds of each unit."""
-
-TOO_LARGE = {"s": 2**63 / 1e6, "ms": 2**63 / 1e3, "us": 2.0**63, "ns": 2.0**63, "step": 2.0**63}
-"""Bound of values that fit into 64 bits in microseconds."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The SQL expression of the time of a row, and notes."""
-
-    expression: str
-    """SQL for a BIGINT: microseconds since 1970, or a bare order"""
-
-    is_clock: bool
-    notes: tuple[str, ...] = ()
 
 
 def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, str]) -> Moment:
@@ -133,13 +49,13 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
         if compact is not None:
             return compact
     if WHOLE.fullmatch(kind):
-        return _numbers(workspace, raw, f'CAST("{TIMESTAMP}" AS HUGEINT)')
+        return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS HUGEINT)', is_whole=True)
     if FRACTIONAL.fullmatch(kind):
-        return _numbers(workspace, raw, f'CAST("{TIMESTAMP}" AS DOUBLE)')
+        return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS DOUBLE)', is_whole=False)
     if kind.startswith(("TIMESTAMP", "DATE")):
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True)
     if kind == "VARCHAR":
-        return _texts(workspace, raw, f"""nullif(trim("{TIMESTAMP}"), '')""")
+        return _texts(workspace, raw, cell(f'"{TIMESTAMP}"', raw.null_words))
     raise DataError(f"{raw.source}, column '{TIMESTAMP}' has type {kind}, which is no time. Name another column.")
 
 
@@ -152,11 +68,16 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
         compact = _compact(workspace, raw, text)
         if compact is not None:
             return compact
+        whole = f"TRY_CAST(CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+') THEN {text} END AS HUGEINT)"
+        if not _unread(workspace, text, {"": whole})[""]:
+            return numeric_time(workspace, raw, whole, is_whole=True)
         if not _unread(workspace, text, {"": number})[""]:
-            return _numbers(workspace, raw, number)
+            return numeric_time(workspace, raw, number, is_whole=False)
     readings = {reading: reading.of(text) for reading in _possible(raw)}
     unread = _unread(workspace, text, dict(readings))
     fitting = {reading: readings[reading] for reading, n in unread.items() if n == 0}
+    if not fitting and raw.on_error == "drop":
+        return _most(workspace, raw, text, number, readings, unread)
     if not fitting:
         raise _no_reading(workspace, raw, text, number, readings, unread)
     return _chosen(workspace, raw, text, fitting)
@@ -210,7 +131,7 @@ def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Read
     if witness and not raw.is_head:
         orders = ", ".join(f"{reading.begins_with or reading.name} first" for reading in fitting)
         raise DataError(
-            f"{raw.source}, row {raw.header_rows + witness[0]}, column '{TIMESTAMP}': {witness[1]!r} can be read in "
+            f"{raw.place(witness[0])}, column '{TIMESTAMP}': {witness[1]!r} can be read in "
             f"several ways, and so can all other rows ({orders}). Set day_first to true or false, or time_format."
         )
     notes = _told(workspace, text, chosen, sql)
@@ -273,10 +194,28 @@ def _no_reading(
     others = workspace.row(f"SELECT count({expected}) FROM raw")[0]
     as_others = f" as most of the column is ({name})" if others > n else ""
     return DataError(
-        f"{raw.source}, row {raw.header_rows + row}, column '{TIMESTAMP}': {value!r} is no time that can be "
+        f"{raw.place(row)}, column '{TIMESTAMP}': {value!r} is no time that can be "
         f"read{as_others}. Use ISO 8601, such as 2024-05-17 13:45:00, or numbers, or set time_format, such as "
         "'%d/%m/%Y %H:%M'."
     )
+
+
+def _most(
+    workspace: Workspace,
+    raw: RawData,
+    text: str,
+    number: str,
+    readings: Mapping[Reading, str],
+    unread: Mapping[Reading, int],
+) -> Moment:
+    """The reading of most texts; the others become missing."""
+    n_no_number = _count_unread(workspace, "raw", text, {"": number})[""]
+    n_unread = {**unread} | _count_unread(workspace, "raw", text, readings)
+    best = min(readings, key=lambda reading: n_unread[reading])
+    if n_no_number < n_unread[best]:
+        return numeric_time(workspace, raw, number, is_whole=False)
+    as_good = {reading: sql for reading, sql in readings.items() if n_unread[reading] == n_unread[best]}
+    return _chosen(workspace, raw, text, as_good)
 
 
 def _ambiguous(workspace: Workspace, text: str, readings: Sequence[str]) -> tuple[int, str] | None:
@@ -298,56 +237,3 @@ def _told(workspace: Workspace, text: str, chosen: Reading, sql: str) -> tuple[s
     )
     read = "times such as '{value}' are read as {moment} ({reading})"
     return (Message(read, value=value, moment=moment, reading=chosen.name),)
-
-
-def _numbers(workspace: Workspace, raw: RawData, number: str) -> Moment:
-    size = f"abs(CAST({number} AS DOUBLE))"
-    _refuse(workspace, raw, f"isinf({size})", "the time is infinite. Remove such rows.")
-    unit = raw.time_unit or _guess_unit(workspace, raw, number)
-    beyond = f"the time is beyond all calendars when it is taken as {_words(unit)}. Set time_unit or remove such rows."
-    _refuse(workspace, raw, f"NOT isnan({size}) AND {size} >= {TOO_LARGE[unit]}", beyond)
-    notes = [] if raw.time_unit else [Message("timestamps are numbers; taken as {unit}", unit=_words(unit))]
-    if unit != "step" and not raw.time_unit:
-        (last,) = workspace.row(f"SELECT max(CAST({number} AS DOUBLE)) FROM raw WHERE NOT isnan({size})")
-        if last * PER_SECOND[unit] > (_now() + timedelta(days=366)).timestamp():
-            notes.append(
-                Message("some times lie more than a year in the future; set time_unit or time_format if that is wrong")
-            )
-    whole = f"CAST({number} {TO_MICROSECONDS[unit]} AS BIGINT)"
-    return Moment(f"CASE WHEN isnan({size}) THEN NULL ELSE {whole} END", unit != "step", tuple(notes))
-
-
-def _words(unit: str) -> Message:
-    names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-    return Message("a bare order" if unit == "step" else f"{names[unit]} since 1970")
-
-
-def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> None:
-    """Raise DataError with the first row where a condition holds."""
-    rows = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
-    if rows:
-        raise DataError(f"{raw.source}, row {raw.header_rows + rows[0][0]}, column '{TIMESTAMP}': {fault}")
-
-
-def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
-    """Guess the unit by magnitude: present seconds have ten digits, milliseconds thirteen, …; less is a bare order."""
-    finite = f"abs(CAST({number} AS DOUBLE))"
-    is_clock = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= 1e8"
-    limits = workspace.row(
-        f'SELECT min({finite}), max({finite}), arg_min("row", {finite}), arg_max("row", {finite}) FROM raw '
-        f"WHERE {is_clock}"
-    )
-    if limits[0] is None:
-        return "step"
-    low, high = (_unit_of(value) for value in limits[:2])
-    if low != high:
-        raise DataError(
-            f"{raw.source}, column '{TIMESTAMP}' mixes units: "
-            f"row {raw.header_rows + limits[2]} looks like {_words(low)}, "
-            f"row {raw.header_rows + limits[3]} like {_words(high)}. Bring all to one unit, or set time_unit."
-        )
-    return low
-
-
-def _unit_of(value: float) -> str:
-    return "s" if value < 1e11 else "ms" if value < 1e14 else "us" if value < 1e17 else "ns"

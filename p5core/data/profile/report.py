@@ -11,8 +11,12 @@ import numpy.typing as npt
 
 from p5core.data.columns import RATING
 from p5core.data.dataset import Dataset, Events
+from p5core.data.profile.order import order_warnings
 
-__all__ = ["Dropped", "PrepareReport", "describe", "with_split"]
+__all__ = ["Dropped", "PrepareReport", "Rejected", "describe", "with_split"]
+
+SHOWN_REJECTED = 20
+"""Rejected cells in a report as JSON."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,16 @@ class Dropped:
 
     reason: str
     rows: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A cell that could not be read, for which its row was left out."""
+
+    place: str
+    """file and row"""
+    column: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -68,15 +82,24 @@ class PrepareReport:
     """share of test events whose item has no training event; known after the split"""
 
     warnings: tuple[str, ...] = ()
-    """warnings of the split"""
+    """warnings of preparation and of the split"""
+
+    rejected: tuple[Rejected, ...] = ()
+    """cells that could not be read, of the first 10,000 rows that were left out for one"""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON, with some examples of the rejected cells."""
+        return asdict(replace(self, rejected=self.rejected[:SHOWN_REJECTED]))
 
 
 def describe(
-    dataset: Dataset, source: str, notes: Sequence[str], n_read: int, dropped: Sequence[Dropped], rounds: int
+    dataset: Dataset,
+    source: str,
+    notes: Sequence[str],
+    n_read: int,
+    dropped: Sequence[Dropped],
+    rounds: int,
+    rejected: Sequence[Rejected] = (),
 ) -> PrepareReport:
     """Compute the figures of a data set."""
     events, catalogue = dataset.events, dataset.catalogue
@@ -102,12 +125,14 @@ def describe(
         time_span=_span(events.times) if dataset.has_clock else None,
         ratings=_summary(events.fields[RATING], median=False) if RATING in events.fields else None,
         missing_features={name: float(catalogue.frame[name].isna().mean()) for name in catalogue.features},
+        warnings=tuple(order_warnings(dataset)),
+        rejected=tuple(rejected),
     )
 
 
 def with_split(report: PrepareReport, cold_share: float, warnings: Sequence[str]) -> PrepareReport:
     """Add what only the split can tell."""
-    return replace(report, cold_share=cold_share, warnings=tuple(warnings))
+    return replace(report, cold_share=cold_share, warnings=(*report.warnings, *warnings))
 
 
 def _repeat_rate(events: Events, n_items: int) -> float:

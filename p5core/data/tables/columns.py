@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
-from pydantic import Field, model_validator
 
-from p5core.config.base import Config
-from p5core.data.columns import DOMAIN, ITEM, RATING, TIMESTAMP, TITLE, USER
-from p5core.data.raw import TimeUnit
+from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, TITLE, USER, WEIGHT
+from p5core.data.tables.options import ColumnOptions
 from p5core.errors import DataError, did_you_mean
 from p5core.system.messages import Message
 
 __all__ = [
+    "CALENDAR",
     "LOOKED_AT",
-    "ColumnOptions",
     "Mapping",
     "find_id",
     "find_title",
@@ -29,19 +27,24 @@ __all__ = [
     "likely_times",
     "map_columns",
     "pick_columns",
-    "unused_times",
+    "plain_name",
+    "unused_columns",
 ]
 
 KNOWN = {
     USER: (
         "user", "user_id", "userid", "uid", "users", "username", "customer", "customer_id", "customerid", "visitor",
         "visitorid", "visitor_id", "reviewerid", "reviewer_id", "client_id", "clientid", "member_id", "account_id",
+        "household_key", "profile_id", "viewer_id", "reviewer", "person_id", "subscriber_id", "device_id", "cookie_id",
         "session", "session_id", "sessionid",
     ),
     ITEM: (
         "item", "item_id", "itemid", "iid", "items", "movie", "movie_id", "movieid", "product", "product_id",
         "productid", "parent_asin", "asin", "sku", "stockcode", "stock_code", "isbn", "book_id", "bookid", "artist_id",
-        "artistid", "track_id", "song_id", "article_id", "news_id", "business_id", "anime_id", "game_id",
+        "artistid", "track_id", "song_id", "article_id", "news_id", "business_id", "anime_id", "game_id", "video_id",
+        "photo_id", "poi_id", "venue_id", "place_id", "location_id", "recipe_id", "beer_id", "show_id", "post_id",
+        "offer_id", "content_id", "gmap_id", "course_id", "job_id", "listing_id", "hotel_id", "restaurant_id", "joke",
+        "area", "page", "artist", "track", "song", "book", "game", "video", "news", "article", "key",
     ),
     TIMESTAMP: (
         "timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "invoicedate", "invoice_date", "event_time",
@@ -59,55 +62,24 @@ KNOWN = {
 """Names in the order in which they are preferred; compared in lower case, without a type such as ":token"."""
 
 
-class ColumnOptions(Config):
-    """Options for the mapping of columns; those left open are guessed from common names and reported."""
-
-    user: str | None = None
-    """Column of user ids; default: guessed."""
-
-    item: str | None = None
-    """Column of item ids; default: guessed."""
-
-    timestamp: str | None = None
-    """Column of timestamps; default: guessed; "": none."""
-
-    rating: str | None = None
-    """Column of ratings; default: guessed; "": none."""
-
-    domain_column: str | None = None
-    """Column with the domain of each item."""
-
-    domain: str | None = Field(None, min_length=1)
-    """Domain of all items; excludes domain_column."""
-
-    time_unit: TimeUnit | None = None
-    """Unit of numeric timestamps: s, ms, us, ns, or step (order only); default: guessed."""
-
-    time_format: str | None = Field(None, min_length=1)
-    """Format of textual timestamps, such as %d/%m/%Y %H:%M; default: detected."""
-
-    day_first: bool | None = None
-    """True if 01/02/2024 means 1 February; default: detected from the column."""
-
-    @property
-    def times(self) -> dict[str, Any]:
-        """The options of times, for `RawData`."""
-        return {"time_unit": self.time_unit, "time_format": self.time_format, "day_first": self.day_first}
-
-    @model_validator(mode="after")
-    def _one_domain(self) -> Self:
-        if self.domain and self.domain_column:
-            raise ValueError("domain and domain_column exclude each other; remove one")
-        return self
-
-    @property
-    def named(self) -> list[str]:
-        """The columns that were named."""
-        return [name for name in (self.user, self.item, self.timestamp, self.rating, self.domain_column) if name]
-
-
 LOOKED_AT = 1_000
 """Rows by which a column is found to look like a time."""
+
+CALENDAR = ("year", "month", "day", "hour", "minute", "second")
+"""Names of columns that are a time together, in this order."""
+
+EVENT_NAMES = {
+    "event", "event_type", "eventtype", "event_name", "behavior", "behaviour", "behavior_type", "behaviour_type",
+    "action", "action_type", "actiontype", "interaction", "interaction_type", "type", "kind", "click", "clicked",
+    "is_click",
+}  # fmt: skip
+WEIGHT_NAMES = {
+    "weight", "plays", "play_count", "playcount", "listen_count", "listens", "count", "n", "quantity", "qty", "amount",
+    "freq", "frequency", "hours", "playtime", "watch_time", "watchtime", "dwell_time", "duration", "timesviewed",
+}  # fmt: skip
+RATING_NAME = re.compile(r"(^|_)(rate|rating|ratings|score|scores|stars|grade|vote|preference|likes?)($|_)")
+MAX_KINDS = 20
+"""Number of kinds of events above which a column is something else."""
 
 NEARLY_ALL = 0.9
 RECENT_SECONDS = (800_000_000, 2_200_000_000)
@@ -125,20 +97,29 @@ class Mapping:
 
     columns: dict[str, str]
     notes: tuple[str, ...] = ()
+    time_parts: tuple[str, ...] = ()
+    """several columns that are the time together"""
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Column of the source → canonical name, where they differ."""
+        return {column: name for name, column in self.columns.items() if name != column}
 
 
 def is_known_name(cell: str) -> bool:
     """True if a column of this name is recognised."""
-    return any(_plain(cell) in names for names in KNOWN.values())
+    return any(plain_name(cell) in names for names in KNOWN.values())
 
 
 def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Mapping:
     """Find the columns; raises DataError when user or item, or one that was named, is not there."""
-    asked = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
+    time = options.times[0] if len(options.times) == 1 else "" if options.timestamp == "" else None
+    asked = {USER: options.user, ITEM: options.item, TIMESTAMP: time, RATING: options.rating}
+    parts = tuple(_named(name, names, source, TIMESTAMP) for name in options.times) if len(options.times) > 1 else ()
     mapping: dict[str, str] = {}
     guessed = []
     for canonical, named in asked.items():
-        if named == "" and canonical in (TIMESTAMP, RATING):
+        if (named == "" and canonical in (TIMESTAMP, RATING)) or (canonical == TIMESTAMP and parts):
             continue
         taken = [*mapping.values(), *options.named]
         column = _named(named, names, source, canonical) if named else guess_column(canonical, names, taken)
@@ -147,20 +128,36 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
         if column is not None:
             mapping[canonical] = column
             guessed += [] if named else [f"{canonical} = '{column}'"]
-    if options.domain_column:
-        mapping[DOMAIN] = _named(options.domain_column, names, source, "domain_column")
-    return Mapping(mapping, (Message("guessed columns: {columns}", columns=", ".join(guessed)),) if guessed else ())
+    if TIMESTAMP not in mapping and options.timestamp is None:
+        parts = _calendar_columns(names)
+        guessed += [f"{TIMESTAMP} = {[*parts]}"] if parts else []
+    for canonical, named in ((EVENT, options.event), (WEIGHT, options.weight), (DOMAIN, options.domain_column)):
+        if named:
+            mapping[canonical] = _named(named, names, source, "domain_column" if canonical == DOMAIN else canonical)
+    if options.event_weights and EVENT not in mapping:
+        raise DataError(f"{source}: event_weights needs the column of the kind of event. Name it: event = '…'.")
+    notes = (Message("guessed columns: {columns}", columns=", ".join(guessed)),) if guessed else ()
+    return Mapping(mapping, notes, parts)
+
+
+def _calendar_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Columns named year, month, day and so on, if the first three are there."""
+    plain = {plain_name(name): name for name in reversed(names)}
+    columns = [plain[unit] for unit in CALENDAR if unit in plain]
+    return tuple(columns) if all(unit in plain for unit in CALENDAR[:3]) else ()
 
 
 def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
     """The columns that are not mapped and whose names are not canonical ones."""
-    taken = {*mapping.columns.values(), USER, ITEM, TIMESTAMP, RATING, DOMAIN}
+    canonical = {USER, ITEM, TIMESTAMP, RATING, DOMAIN} | ({EVENT, WEIGHT} & mapping.columns.keys())
+    taken = {*mapping.columns.values(), *canonical}
     return [name for name in names if name not in taken]
 
 
 def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
     """Canonical name → column, as far as it can be guessed; raises nothing."""
-    named = {USER: options.user, ITEM: options.item, TIMESTAMP: options.timestamp, RATING: options.rating}
+    time = options.timestamp if isinstance(options.timestamp, str) else next(iter(options.times), None)
+    named = {USER: options.user, ITEM: options.item, TIMESTAMP: time, RATING: options.rating}
     mapping = {canonical: column for canonical, column in named.items() if column is not None and column in names}
     for canonical in [name for name, column in named.items() if column is None]:
         column = guess_column(canonical, names, [*mapping.values(), *options.named])
@@ -169,8 +166,8 @@ def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str
     return mapping
 
 
-def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The events of a DataFrame under our names, and what was guessed."""
+def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame, Mapping]:
+    """The events of a DataFrame under our names, and the mapping with what was guessed."""
     names = [str(name) for name in frame.columns]
     mapping = map_columns(options, names, source)
     for column in mapping.columns.values():
@@ -178,17 +175,74 @@ def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tu
             raise DataError(f"{source} has {names.count(column)} columns '{column}'. Give each a name of its own.")
     kept = {**mapping.columns, **{name: name for name in further_columns(mapping, names) if names.count(name) == 1}}
     picked = pd.DataFrame({canonical: frame.iloc[:, names.index(column)] for canonical, column in kept.items()})
-    notes = (*mapping.notes, *unused_times(options, mapping, frame.set_axis(names, axis=1).head(LOOKED_AT)))
-    return picked.assign(**{DOMAIN: options.domain}) if options.domain else picked, notes
+    if mapping.time_parts:
+        joined = {name: frame.iloc[:, names.index(name)].astype("string") for name in mapping.time_parts}
+        picked[TIMESTAMP] = _joined_times(joined)
+    unused = unused_columns(options, mapping, frame.set_axis(names, axis=1).head(LOOKED_AT))
+    picked = picked.assign(**{DOMAIN: options.domain}) if options.domain else picked
+    return picked, replace(mapping, notes=(*mapping.notes, *unused))
 
 
-def unused_times(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -> tuple[str, ...]:
-    """Name the columns that look like times, by their first rows, where no column is taken as the time."""
-    if TIMESTAMP in mapping.columns or options.timestamp is not None:
-        return ()
-    likely = likely_times(head, set(mapping.columns.values()))
-    unused = "'{name}' looks like a time and is not used; take it with timestamp = '{name}'"
-    return tuple(Message(unused, name=name) for name in likely)
+def _joined_times(parts: dict[str, pd.Series[str]]) -> pd.Series[str]:
+    """Several columns as one text: a calendar as ISO 8601, others with spaces between."""
+    units = [plain_name(name) for name in parts]
+    if not set(units) <= set(CALENDAR):
+        first, *others = parts.values()
+        for other in others:
+            first = first + " " + other
+        return first
+    padded = {
+        unit: values.str.zfill(4 if unit == "year" else 2) for unit, values in zip(units, parts.values(), strict=True)
+    }
+    text = padded["year"]
+    for unit, mark in zip(CALENDAR[1:], "-- ::", strict=True):
+        text = text + mark + padded[unit] if unit in padded else text + mark + ("01" if mark == "-" else "00")
+    return text
+
+
+def unused_columns(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -> tuple[str, ...]:
+    """Name the columns that look like a time, a rating, an event type or a weight and are not used as such."""
+    used = {*mapping.columns.values(), *mapping.time_parts}
+    asked = options.where or ""
+    notes = []
+    if TIMESTAMP not in mapping.columns and not mapping.time_parts and options.timestamp is None:
+        unused = "'{name}' looks like a time and is not used; take it with timestamp = '{name}'"
+        notes += [Message(unused, name=name) for name in likely_times(head, used)]
+    for place, column in enumerate(head.columns):
+        name = str(column)
+        kind = None if name in used or name in asked else _likely_kind(name, head.iloc[:, place])
+        if kind == RATING and RATING not in mapping.columns and options.rating is None:
+            notes.append(
+                Message("'{name}' looks like a rating and is not used; take it with rating = '{name}'", name=name)
+            )
+        elif kind == WEIGHT and options.weight is None and not options.event_weights:
+            notes.append(
+                Message("'{name}' looks like a weight and is not used; take it with weight = '{name}'", name=name)
+            )
+        elif kind == EVENT and options.event is None:
+            values = ", ".join(repr(str(value)) for value in head.iloc[:, place].dropna().unique()[:5])
+            sentence = (
+                "'{name}' looks like the kind of event ({values}) and all kinds count alike; choose by where, such as "
+                "where = \"{name} = {first}\", or by event = '{name}' and event_weights"
+            )
+            notes.append(Message(sentence, name=name, values=values, first=values.split(", ")[0]))
+    return tuple(notes)
+
+
+def _likely_kind(name: str, values: pd.Series[Any]) -> str | None:
+    """RATING, WEIGHT or EVENT if a column is called like one and holds such values."""
+    plain = plain_name(name)
+    present = values.dropna()
+    numbers = pd.to_numeric(present.astype("str"), errors="coerce")
+    if present.empty:
+        return None
+    if plain in EVENT_NAMES and present.astype("str").nunique() <= MAX_KINDS:
+        return EVENT
+    if numbers.isna().mean() > 1 - NEARLY_ALL:
+        return None
+    if plain in WEIGHT_NAMES:
+        return WEIGHT
+    return RATING if RATING_NAME.search(plain) else None
 
 
 def likely_times(head: pd.DataFrame, used: Container[str]) -> list[str]:
@@ -219,12 +273,13 @@ def _named(name: str, names: Sequence[str], source: str, option: str) -> str:
 
 def guess_column(canonical: str, names: Sequence[str], taken: Container[str] = ()) -> str | None:
     """The column that is called as such columns commonly are; None when there is none."""
-    plain = {_plain(name): name for name in reversed(names) if name not in taken}
+    plain = {plain_name(name): name for name in reversed(names) if name not in taken}
     return next((plain[common] for common in KNOWN[canonical] if common in plain), None)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s-]+", "_", name.partition(":")[0].strip().lower())
+def plain_name(name: str) -> str:
+    """A column's name as it is compared: in lower case, without a type such as ":token" and signs before it."""
+    return re.sub(r"[\s-]+", "_", name.partition(":")[0].strip().lower().lstrip("/#\"'_ "))
 
 
 def _nothing_found(canonical: str, names: Sequence[str], source: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from p5core.data.tables.cells import cell
 from p5core.data.tables.files import TableFiles
 from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError
@@ -40,11 +41,12 @@ def as_ids(table: TableFiles, ids: Sequence[str], others: Sequence[str] = ()) ->
         return {column: _json_id(table, column) for column in ids} | {
             column: f"{quoted[column]}->>'$'" for column in others
         }
-    tests = [_all(is_integer(quoted[column]), quoted[column]) for column in ids]
+    cells = {column: cell(quoted[column], table.null_words) for column in ids}
+    tests = [_all(is_integer(cells[column]), cells[column]) for column in ids]
     reads = [f"count({quoted[column]})" for column in others]
     results = table.rows(f"SELECT {', '.join(tests + reads)} FROM {table.relation}")[0]
     for column, all_integers in zip(ids, results, strict=False):
-        quoted[column] = f"CAST(nullif({quoted[column]}, '') AS BIGINT)" if all_integers else quoted[column]
+        quoted[column] = f"CAST({cells[column]} AS BIGINT)" if all_integers else cells[column]
     return quoted
 
 
@@ -56,7 +58,7 @@ def as_text(table: TableFiles, column: str) -> str:
 
 def _all(test: str, column: str) -> str:
     """SQL that tells whether a test holds for all values of a text column; empty cells are none."""
-    return f"bool_and({test}) FILTER (WHERE {column} <> '')"
+    return f"bool_and({test}) FILTER (WHERE {column} IS NOT NULL AND {column} <> '')"
 
 
 def as_features(table: TableFiles, columns: Sequence[str]) -> dict[str, str]:
@@ -98,6 +100,10 @@ def _json_id(table: TableFiles, column: str) -> str:
             f"{table.source}, row {row}, column '{column}': {value} is of another type than the ids before it. Make "
             "all ids strings or all ids integers."
         )
+    if types == {"BIGINT"}:
+        fits = f"bool_and(TRY_CAST({name} AS BIGINT) IS NOT NULL) FILTER (json_type({name}) <> 'NULL')"
+        if not table.rows(f"SELECT {fits} FROM {table.relation}")[0][0]:
+            return f"{name}->>'$'"
     return _json_feature(table, column)
 
 

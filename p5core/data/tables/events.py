@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from p5core.data.columns import DOMAIN, ITEM, USER
-from p5core.data.raw import Scan
-from p5core.data.tables.columns import Mapping, further_columns
+from collections.abc import Sequence
+
+from p5core.data.columns import DOMAIN, ITEM, TIMESTAMP, USER
+from p5core.data.raw import Scan, SourceFile
+from p5core.data.tables.columns import CALENDAR, Mapping, further_columns, plain_name
 from p5core.data.tables.columntypes import as_ids, as_text
 from p5core.data.tables.files import TableFiles
 from p5core.data.tables.sql import quote_identifier, quote_text
@@ -12,18 +14,37 @@ from p5core.data.tables.sql import quote_identifier, quote_text
 __all__ = ["day_order", "scan_events"]
 
 
-def scan_events(table: TableFiles, mapping: Mapping, domain: str | None) -> Scan:
+def scan_events(table: TableFiles, mapping: Mapping, domain: str | None, text_ids: bool = False) -> Scan:
     """The mapped columns under our names, ids in their types, and all others as they are called.
 
-    Raises DataError when the files cannot be read.
+    With `text_ids`, ids are texts as they are written even if all are integers. Raises DataError when the files cannot
+    be read.
     """
     ids = [mapping.columns[USER], mapping.columns[ITEM]]
-    typed = as_ids(table, ids, [column for column in mapping.columns.values() if column not in ids])
+    others = [column for column in mapping.columns.values() if text_ids or column not in ids]
+    typed = as_ids(table, [] if text_ids else ids, others)
     selected = [f"{typed[column]} AS {quote_identifier(name)}" for name, column in mapping.columns.items()]
     selected += [as_text(table, column) for column in further_columns(mapping, table.columns)]
+    if mapping.time_parts:
+        selected.append(f"{_joined_times(table, mapping.time_parts)} AS {quote_identifier(TIMESTAMP)}")
     if domain:
         selected.append(f"{quote_text(domain)} AS {quote_identifier(DOMAIN)}")
-    return Scan(f"SELECT {', '.join(selected)} FROM {table.relation}")
+    query = f"SELECT {', '.join(selected)} FROM {table.relation}"
+    files = zip(table.files, table.each, strict=False) if len(table.files) > 1 else ()
+    counts = tuple(SourceFile(file.name, f"SELECT count(*) FROM {relation}") for file, relation in files)
+    return Scan(query, counts, table.scratch)
+
+
+def _joined_times(table: TableFiles, parts: Sequence[str]) -> str:
+    """SQL of several columns as one text: a calendar as ISO 8601, others with spaces between."""
+    values = {name: f"CAST({as_text(table, name).partition(' AS ')[0]} AS VARCHAR)" for name in parts}
+    units = [plain_name(name) for name in parts]
+    if not set(units) <= set(CALENDAR):
+        return f"CASE WHEN {values[parts[0]]} IS NOT NULL THEN concat_ws(' ', {', '.join(values.values())}) END"
+    numbers = {unit: f"TRY_CAST({values[name]} AS INTEGER)" for unit, name in zip(units, parts, strict=True)}
+    filled = [numbers.get(unit, "1" if unit in CALENDAR[:3] else "0") for unit in CALENDAR]
+    text = f"printf('%04d-%02d-%02d %02d:%02d:%02d', {', '.join(filled)})"
+    return f"CASE WHEN {' AND '.join(f'{number} IS NOT NULL' for number in numbers.values())} THEN {text} END"
 
 
 def day_order(table: TableFiles, column: str) -> bool | None:

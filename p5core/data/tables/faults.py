@@ -23,7 +23,7 @@ def read_fault(source: str, error: duckdb.Error) -> DataError:
     place = Path(file.group(1)).name if file else source
     place += f", line {line.group(1)}" if line else ""
     if "unicode" in text or "utf-8 encoded" in text:
-        return DataError(f"{place}: not valid UTF-8. Convert the file to UTF-8, or set encoding = 'latin-1'.")
+        return DataError(f"{place}: not valid UTF-8. Set encoding, such as encoding = 'cp1252', or 'gbk'.")
     if counts := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
         return DataError(
             f"{place}: {counts.group(2)} columns where {counts.group(1)} are expected. Check this line and the "

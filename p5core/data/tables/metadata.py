@@ -10,6 +10,7 @@ import pandas as pd
 from p5core.data.columns import DOMAIN, ITEM, TITLE
 from p5core.data.tables.columns import find_id, find_title
 from p5core.data.tables.columntypes import as_features, as_ids
+from p5core.data.tables.conditions import parse_condition
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_identifier
@@ -26,26 +27,38 @@ TYPED_NAME = re.compile(r"(.+):(token|token_seq|float|float_seq)")
 
 
 def read_metadata(
-    path: Path | None, key: str, id_column: str | None = None, title_column: str | None = None
+    path: Path | None,
+    key: str,
+    id_column: str | None = None,
+    title_column: str | None = None,
+    layout: Layout | None = None,
+    where: str | None = None,
 ) -> Metadata:
     """Read a table of items or users: its id becomes `key`, its title `title`; all other columns are features.
 
-    Raises DataError when a column is missing or an id stands twice. Rows without an id are left out later.
+    Only rows that satisfy the condition `where` are read. Raises DataError when a column is missing or an id stands in
+    two rows that differ. Rows without an id are left out later.
     """
     if path is None:
         return None, ()
-    table = open_table(path, Layout(), [name for name in (id_column, title_column) if name])
-    return tidy_metadata(
-        read_features(table, key, id_column), key, table.source, id_column, title_column, table.header_rows
-    )
+    table = open_table(path, layout or Layout(), [name for name in (id_column, title_column) if name])
+    frame = read_features(table, key, id_column, where)
+    tidy, notes = tidy_metadata(frame, key, table.source, id_column, title_column, table.header_rows)
+    return tidy, notes
 
 
-def read_features(table: TableFiles, key: str, id_column: str | None = None) -> pd.DataFrame:
+def read_features(table: TableFiles, key: str, id_column: str | None = None, where: str | None = None) -> pd.DataFrame:
     """All columns of a table of items or users in the types of their values."""
     id_name = find_id(id_column, key, table.columns, table.source)
     typed = as_features(table, [column for column in table.columns if column != id_name]) | as_ids(table, [id_name])
     selected = ", ".join(f"{typed[column]} AS {quote_identifier(column)}" for column in table.columns)
-    return table.frame(f"SELECT {selected} FROM {table.relation}")
+    kept = ""
+    if where:
+        condition = parse_condition(where).of(dict.fromkeys(table.columns, ""), {}, table.source)
+        kept = f" WHERE {condition}"
+    # DuckDB keeps the order of rows where they are numbered, and may not otherwise.
+    numbered = f"SELECT row_number() OVER () AS p5_row, {selected} FROM (SELECT * FROM {table.relation}{kept})"
+    return table.frame(f"SELECT * EXCLUDE (p5_row) FROM ({numbered}) ORDER BY p5_row")
 
 
 def tidy_metadata(
@@ -56,7 +69,7 @@ def tidy_metadata(
     title_column: str | None = None,
     header_rows: int = 0,
 ) -> Metadata:
-    """Give the id and title columns our names and refuse ids that stand twice."""
+    """Give the id and title columns our names, take equal rows once, and refuse ids in rows that differ."""
     if frame is None:
         return None, ()
     names = [str(name) for name in frame.columns]
@@ -66,11 +79,20 @@ def tidy_metadata(
     frame = _untyped(frame.set_axis(names, axis=1).rename(columns=renamed))
     for name in frame.columns[frame.columns.duplicated()]:
         raise DataError(f"{source} has two columns that would be called '{name}'. Rename one of them.")
+    frame, n_equal = _once(frame)
     _refuse_repeated(frame, key, id_name, source, header_rows)
     named = (id_column, title_column)
     guessed = [f"{name} = '{column}'" for column, name in renamed.items() if column not in named]
     note = Message("guessed columns of {source}: {columns}", source=source, columns=", ".join(guessed))
-    return frame, (note,) if guessed else ()
+    twice = Message("{n} rows of {source} equal another one, and count once", n=f"{n_equal:,}", source=source)
+    return frame, ((note,) if guessed else ()) + ((twice,) if n_equal else ())
+
+
+def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The table without rows that equal an earlier one in all cells, and their number; rows keep their index."""
+    texts = frame.astype("str") if any(frame[name].dtype == object for name in frame.columns) else frame
+    equal = texts.duplicated()
+    return frame[~equal] if equal.any() else frame, int(equal.sum())
 
 
 def _untyped(frame: pd.DataFrame) -> pd.DataFrame:
@@ -89,6 +111,6 @@ def _refuse_repeated(frame: pd.DataFrame, key: str, column: str, source: str, he
         first = int((frame[whole] == frame[whole].iloc[second]).all(axis=1).to_numpy().argmax())
         value = frame[key].tolist()[second]
         raise DataError(
-            f"{source}, column '{column}': the id {value!r} stands in row {first + 1 + header_rows} "
-            f"and in row {second + 1 + header_rows}. Remove one of them."
+            f"{source}, column '{column}': the id {value!r} stands in row {int(frame.index[first]) + 1 + header_rows} "
+            f"and in row {int(frame.index[second]) + 1 + header_rows}, which differ. Remove one of them."
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from p5core.data.tables.cells import NULL_WORDS
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -31,7 +32,10 @@ class Layout:
     quote: str | None = None
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
-    """names for a table without a header"""
+    """names of the columns, for a table without a header or in place of one"""
+    escape: str | None = None
+    """character before a quotation mark that belongs to the text; by default the mark itself"""
+    null_words: tuple[str, ...] = NULL_WORDS
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,12 @@ def sniff(file: Path, layout: Layout, is_name: Callable[[str], bool]) -> Shape:
     quote = _quote(head, separator) if layout.quote is None else layout.quote
     first = _cells(head[:1], separator, quote)[0]
     header = _is_header(first, is_name) if layout.header is None else layout.header
-    columns = _names(first) if header else layout.columns or tuple(f"column{place}" for place in range(len(first)))
+    if layout.columns and len(layout.columns) != len(first):
+        raise DataError(
+            f"{file.name} has {len(first)} columns, and columns names {len(layout.columns)}. Name each of them."
+        )
+    numbered = tuple(f"column{place}" for place in range(len(first)))
+    columns = layout.columns or (_names(first) if header else numbered)
     guesses = ["separator {separator}"] if layout.separator is None else []
     if layout.header is None:
         guesses.append("a header line" if header else "no header line")
@@ -77,7 +86,7 @@ def _head(file: Path, encoding: str) -> list[str]:
     if not lines:
         raise DataError(f"{file} is empty. Check the path.")
     if "\ufffd" in lines[0]:
-        raise DataError(f"{file.name}, line 1: not valid {encoding}. Convert the file to UTF-8, or set encoding.")
+        raise DataError(f"{file.name}, line 1: not valid {encoding}. Set encoding, such as 'cp1252'.")
     return lines
 
 
@@ -107,9 +116,10 @@ def _is_header(cells: Sequence[str], is_name: Callable[[str], bool]) -> bool:
 
 
 def _names(cells: Sequence[str]) -> tuple[str, ...]:
-    """Every column gets a name of its own."""
+    """Every column gets a name of its own, in any case: to SQL, `User` and `user` are one."""
     names: list[str] = []
     for place, cell in enumerate(cells):
         name = cell.strip() or f"column{place}"
-        names.append(f"{name}_{place}" if name in names else name)
+        taken = {other.lower() for other in names}
+        names.append(f"{name}_{place}" if name.lower() in taken else name)
     return tuple(names)

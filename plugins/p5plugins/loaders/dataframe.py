@@ -9,8 +9,9 @@ from pydantic.json_schema import SkipJsonSchema
 from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
-from p5core.data.tables.columns import ColumnOptions, pick_columns
+from p5core.data.tables.columns import pick_columns
 from p5core.data.tables.metadata import tidy_metadata
+from p5core.data.tables.options import ColumnOptions
 from p5core.errors import DataError
 
 __all__ = ["InMemory", "InMemoryConfig"]
@@ -51,7 +52,7 @@ class InMemory(Loader):
                 "The loader 'dataframe' has no interactions: give it a DataFrame from Python, or store the data in a "
                 "file and use the loader 'table'."
             )
-        events, notes = pick_columns(config, config.interactions, "the DataFrame")
+        events, mapping = pick_columns(config, config.interactions, "the DataFrame")
         items, item_notes = tidy_metadata(config.items, ITEM, "the items DataFrame")
         users, user_notes = tidy_metadata(config.users, USER, "the users DataFrame")
         return RawData(
@@ -59,6 +60,7 @@ class InMemory(Loader):
             items=items,
             users=users,
             source="the DataFrame",
-            **config.times,
-            notes=(*notes, *item_notes, *user_notes),
+            **config.reading,
+            renamed=mapping.renamed,
+            notes=(*mapping.notes, *item_notes, *user_notes),
         )

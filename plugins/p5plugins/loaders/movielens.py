@@ -15,10 +15,11 @@ from p5core.config.base import Config, ExpandedPath
 from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, RATING, TIMESTAMP, TITLE, USER
 from p5core.data.raw import RawData
-from p5core.data.tables.columns import ColumnOptions, map_columns
+from p5core.data.tables.columns import map_columns
 from p5core.data.tables.events import scan_events
 from p5core.data.tables.files import open_table
 from p5core.data.tables.metadata import read_features, tidy_metadata
+from p5core.data.tables.options import ColumnOptions
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
 from p5core.system.messages import Message
@@ -41,14 +42,14 @@ USERS = {"100k": (USER, "age", "gender", "occupation", "zip"), "1m": (USER, "gen
 class MovieLensConfig(Config):
     """Options of the movielens loader.
 
-    Layouts: 100k, 1m and latest as GroupLens publishes them, or those of RecBole and gSASRec. gSASRec's files lack the
-    last item but one of most users; gsasrec-gapless ends their histories before it.
+    Layouts: 100k, 1m, 10m and latest (also 20M, 25M and 32M) as GroupLens publishes them, or those of RecBole and
+    gSASRec. gSASRec's files lack the last item but one of most users; gsasrec-gapless ends their histories before it.
     """
 
     path: ExpandedPath | None = None
     """Folder of a downloaded set; default: MovieLens-100K is downloaded and cached."""
 
-    variant: Literal["auto", "100k", "1m", "latest", "recbole", "gsasrec", "gsasrec-gapless"] = "auto"
+    variant: Literal["auto", "100k", "1m", "10m", "latest", "recbole", "gsasrec", "gsasrec-gapless"] = "auto"
     """Layout of the folder, by publisher; "auto" detects it from the files."""
 
     domain: str | None = Field(None, min_length=1)
@@ -56,7 +57,7 @@ class MovieLensConfig(Config):
 
 
 class MovieLens(Loader):
-    """MovieLens 100K, 1M and the "latest" sets (Harper and Konstan, doi 10.1145/2827872).
+    """MovieLens 100K, 1M, 10M, 20M, 25M, 32M and "latest" (Harper and Konstan, doi 10.1145/2827872).
 
     Items have title, year and genres ("Action|Comedy"); users age, gender, occupation and zip if the set has them.
     """
@@ -64,6 +65,13 @@ class MovieLens(Loader):
     name = "movielens"
     Config = MovieLensConfig
     config: MovieLensConfig
+
+    @classmethod
+    def recognises(cls, path: Path) -> float:
+        """A folder with the films and ratings of one of the layouts."""
+        films = ("u.item", "movies.dat", "movies.csv", "ml-*.item", "ml1m_items.dat")
+        is_films = path.is_dir() and any(any(path.glob(sign)) for sign in films)
+        return 0.9 if is_films and any(any(path.glob(sign)) for sign in SIGNS.values()) else 0.0
 
     def load(self) -> RawData:
         """Find ratings, movies and users; raises DataError when a file is missing or the set cannot be fetched."""
@@ -81,7 +89,8 @@ class MovieLens(Loader):
 
 SIGNS = {
     "100k": "u.data",
-    "1m": "ratings.dat",
+    "1m": "users.dat",
+    "10m": "ratings.dat",
     "latest": "ratings.csv",
     "recbole": "*.inter",
     "gsasrec": "gsasrec/train/input.txt",
@@ -116,6 +125,11 @@ def _original_1m(folder: Path, domain: str | None) -> RawData:
     return _raw(folder / "ratings.dat", Layout("::", False, "", columns=EVENTS), _with_year(items), users, domain)
 
 
+def _original_10m(folder: Path, domain: str | None) -> RawData:
+    items = _table(folder / "movies.dat", Layout("::", False, "", columns=MOVIES))
+    return _raw(folder / "ratings.dat", Layout("::", False, "", columns=EVENTS), _with_year(items), None, domain)
+
+
 def _latest(folder: Path, domain: str | None) -> RawData:
     items = _table(folder / "movies.csv", Layout(",", True, '"'))
     items["genres"] = items["genres"].where(items["genres"] != "(no genres listed)")
@@ -140,6 +154,7 @@ def _gsasrec(folder: Path, domain: str | None, *, gapless: bool = False) -> RawD
 READERS: dict[str, Callable[[Path, str | None], RawData]] = {
     "100k": _original_100k,
     "1m": _original_1m,
+    "10m": _original_10m,
     "latest": _latest,
     "recbole": _recbole,
     "gsasrec": _gsasrec,

@@ -16,8 +16,9 @@ from p5core.config.base import expand_variables
 from p5core.contracts.loader import Loader
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import RawData
-from p5core.data.tables.columns import ColumnOptions, pick_columns
+from p5core.data.tables.columns import pick_columns
 from p5core.data.tables.metadata import tidy_metadata
+from p5core.data.tables.options import ColumnOptions
 from p5core.errors import DataError
 
 __all__ = ["SQL", "SQLConfig"]
@@ -55,7 +56,7 @@ class SQL(Loader):
         """Run the queries; raises DataError when the database refuses."""
         config = self.config
         database = _open(expand_variables(config.url))
-        events, notes = pick_columns(config, database.select(config.query), "the query")
+        events, mapping = pick_columns(config, database.select(config.query), "the query")
         items = database.select(config.items_query) if config.items_query else None
         users = database.select(config.users_query) if config.users_query else None
         items, item_notes = tidy_metadata(items, ITEM, "the items_query")
@@ -65,8 +66,9 @@ class SQL(Loader):
             items=items,
             users=users,
             source=database.shown,
-            **config.times,
-            notes=(*notes, *item_notes, *user_notes),
+            **config.reading,
+            renamed=mapping.renamed,
+            notes=(*mapping.notes, *item_notes, *user_notes),
         )
 
 

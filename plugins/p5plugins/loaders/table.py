@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
-from p5core.data.columns import ITEM, TIMESTAMP, USER
+from p5core.data.columns import TIMESTAMP
 from p5core.data.profile.preview import PREVIEWED_ROWS, Preview
 from p5core.data.raw import RawData
-from p5core.data.tables.columns import LOOKED_AT, ColumnOptions, guess_columns, map_columns, unused_times
+from p5core.data.tables.columns import LOOKED_AT, guess_columns, map_columns, unused_columns
 from p5core.data.tables.events import day_order, scan_events
 from p5core.data.tables.files import TableFiles, open_table
-from p5core.data.tables.metadata import read_metadata
+from p5core.data.tables.options import ColumnOptions
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
+from p5plugins.loaders.entity_tables import ItemsOptions, UsersOptions
 
 __all__ = ["Table", "TableConfig"]
 
 
-class TableConfig(ColumnOptions):
+class TableConfig(ColumnOptions, ItemsOptions, UsersOptions):
     """Options of the table loader."""
 
     path: ExpandedPath
@@ -35,26 +35,17 @@ class TableConfig(ColumnOptions):
     header: bool | None = None
     """True if text files have a header row; default: guessed."""
 
+    columns: list[str] = []
+    """Names of all columns of text files, in order; default: those of the header."""
+
     quote: str | None = Field(None, max_length=1)
     """Quote character of text files; "": none; default: guessed."""
 
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    """Character encoding of text files."""
+    escape: str | None = Field(None, max_length=1)
+    """Character before a quote that is text; default: the quote itself."""
 
-    items: ExpandedPath | None = None
-    """Table of items, joined by id; further columns become features."""
-
-    items_id: str | None = None
-    """Id column of the items table; default: guessed."""
-
-    items_title: str | None = None
-    """Title column of the items table; default: guessed; "": none."""
-
-    users: ExpandedPath | None = None
-    """Table of users, joined by id; further columns become features."""
-
-    users_id: str | None = None
-    """Id column of the users table; default: guessed."""
+    encoding: str = "utf-8"
+    """Character encoding of text files, such as "cp1252" or "gbk"."""
 
 
 class Table(Loader):
@@ -78,8 +69,8 @@ class Table(Loader):
         """Find the columns; preparation reads the rows."""
         config = self.config
         raw = self._events(self._open())
-        items, item_notes = read_metadata(config.items, ITEM, config.items_id, config.items_title)
-        users, user_notes = read_metadata(config.users, USER, config.users_id)
+        items, item_notes = config.read_items()
+        users, user_notes = config.read_users()
         return replace(raw, items=items, users=users, notes=(*raw.notes, *item_notes, *user_notes))
 
     def preview(self, n_rows: int = 1_000) -> Preview:
@@ -98,17 +89,21 @@ class Table(Loader):
 
     def _open(self) -> TableFiles:
         config = self.config
-        layout = Layout(config.separator, config.header, config.quote, config.encoding)
-        return open_table(config.path, layout, config.named)
+        layout = Layout(
+            config.separator, config.header, config.quote, config.encoding, tuple(config.columns), config.escape,
+            tuple(config.null_words),
+        )  # fmt: skip
+        return open_table(config.path, layout, config.named, drop_faulty=config.on_error == "drop")
 
     def _events(self, table: TableFiles) -> RawData:
         mapping = map_columns(self.config, table.columns, table.source)
         head = table.frame(f"SELECT * FROM {table.relation} LIMIT {LOOKED_AT}")
-        unused = unused_times(self.config, mapping, head)
+        unused = unused_columns(self.config, mapping, head)
         return RawData(
-            scan_events(table, mapping, self.config.domain),
+            scan_events(table, mapping, self.config.domain, self.config.id_type == "text"),
             source=table.source,
-            **self.config.times,
+            **self.config.reading,
+            renamed=mapping.renamed,
             header_rows=table.header_rows,
             notes=(*table.notes, *mapping.notes, *unused),
         )

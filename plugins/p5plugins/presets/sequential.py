@@ -13,6 +13,7 @@ import pandas as pd
 
 from p5core.contracts.preset import Preset
 from p5core.data.dataset import Dataset
+from p5core.data.profile.order import file_order, repeated_targets
 
 __all__ = ["Sequential"]
 
@@ -36,6 +37,10 @@ EVENTS_SEEN, SPARSE_EVENTS_SEEN = 3_200_000, 2_000_000
 EPOCHS_OF_A_MILLION = 10
 """Epochs for a million events, and at least so many for fewer; more events are seen fewer times."""
 
+SOME_REPEATS = 0.05
+"""Share of last events that repeat an earlier item, above which repeats are kept and recommended: a model that may not
+recommend them misses as many targets."""
+
 VALIDATION_USERS = 5_000
 """Enough to tell epochs apart, in a tenth of the time of training or less."""
 
@@ -47,6 +52,8 @@ NAMES = re.compile(r"(?:^|[\W_]|(?<=[a-z])(?=I))(?:id|Id|ID|code)s?$")
 class _Choices:
     """The choices for a data set, with reasons."""
 
+    keep: str
+    why_keep: str
     split: str
     why_split: str
     min_events: int
@@ -66,16 +73,16 @@ class _Choices:
 def _choices(dataset: Dataset) -> _Choices:
     """Choose by size, length of histories, share of tied times, and content."""
     lengths, n_events = np.diff(dataset.events.offsets), len(dataset.events)
-    is_tied = dataset.has_clock and _tied_share(dataset) > 0.5
+    split, why_split = _split(dataset)
     is_sparse = n_events < SPARSE_BELOW * len(dataset.users)
+    repeats = repeated_targets(dataset)
+    keeps_all = repeats > SOME_REPEATS
     return _Choices(
-        split="time" if is_tied else "leave_one_out",
-        why_split=(
-            "most events share their timestamp with the one before (baskets), so a last item has no meaning"
-            if is_tied
-            else "the last event of each user is tested; 'time' gives an honest forecast instead"
-        ),
-        min_events=5 if np.median(lengths) >= 5 else 3,
+        keep="all" if keeps_all else "first",
+        why_keep=f"{repeats:.1%} of the users' last events are of items that they had before",
+        split=split,
+        why_split=why_split,
+        min_events=_least_events(dataset, 5 if np.median(lengths) >= 5 else 3),
         width=256 if is_sparse else 64 if n_events < 200_000 else 128,
         max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.99))), 10, 200)),
         dropout=_dropout(n_events / max(1, len(dataset.catalogue))),
@@ -86,9 +93,44 @@ def _choices(dataset: Dataset) -> _Choices:
 
 
 UNKNOWN = _Choices(
-    "leave_one_out", "the last event of each user is tested", 5, 64, 50, 0.2, 4.0, ('{ name = "id" }',), 20
+    "first",
+    "of several events of a user with an item: first, last or all",
+    "leave_one_out",
+    "the last event of each user is tested",
+    5,
+    64,
+    50,
+    0.2,
+    4.0,
+    ('{ name = "id" }',),
+    20,
 )
 """For a log of which nothing is known."""
+
+
+def _least_events(dataset: Dataset, wanted: int) -> int:
+    """The wanted minimum of events of users and items, or the largest smaller one that leaves some of both."""
+    pairs = pd.DataFrame({"user": dataset.events.users, "item": dataset.events.items}).drop_duplicates()
+    for least in range(wanted, 1, -1):
+        kept, before = pairs, -1
+        while len(kept) != before:
+            before = len(kept)
+            for column in ("user", "item"):
+                kept = kept[kept.groupby(column)[column].transform("size") >= least]
+        if kept["user"].nunique() > 1 and kept["item"].nunique() > 1:
+            return least
+    return 1
+
+
+def _split(dataset: Dataset) -> tuple[str, str]:
+    """The split that suits the order of the events, and the reason."""
+    if dataset.has_clock and _tied_share(dataset) > 0.5:
+        return "time", "most events share their timestamp with the one before (baskets), so a last item has no meaning"
+    if key := file_order(dataset):
+        return "random", f"there are no times and histories are sorted by {key}, so no event is known to be the last"
+    if not dataset.has_clock:
+        return "leave_one_out", "the last row of each user is tested: the order of the rows is taken as that of time"
+    return "leave_one_out", "the last event of each user is tested; 'time' gives an honest forecast instead"
 
 
 def _epochs(n_events: int, n_seen: int) -> int:
@@ -157,7 +199,7 @@ class Sequential(Preset):
         encoders = ",\n    ".join(chosen.encoders)
         return _aligned(f"""\
 [prepare]
-keep = "first"  # of several events of a user with an item: first, last or all
+keep = "{chosen.keep}"  # {chosen.why_keep}
 min_user_events = {chosen.min_events}  # users and items with fewer events are dropped, until nothing changes
 min_item_events = {chosen.min_events}
 
@@ -183,6 +225,7 @@ validate_every = {max(1, chosen.epochs // 5)}  # the best of these epochs is kep
 optimiser = {{ learning_rate = 2e-3 }}
 
 [evaluate]
+exclude_seen = {"false" if chosen.keep == "all" else "true"}  # of the history; exports do as evaluation
 validation_users = {VALIDATION_USERS}  # so many at most pick the best epoch; all of them are measured at the end
 metrics = ["hr@10", "ndcg@10", "coverage@10"]
 baselines = ["popularity", "cooccurrence"]

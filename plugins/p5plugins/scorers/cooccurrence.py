@@ -106,7 +106,8 @@ class CoOccurrence(Scorer):
     def _count(self, events: Events, n_items: int, content: csr_array | None) -> None:
         counts = np.bincount(events.items, minlength=n_items)
         self.similarity = count_pairs(events, counts, self.config, content)
-        self.popularity = (counts / max(1, counts.max(initial=0))).astype(np.float32)
+        weighted = counts if events.weights is None else np.bincount(events.items, events.weights, n_items)
+        self.popularity = (weighted / (weighted.max(initial=0) or 1)).astype(np.float32)
 
     @classmethod
     def check(cls, config: CoOccurrenceConfig, catalogue: Catalogue) -> None:

@@ -77,6 +77,7 @@ def _pairs(
 ) -> csr_array:
     """Weighted counts of what stands within the window around the events at `places`; their items begin at `first`."""
     users = np.searchsorted(events.offsets, places, side="right") - 1
+    of_event = events.weights
     begins, ends = events.offsets[users], events.offsets[users + 1]
     rows, columns, weights = [], [], []
     for distance in range(1, config.window + 1):
@@ -85,6 +86,7 @@ def _pairs(
             inside = places[(places + step >= begins) & (places + step < ends)]
             rows.append(events.items[inside] - first)
             columns.append(events.items[inside + step])
-            weights.append(np.full(len(inside), value, dtype=np.float32))
+            counted = np.full(len(inside), value, dtype=np.float32)
+            weights.append(counted if of_event is None else counted * of_event[inside] * of_event[inside + step])
     where = (np.concatenate(rows), np.concatenate(columns))
     return csr_array((np.concatenate(weights), where), shape=shape)

@@ -26,8 +26,8 @@ class Popularity(Scorer):
     name = "popularity"
     is_default = True
 
-    counts: npt.NDArray[np.int64]
-    """(V,) training events"""
+    counts: npt.NDArray[np.number]
+    """(V,) training events, or the sum of their weights"""
 
     means: Mapping[str, npt.NDArray[np.float64]]
     """name of a field → (V,) its mean, damped towards the mean of all"""
@@ -35,9 +35,10 @@ class Popularity(Scorer):
     def fit(self, events: Events, catalogue: Catalogue) -> None:
         """Count the training events of each item and average their fields of numbers."""
         n_items = len(catalogue)
-        self.counts = np.bincount(events.items, minlength=n_items)
+        n_events = np.bincount(events.items, minlength=n_items)
+        self.counts = n_events if events.weights is None else np.bincount(events.items, events.weights, n_items)
         numbers = {name: values for name, values in events.fields.items() if values.dtype.kind == "f"}
-        self.means = {name: _damped_means(values, events.items, self.counts) for name, values in numbers.items()}
+        self.means = {name: _damped_means(values, events.items, n_events) for name, values in numbers.items()}
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, V) the counts, a row for each user."""

@@ -18,6 +18,7 @@ from p5core.data.ingest.prepare import prepare
 from p5core.data.profile.report import with_split
 from p5core.data.profile.report_text import report_text
 from p5core.data.raw import RawData, Scan
+from p5core.data.tables.cells import NULL_WORDS
 from p5core.errors import DataError
 
 EVERYTHING = PrepareConfig(keep="all", min_user_events=1)
@@ -47,14 +48,13 @@ def decoded(dataset: Dataset) -> list[tuple[Any, Any, int]]:
 @pytest.mark.parametrize(
     ("ids", "match"),
     [
-        (np.array([2**63, 1, 2, 3, 4, 5], dtype="uint64"), "row 2, column 'item': 9223372036854775808 is no id"),
         ([2.0**53, 1, 2, 3, 4, np.nan], "row 2, column 'item': 9007199254740992.0 is too large to be exact as a float"),
         ([1.0, 1.5, 2, 3, 4, np.nan], "row 3, column 'item': 1.5 is no id; ids must be strings or 64-bit integers"),
         ([1.0, np.inf, 2, 3, 4, 5], "row 3, column 'item': inf is"),
         (pd.Series(["a", 2, "c", "a", "b", "c"], dtype=object), "row 3, column 'item': 2 is of another type than"),
         (pd.Series([None, 2, 3, 4, "b", 5], dtype=object), "row 6, column 'item': 'b' is of another type than"),
         (pd.Series([True, 2, 3, 4, 5, 6], dtype=object), "log.csv cannot be read: .*BOOLEAN does not match"),
-        ([b"a", b"b", b"c", b"d", b"e", b"f"], "column 'item' has type BLOB; ids must be strings or integers"),
+        ([b"a", b"b", b"c", b"d", b"e", b"f"], "column 'item' is of type BLOB; ids must be strings or integers"),
     ],
 )
 def test_ids_that_are_none_are_refused(ids: Any, match: str) -> None:
@@ -62,7 +62,10 @@ def test_ids_that_are_none_are_refused(ids: Any, match: str) -> None:
 
 
 def test_json_ids_are_refused() -> None:
-    refused("column 'user' mixes types of ids", Scan("SELECT CAST(range AS JSON) AS user, 1 AS item FROM range(3)"))
+    refused(
+        "column 'user' is of type JSON; ids must be strings or integers. Name another column",
+        Scan("SELECT CAST(range AS JSON) AS user, 1 AS item FROM range(3)"),
+    )
 
 
 def test_a_query_that_fails_is_said_in_a_line() -> None:
@@ -82,11 +85,9 @@ def test_a_missing_domain_is_refused() -> None:
     refused("row 4, column 'domain': the domain is missing", log(domain=["x", "x", "", "x", "x", "x"]))
 
 
-@pytest.mark.parametrize("rating", [np.nan, np.inf, -np.inf, 1e39])
+@pytest.mark.parametrize("rating", [np.inf, -np.inf, 1e39])
 def test_ratings_are_finite(rating: float) -> None:
-    refused(
-        "row 4, column 'rating': the rating is .*; ratings must be finite numbers", log(rating=[1, 2, rating, 4, 5, 1])
-    )
+    refused("row 4, column 'rating': the rating '.*' is no finite number", log(rating=[1, 2, rating, 4, 5, 1]))
 
 
 def test_too_little_memory_is_said() -> None:
@@ -167,7 +168,9 @@ def test_the_minimum_rating_itself_stays() -> None:
 
 
 NO_ID = {"\0", *(chr(code) for code in range(0xD800, 0xE000))}
-IDS = st.text(min_size=1, max_size=5).filter(lambda text: not NO_ID & set(text))
+IDS = st.text(min_size=1, max_size=5).filter(
+    lambda text: not NO_ID & set(text) and text == text.strip() and text not in NULL_WORDS
+)
 
 
 @settings(max_examples=10, deadline=None)

@@ -38,9 +38,12 @@ def decoded(frame: pd.DataFrame | Scan, config: PrepareConfig = EVERYTHING) -> l
 @pytest.mark.parametrize(
     ("columns", "match"),
     [
-        ({"rating": [1, 2, 3, np.nan, 4, 5]}, "row 4, column 'rating': the rating is missing"),
-        ({"rating": [1, 2, 3, np.inf, 4, 5]}, "row 4, column 'rating': the rating is inf"),
-        ({"rating": ["1", "2", "good", "3", "4", "5"]}, "row 3, column 'rating': the rating is 'good'"),
+        ({"rating": [1, 2, 3, np.inf, 4, 5]}, "row 4, column 'rating': the rating 'inf' is no finite number"),
+        (
+            {"rating": ["1", "2", "good", "3", "4", "5"]},
+            "row 3, column 'rating': the rating 'good' is no finite number",
+        ),
+        ({"rating": [np.nan] * 6}, "Nothing is left: 6 rows have no rating"),
         ({"timestamp": ["2024-01-01", "soon", *["2024-01-01"] * 4]}, "row 2, column 'timestamp': 'soon' is no time"),
         ({"timestamp": [1.6e9, 1.6e12, *[1.6e9] * 4]}, "mixes units: row 1 looks like seconds.*row 2 like milli"),
         ({"timestamp": [1.6e9, np.inf, *[1.6e9] * 4]}, "row 2, column 'timestamp': the time is infinite"),
@@ -49,7 +52,7 @@ def decoded(frame: pd.DataFrame | Scan, config: PrepareConfig = EVERYTHING) -> l
         ({"timestamp": [True] * 6}, "has type BOOLEAN, which is no time"),
         ({"item": pd.Series([1, "a", 3, 4, 5, 6], dtype=object)}, "row 2, column 'item': 'a' is of another type"),
         ({"user": [1.0, 2.0, 3.5, 1.0, 1.0, 1.0]}, "row 3, column 'user': 3.5 is no id"),
-        ({"user": [True] * 6}, "column 'user' has type BOOLEAN; ids must be strings or integers"),
+        ({"user": [True] * 6}, "column 'user' is of type BOOLEAN; ids must be strings or integers"),
         ({"user": [1] * 6}, "Only one user is left"),
         ({"item": ["a"] * 6}, "Only one item is left"),
     ],
@@ -59,7 +62,7 @@ def test_what_cannot_be_used_is_named_with_its_place(columns: dict[str, object],
 
 
 def test_rows_are_counted_as_an_editor_does() -> None:
-    refused(log(rating=[np.nan] * 6), "row 2, column 'rating'", header_rows=1)
+    refused(log(rating=[np.inf] * 6), "row 2, column 'rating'", header_rows=1)
 
 
 def test_what_is_empty_or_lacks_a_column_is_refused() -> None:

@@ -120,9 +120,10 @@ def test_a_format_is_taken_for_numbers_with_gaps() -> None:
 
 def test_times_far_in_the_future_are_pointed_out() -> None:
     _, report = read([10**14 // 3, 10**14 // 2])
-    assert (
-        "some times lie more than a year in the future; set time_unit or time_format if that is wrong" in report.notes
+    late = (
+        "some times lie more than a year in the future, up to 3554-06-09; set time_unit or time_format if that is wrong"
     )
+    assert late in report.notes
 
 
 def test_a_format_of_ones_own_is_taken() -> None:
@@ -141,9 +142,9 @@ def test_a_format_of_ones_own_is_taken() -> None:
 @pytest.mark.parametrize(
     ("times", "row", "value"),
     [
-        ([str(NOON), "NA", str(NOON)], 3, "NA"),
+        ([str(NOON), "soon", str(NOON)], 3, "soon"),
         ([str(NOON)] * 5 + ["timestamp", str(NOON)], 7, "timestamp"),
-        (["NA", str(NOON), str(NOON)], 2, "NA"),
+        (["soon", str(NOON), str(NOON)], 2, "soon"),
         (["13/12/2010", "12/13/2010", "14/12/2010"], 3, "12/13/2010"),
         (["2024-01-01", "2024-01-02", str(NOON)], 4, str(NOON)),
     ],

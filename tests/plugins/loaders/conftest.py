@@ -39,7 +39,8 @@ def rows() -> Rows:
 
     def read(raw: RawData) -> pd.DataFrame:
         if isinstance(raw.interactions, Scan):
-            return duckdb.connect().execute(raw.interactions.query).df()
+            numbered = f"SELECT row_number() OVER () AS n, * FROM ({raw.interactions.query})"
+            return duckdb.connect().execute(f"SELECT * EXCLUDE (n) FROM ({numbered}) ORDER BY n").df()
         return raw.interactions
 
     return read

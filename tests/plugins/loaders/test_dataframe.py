@@ -61,12 +61,12 @@ def test_two_columns_of_one_name_are_refused():
 
 
 def test_repeated_items_are_refused():
-    items = pd.DataFrame({"item": ["a", "a"]})
+    items = pd.DataFrame({"item": ["a", "a"], "year": [1999, 2000]})
     with pytest.raises(DataError, match=r"the items DataFrame, column 'item': the id 'a' stands in row 1 and in row 2"):
         InMemory(InMemoryConfig(interactions=EVENTS, items=items)).load()
 
 
 def test_frames_are_neither_stored_nor_asked_for_in_a_form():
     config = InMemoryConfig(interactions=EVENTS, user="userId")
-    assert config.model_dump(mode="json", exclude_none=True) == {"user": "userId"}
+    assert config.model_dump(mode="json", exclude_defaults=True) == {"user": "userId"}
     assert "interactions" not in InMemoryConfig.model_json_schema()["properties"]

@@ -128,14 +128,14 @@ def test_gsasrec_files_must_fit_together(tmp_path):
 def test_folders_that_are_none(tmp_path):
     with pytest.raises(DataError, match=r"There is no folder .*none\. Check the path, or leave it out to fetch"):
         MovieLens(MovieLensConfig(path=tmp_path / "none")).load()
-    with pytest.raises(DataError, match=r"is no MovieLens folder: it has none of u\.data, ratings\.dat"):
+    with pytest.raises(DataError, match=r"is no MovieLens folder: it has none of u\.data, users\.dat"):
         MovieLens(MovieLensConfig(path=tmp_path)).load()
 
 
 def test_a_missing_file_is_named(tmp_path):
     folder = lay_out(tmp_path, "1m")
-    (folder / "users.dat").unlink()
-    with pytest.raises(DataError, match=r"There is no file .*users\.dat"):
+    (folder / "movies.dat").unlink()
+    with pytest.raises(DataError, match=r"There is no file .*movies\.dat"):
         MovieLens(MovieLensConfig(path=folder)).load()
     with pytest.raises(DataError, match=r"There is no file .*u\.item"):
         MovieLens(MovieLensConfig(path=folder, variant="100k")).load()

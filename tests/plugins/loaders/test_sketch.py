@@ -46,7 +46,7 @@ def test_only_the_beginning_is_read(tmp_path: Path) -> None:
     assert "1000" in str(found.head.interactions)
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("", "is empty"), ("\x00\ufffd", "not valid utf-8")])
+@pytest.mark.parametrize(("text", "sentence"), [("", "is empty"), ("\x00\ufffd", "not valid utf-16")])
 def test_what_cannot_be_seen_at_all(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(text.encode("latin-1", errors="replace") if not text else b"\xff\xfe\x00\x01\n")

@@ -28,7 +28,7 @@ def load(path: Path, **options: Any) -> None:
         ("a.csv", b"", r"a\.csv is empty"),
         ("a.csv.gz", gzip.compress(b"", mtime=0), r"a\.csv\.gz is empty"),
         ("a.csv.gz", b"no gzip", r"a\.csv\.gz cannot be opened or unpacked"),
-        ("a.csv", b"user,item\n1,ab\n2,\xff\xfe\n3,c\n", r"a\.csv, line 3: not valid UTF-8. Convert"),
+        ("a.csv", b"user,item\n1,ab\n2,\xff\xfe\n3,c\n", r"a\.csv, line 3: not valid UTF-8. Set encoding"),
         ("a.csv", b"us\xe9r,item\n1,2\n", r"a\.csv, line 1: not valid utf-8"),
         ("a.csv", b"user,item,ts\n1,2,3\n4,5\n", r"a\.csv, line 3: 2 columns where 3 are expected"),
         ("a.csv", b"user,item,ts\n1,2,3\n4,5,6,7\n", r"a\.csv, line 3: 4 columns where 3 are expected"),
@@ -46,8 +46,8 @@ def load(path: Path, **options: Any) -> None:
             b'{"user": 1, "item": 2}\n{"user": "x", "item": 2}\n',
             r"row 2, column 'user': \"x\" is of another",
         ),
-        ("a.csv", b"user,item\r\n1,2\n3,4\r\n", r"a\.csv cannot be read: line ends or quotation marks are mixed"),
-        ("a.xlsx", b"PK", r"unknown format '\.xlsx'\. Known: \.csv"),
+        ("a.xlsx", b"PK", r"a\.xlsx is no Excel file or is damaged"),
+        ("a.doc", b"x", r"unknown format '\.doc'\. Known: \.csv"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_explained(tmp_path, name, content, message):

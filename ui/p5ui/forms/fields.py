@@ -53,7 +53,7 @@ class Field:
         if self.kind == "toml":
             return "" if value is None or value == [] else _toml(value)
         if self.kind in ("text", "word"):
-            return "" if value is None else str(value)
+            return "" if value is None else _toml(value) if isinstance(value, list) else str(value)
         return value
 
     def apply(self, tree: Mapping[str, Any], shown: Any) -> dict[str, Any]:
@@ -70,6 +70,8 @@ class Field:
             return None if shown == "" and self.default in (None, "") else shown
         if self.kind == "choice":
             return {"true": True, "false": False}.get(shown, shown)
+        if self.kind == "word" and str(shown).lstrip().startswith("["):
+            return _parsed(self.name, shown)
         if self.kind == "word":
             return int(shown) if str(shown).strip().isdecimal() else str(shown).strip()
         if self.kind == "int" and float(shown).is_integer():
@@ -115,6 +117,8 @@ def _kind(variants: Sequence[Mapping[str, Any]], is_optional: bool) -> tuple[Kin
         return "list", _words(first["items"])
     if {variant.get("type") for variant in variants if not _words(variant)} == {"integer"} and len(variants) > 1:
         return "word", ()  # a number, or a word such as "auto"
+    if {variant.get("type") for variant in variants} == {"string", "array"}:
+        return "word", ()  # a column, or several
     is_plain = len(variants) == 1 and first.get("format") not in ("date", "date-time")
     return (PLAIN.get(first.get("type", ""), "toml") if is_plain else "toml"), ()
 

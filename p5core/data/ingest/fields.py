@@ -1,0 +1,100 @@
+"""Values of events beside user, item and time: ratings, weights, and columns that were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
+from p5core.data.ingest.database import Workspace
+from p5core.data.raw import RawData
+from p5core.data.tables.cells import cell
+from p5core.data.tables.sql import quote_identifier, quote_text
+from p5core.errors import DataError
+from p5core.system.messages import Message
+
+__all__ = ["StagedField", "field_expressions"]
+
+NUMBERS = {
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "FLOAT",
+    "DOUBLE", "BOOLEAN",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StagedField:
+    """One value an event beside user, item and time."""
+
+    name: str
+    column: str
+    """of the table `events`"""
+    is_number: bool
+
+
+def field_expressions(
+    workspace: Workspace, raw: RawData, types: dict[str, str]
+) -> tuple[tuple[StagedField, ...], dict[str, str], tuple[str, ...]]:
+    """The fields of the events, the SQL of each by its column, and notes."""
+    fields: list[StagedField] = []
+    expressions: dict[str, str] = {}
+    notes: list[str] = []
+    names = [name for name in types if name not in (USER, ITEM, TIMESTAMP, DOMAIN)]
+    for place, name in enumerate(names):
+        text = cell(f"CAST({quote_identifier(name)} AS VARCHAR)", raw.null_words)
+        if name == WEIGHT and raw.event_weights:
+            continue
+        if name in (RATING, WEIGHT):
+            expressions[name], told = _amount(workspace, raw, name, types[name], text)
+            fields.append(StagedField(name, name, True))
+            notes += told
+            continue
+        is_number = _is_number(workspace, types[name], text)
+        column = f"field_{place}"
+        expressions[column] = f"CAST({text} AS FLOAT)" if is_number else text
+        fields.append(StagedField(name, column, is_number))
+        if name == EVENT and raw.event_weights:
+            cases = " ".join(f"WHEN {quote_text(kind)} THEN {weight!r}" for kind, weight in raw.event_weights.items())
+            expressions[WEIGHT] = f"CAST(CASE {text} {cases} END AS FLOAT)"
+            fields.append(StagedField(WEIGHT, WEIGHT, True))
+    return tuple(fields), expressions, tuple(notes)
+
+
+def _is_number(workspace: Workspace, kind: str, text: str) -> bool:
+    """True if a column holds numbers, in a numeric or a text type."""
+    if kind != "VARCHAR":
+        return kind in NUMBERS or kind.startswith("DECIMAL")
+    n_cells, n_numbers = workspace.row(f"SELECT count({text}), count(TRY_CAST({text} AS DOUBLE)) FROM raw")
+    return bool(n_cells > 0 and n_cells == n_numbers)
+
+
+def _forms(text: str) -> dict[str, str]:
+    """Ways to write numbers → SQL that reads them."""
+    comma = f"CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+,[0-9]+|[-+]?[0-9]+') THEN replace({text}, ',', '.') END"
+    percent = f"CASE WHEN ends_with({text}, '%') THEN TRY_CAST(replace(rtrim({text}, '%'), ',', '.') AS FLOAT) END"
+    words = f"CASE lower({text}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 WHEN 'yes' THEN 1 WHEN 'no' THEN 0 END"
+    return {
+        "": f"TRY_CAST({text} AS FLOAT)",
+        "numbers with a decimal comma": f"TRY_CAST({comma} AS FLOAT)",
+        "percentages, 100% as 1": f"{percent} / 100",
+        "true as 1, false as 0": f"CAST({words} AS FLOAT)",
+    }
+
+
+def _amount(workspace: Workspace, raw: RawData, name: str, kind: str, text: str) -> tuple[str, list[str]]:
+    """SQL of ratings or weights: one way to read the whole column; missing where the cell is."""
+    forms = _forms(text) if kind == "VARCHAR" else {"": f"TRY_CAST({quote_identifier(name)} AS FLOAT)"}
+    is_present = f"{text} IS NOT NULL"
+    finite = {words: f"CASE WHEN isfinite({sql}) THEN {sql} END" for words, sql in forms.items()}
+    counted = ", ".join(f"count({sql})" for sql in finite.values())
+    counts = workspace.row(f"SELECT count_if({is_present}), {counted} FROM raw")
+    n_known, n_read = counts[0], dict(zip(finite, counts[1:], strict=True))
+    words = max(finite, key=lambda form: n_read[form])
+    if n_read[words] < n_known and raw.on_error == "refuse":
+        row, value = workspace.rows(
+            f'SELECT "row", {text} FROM raw WHERE {is_present} AND {finite[words]} IS NULL ORDER BY "row" LIMIT 1'
+        )[0]
+        raise DataError(
+            f"{raw.place(row)}, column '{name}': the {name} {value!r} is no finite number. Correct it, leave such rows "
+            f"out with on_error = 'drop', or do without: {name} = ''."
+        )
+    note = Message("{column}s are read as {form}", column=name, form=Message(words)) if words else None
+    return finite[words], [note] if note else []

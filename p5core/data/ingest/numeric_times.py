@@ -1,0 +1,122 @@
+"""Numeric timestamps: seconds or finer since 1970, days of a spreadsheet, or a bare order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p5core.data.columns import TIMESTAMP
+from p5core.data.ingest.readings import Moment
+from p5core.data.raw import RawData
+from p5core.errors import DataError
+from p5core.system.messages import Message
+
+if TYPE_CHECKING:
+    from p5core.data.ingest.database import Workspace
+
+__all__ = ["numeric_time"]
+
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Units in a second."""
+
+TOO_LARGE = {"s": 2**63 / 1e6, "ms": 2**63 / 1e3, "us": 2.0**63, "ns": 2.0**73, "step": 1e308, "excel": 1e8}
+"""Bound of values that fit into 64 bits in microseconds."""
+
+EXCEL_1970 = 25_569
+"""Days from the origin of spreadsheets, 1899-12-30, to 1970."""
+
+EXCEL_DAYS = (36_526, 55_153)
+"""2000 to 2050 in days of spreadsheets."""
+
+SMALLEST_CLOCK = 1e8
+"""Seconds since 1970 below which numbers are a bare order: 1973."""
+
+
+def numeric_time(workspace: Workspace, raw: RawData, number: str, is_whole: bool) -> Moment:
+    """The time of numbers, given as SQL of HUGEINT (`is_whole`) or DOUBLE, in the unit that is named or fits.
+
+    Zero and negative numbers of a clock are missing times. Raises DataError for mixed units and infinite times.
+    """
+    size = f"abs(CAST({number} AS DOUBLE))"
+    _refuse(workspace, raw, f"isinf({size})", "the time is infinite. Remove such rows.")
+    unit = raw.time_unit or _guess_unit(workspace, raw, number)
+    beyond = f"the time is beyond all calendars when it is taken as {_words(unit)}. Set time_unit or remove such rows."
+    _refuse(workspace, raw, f"NOT isnan({size}) AND {size} >= {TOO_LARGE[unit]}", beyond)
+    taken = Message("timestamps are numbers; taken as {unit}", unit=_words(unit))
+    told: tuple[Message, ...] = () if raw.time_unit else (taken,)
+    if unit == "step":
+        return Moment(_steps(workspace, number, size, is_whole), False, told)
+    missing = f"isnan({size}) OR {number} <= 0"
+    told += _missing_notes(workspace, number, size)
+    row = f'row_number() OVER (ORDER BY {number}, "row")' if unit == "ns" else '"row"'
+    return Moment(f"CASE WHEN {missing} THEN NULL ELSE {_microseconds(number, unit, is_whole)} END", True, told, row)
+
+
+def _steps(workspace: Workspace, number: str, size: str, is_whole: bool) -> str:
+    """SQL of a bare order: the number itself, or its rank where 64 bits cannot hold it exactly."""
+    is_present = f"{number} IS NOT NULL AND NOT isnan({size})"
+    inexact = f"{size} >= {2.0**62}" if is_whole else f"{number} <> floor({number}) OR {size} >= {2.0**53}"
+    if workspace.row(f"SELECT coalesce(bool_or({inexact}), false) FROM raw WHERE {is_present}")[0]:
+        return f"CASE WHEN {is_present} THEN dense_rank() OVER (ORDER BY {number}) END"
+    return f"CASE WHEN {is_present} THEN CAST({number} AS BIGINT) END"
+
+
+def _microseconds(number: str, unit: str, is_whole: bool) -> str:
+    if unit == "excel":
+        return f"CAST(round((CAST({number} AS DOUBLE) - {EXCEL_1970}) * 86400 * 1e6) AS BIGINT)"
+    times, parts = 1_000_000 // PER_SECOND[unit], max(1, PER_SECOND[unit] // 1_000_000)
+    return f"CAST({number} * {max(1, times)} {'//' if is_whole else '/'} {parts} AS BIGINT)"
+
+
+def _missing_notes(workspace: Workspace, number: str, size: str) -> tuple[Message, ...]:
+    (n_missing,) = workspace.row(f"SELECT count_if({number} <= 0 AND NOT isnan({size})) FROM raw")
+    note = "{n} times are zero or negative, and so missing"
+    return (Message(note, n=f"{n_missing:,}"),) if n_missing else ()
+
+
+def _words(unit: str) -> Message:
+    if unit == "excel":
+        return Message("days of a spreadsheet")
+    names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return Message("a bare order" if unit == "step" else f"{names[unit]} since 1970")
+
+
+def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> None:
+    """Raise DataError with the first row where a condition holds."""
+    rows = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
+    if rows:
+        raise DataError(f"{raw.place(rows[0][0])}, column '{TIMESTAMP}': {fault}")
+
+
+def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
+    """Guess the unit by magnitude: present seconds have ten digits, milliseconds thirteen, …; less is a bare order."""
+    finite = f"abs(CAST({number} AS DOUBLE))"
+    is_clock = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= {SMALLEST_CLOCK}"
+    limits = workspace.row(
+        f'SELECT min({finite}), max({finite}), arg_min("row", {finite}), arg_max("row", {finite}) FROM raw '
+        f"WHERE {is_clock}"
+    )
+    if limits[0] is None:
+        return _spreadsheet_or_step(workspace, number, finite)
+    low, high = (_unit_of(value) for value in limits[:2])
+    if low != high:
+        raise DataError(
+            f"{raw.source}, column '{TIMESTAMP}' mixes units: "
+            f"row {raw.header_rows + limits[2]} looks like {_words(low)}, "
+            f"row {raw.header_rows + limits[3]} like {_words(high)}. Bring all to one unit, or set time_unit."
+        )
+    return low
+
+
+def _spreadsheet_or_step(workspace: Workspace, number: str, finite: str) -> str:
+    """Days of a spreadsheet have fractions, and all lie in our time."""
+    first, last = EXCEL_DAYS
+    is_day = f"{number} BETWEEN {first} AND {last}"
+    all_days, any_fraction = workspace.row(
+        f"SELECT bool_and({is_day}), bool_or({number} <> floor(CAST({number} AS DOUBLE))) FROM raw "
+        f"WHERE {number} IS NOT NULL AND NOT isnan({finite})"
+    )
+    return "excel" if all_days and any_fraction else "step"
+
+
+def _unit_of(value: float) -> str:
+    return "s" if value < 1e11 else "ms" if value < 1e14 else "us" if value < 1e17 else "ns"

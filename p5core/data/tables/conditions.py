@@ -1,0 +1,194 @@
+"""Conditions on rows, such as `event = "purchase" and quantity > 0`.
+
+    condition  = any { "or" any }
+    any        = term { "and" term }
+    term       = column comparison value | column "in" "(" value { "," value } ")" | column "is" ["not"] "null"
+               | "(" condition ")" | "not" term
+    comparison = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
+
+A column is a word, or any text in backticks; a value is a number, a word, a text in quotation marks, `true` or `false`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from p5core.data.tables.cells import cell
+from p5core.data.tables.sql import quote_identifier, quote_text
+from p5core.errors import DataError, did_you_mean
+
+__all__ = ["Condition", "parse_condition"]
+
+TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]))
+    | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    | (?P<quoted>`[^`]+`)
+    | (?P<operator><=|>=|<>|!=|==|=|<|>|\(|\)|,|\[|\])
+    | (?P<word>[^\W\d][\w.:/-]*)
+    )""",
+    re.VERBOSE,
+)
+KEYWORDS = {"and", "or", "not", "in", "is", "null", "true", "false"}
+COMPARISONS = {"=": "=", "==": "=", "!=": "<>", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+EXAMPLE = "Write one such as event = 'purchase' and quantity > 0."
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that was parsed; texts that are no column, comparison or value never reach the database."""
+
+    text: str
+    sql: Callable[[Callable[[str], str]], str]
+    """SQL, given the SQL of a column by its name"""
+
+    columns: tuple[str, ...]
+    """names of the columns that it reads"""
+
+    def of(self, types: Mapping[str, str], renamed: Mapping[str, str], source: str) -> str:
+        """SQL over columns of these types; `renamed` columns stand under another name.
+
+        Raises DataError for a column that is not there.
+        """
+
+        def column(name: str) -> str:
+            actual = name if name in types else renamed.get(name, name)
+            if actual not in types:
+                names = [*types, *renamed]
+                raise DataError(
+                    f"{source} has no column '{name}', which where = {self.text!r} names."
+                    f"{did_you_mean(name, names)} Its columns: {', '.join(types)}."
+                )
+            return quote_identifier(actual)
+
+        return self.sql(column)
+
+
+def parse_condition(text: str) -> Condition:
+    """Parse a condition; raises ValueError that names the place of the fault."""
+    return _Parser(text).condition()
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
+    """(kind, text, place) of each token."""
+    place = 0
+    while text[place:].strip():
+        match = TOKEN.match(text, place)
+        if match is None:
+            rest = text[place:].lstrip()
+            raise ValueError(f"the condition {text!r} cannot be read from {rest[:20]!r} on. {EXAMPLE}")
+        kind = str(match.lastgroup)
+        token = match.group(kind)
+        yield ("keyword" if kind == "word" and token.lower() in KEYWORDS else kind), token, match.start(kind)
+        place = match.end()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = [*_tokens(text), ("end", "", len(text))]
+        self.at = 0
+        self.columns: list[str] = []
+
+    def condition(self) -> Condition:
+        sql = self._either()
+        if self._kind != "end":
+            raise self._fault("'and', 'or' or the end")
+        return Condition(self.text, sql, tuple(dict.fromkeys(self.columns)))
+
+    @property
+    def _kind(self) -> str:
+        return self.tokens[self.at][0]
+
+    def _next(self) -> str:
+        self.at += 1
+        return self.tokens[self.at - 1][1]
+
+    def _take(self, *words: str) -> bool:
+        """Go on if the next token is one of these words."""
+        is_next = self._kind in ("keyword", "operator") and self.tokens[self.at][1].lower() in words
+        self.at += is_next
+        return is_next
+
+    def _expect(self, word: str) -> None:
+        if not self._take(word):
+            raise self._fault(f"'{word}'")
+
+    def _fault(self, wanted: str) -> ValueError:
+        token = self.tokens[self.at][1] or "the end"
+        return ValueError(f"the condition {self.text!r} has {token!r} where {wanted} is expected. {EXAMPLE}")
+
+    def _either(self) -> Callable[[Callable[[str], str]], str]:
+        terms = [self._both()]
+        while self._take("or"):
+            terms.append(self._both())
+        return lambda column: "(" + " OR ".join(term(column) for term in terms) + ")"
+
+    def _both(self) -> Callable[[Callable[[str], str]], str]:
+        terms = [self._term()]
+        while self._take("and"):
+            terms.append(self._term())
+        return lambda column: "(" + " AND ".join(term(column) for term in terms) + ")"
+
+    def _term(self) -> Callable[[Callable[[str], str]], str]:
+        if self._take("not"):
+            inner = self._term()
+            return lambda column: f"(NOT {inner(column)})"
+        if self._take("("):
+            inner = self._either()
+            self._expect(")")
+            return inner
+        if self._kind not in ("word", "quoted"):
+            raise self._fault("a column")
+        name = self._next().strip("`")
+        self.columns.append(name)
+        return self._comparison(name)
+
+    def _comparison(self, name: str) -> Callable[[Callable[[str], str]], str]:
+        if self._take("is"):
+            is_not = self._take("not")
+            self._expect("null")
+            return lambda column: f"({_text(column(name))} IS {'NOT ' if is_not else ''}NULL)"
+        is_not = self._take("not")
+        if is_not or self.tokens[self.at][1].lower() == "in":
+            self._expect("in")
+            values = self._values()
+            joined = " OR ".join
+            return lambda column: (
+                f"({'NOT ' if is_not else ''}({joined(value('=', column(name)) for value in values)}))"
+            )
+        if self.tokens[self.at][1] not in COMPARISONS:
+            raise self._fault("a comparison such as = or >=")
+        operator = COMPARISONS[self._next()]
+        value = self._value()
+        return lambda column: value(operator, column(name))
+
+    def _values(self) -> list[Callable[[str, str], str]]:
+        closing = ")" if self._take("(") else "]"
+        if closing == "]":
+            self._expect("[")
+        values = [self._value()]
+        while self._take(","):
+            values.append(self._value())
+        self._expect(closing)
+        return values
+
+    def _value(self) -> Callable[[str, str], str]:
+        """SQL of a comparison with a value, given the operator and the SQL of the column."""
+        if self._kind == "number":
+            number = float(self._next())
+            return lambda operator, column: f"(TRY_CAST({_text(column)} AS DOUBLE) {operator} {number!r})"
+        if self._kind in ("text", "word"):
+            is_quoted = self._kind == "text"
+            word = re.sub(r"\\(.)", r"\1", self._next()[1:-1]) if is_quoted else self._next()
+            return lambda operator, column: f"({_text(column)} {operator} {quote_text(word)})"
+        if self._kind == "keyword" and self._take("true", "false"):
+            truth = self.tokens[self.at - 1][1].upper()
+            return lambda operator, column: f"(TRY_CAST({_text(column)} AS BOOLEAN) {operator} {truth})"
+        raise self._fault("a number, a text, true or false")
+
+
+def _text(column: str) -> str:
+    return cell(f"CAST({column} AS VARCHAR)")

@@ -1,0 +1,214 @@
+"""Files that DuckDB cannot read as they stand, written anew in a temporary folder.
+
+Text: encodings other than UTF-8, UTF-16 and Latin-1, compression other than gzip and Zstandard, mixed line ends, Excel
+workbooks, and lines before or between the rows (blank ones, comments after "#", "sep=;"). JSON: lines written as Python
+dictionaries, and one object that holds all others under their ids.
+"""
+
+from __future__ import annotations
+
+import ast
+import bz2
+import codecs
+import gzip
+import io
+import json
+import lzma
+import re
+import shutil
+import weakref
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, BinaryIO, cast
+
+import pandas as pd
+import pyarrow as pa
+
+from p5core.errors import DataError
+from p5core.system.messages import Message
+
+__all__ = ["PlainText", "Scratch", "plain_json", "plain_text"]
+
+NATIVE = {"utf-8": "utf-8", "utf-16": "utf-16", "latin-1": "latin-1"}
+"""Python's names of encodings → those of DuckDB, which decodes these itself."""
+
+HEAD_BYTES = 65_536
+GZIP = b"\x1f\x8b"
+BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+SEP_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*")
+COMMENT = "#"
+EXCEL = (".xlsx", ".xls")
+KEY = "key"
+"""Column of the ids of an object of objects."""
+
+
+class Scratch:
+    """A temporary folder that is removed with this object."""
+
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp(prefix="p5-text-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, eq=False)
+class PlainText:
+    """A text file as DuckDB can read it."""
+
+    path: Path
+    encoding: str
+    separator: str | None = None
+    """as Excel's first line names it"""
+    n_skipped: int = 0
+    """lines before the first row"""
+    n_comments: int = 0
+    scratch: Any = None
+    """owner of `path` where that is temporary"""
+
+    def notes(self, file: Path) -> tuple[str, ...]:
+        """Notes on lines that were left out."""
+        note = "{n} comment lines of {file} are left out"
+        return (Message(note, n=self.n_comments, file=file.name),) if self.n_comments else ()
+
+
+def plain_text(file: Path, encoding: str) -> PlainText:
+    """The file itself, or a copy that DuckDB can read; raises DataError when it cannot be unpacked or decoded."""
+    if file.suffix.lower() in EXCEL:
+        return _workbook(file)
+    try:
+        name = codecs.lookup(encoding).name.replace("iso8859-1", "latin-1")
+    except LookupError:
+        raise DataError(
+            f"encoding = '{encoding}' is unknown. Name one of Python's, such as 'cp1252' or 'gbk'."
+        ) from None
+    try:
+        with _open(file) as stream:
+            head = stream.read(HEAD_BYTES)
+    except (OSError, EOFError, pa.ArrowInvalid, zipfile.BadZipFile, lzma.LZMAError) as error:
+        raise DataError(f"{file} cannot be opened or unpacked: {error}.") from None
+    if not head:
+        raise DataError(f"{file} is empty. Check the path.")
+    name = next((marked for mark, marked in BYTE_ORDER_MARKS.items() if head.startswith(mark)), name)
+    is_packed = file.suffix.lower() in (".bz2", ".xz", ".zip") or (
+        file.suffix.lower() != ".gz" and _starts_with(file, GZIP)
+    )
+    lines = head.decode(name, errors="replace").removeprefix("\ufeff")
+    if name in NATIVE and not is_packed and not _is_unusual(lines):
+        return PlainText(file, NATIVE[name])
+    return _rewritten(file, name)
+
+
+def _starts_with(file: Path, mark: bytes) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(mark)) == mark
+
+
+def _open(file: Path) -> BinaryIO:
+    """The unpacked bytes; of an archive, those of its only file."""
+    match file.suffix.lower():
+        case ".bz2":
+            return cast(BinaryIO, bz2.open(file))
+        case ".xz":
+            return cast(BinaryIO, lzma.open(file))
+        case ".zip":
+            archive = zipfile.ZipFile(file)
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            if len(names) != 1:
+                raise DataError(f"{file} holds {len(names)} files; one is expected. Unpack it, and name the right one.")
+            return cast(BinaryIO, archive.open(names[0]))
+        case ".zst":
+            return cast(BinaryIO, pa.input_stream(str(file), compression="zstd"))
+    return cast(BinaryIO, gzip.open(file) if _starts_with(file, GZIP) else file.open("rb"))
+
+
+def _is_unusual(text: str) -> bool:
+    """True if lines must be left out or their ends made equal."""
+    first = text.split("\n", 1)[0]
+    ends = set(re.findall(r"\r\n|\n|\r(?!\n)", text))
+    is_mixed = len(ends) > 1 and '"' not in text
+    return bool(
+        is_mixed or not first.strip() or SEP_LINE.fullmatch(first) or re.search(rf"^{COMMENT}", text, re.MULTILINE)
+    )
+
+
+def _rewritten(file: Path, encoding: str) -> PlainText:
+    scratch = Scratch()
+    target = scratch.folder / (file.name.split(".")[0] + ".csv")
+    n_skipped = n_comments = 0
+    separator, has_begun = None, False
+    with _open(file) as stream, target.open("w", encoding="utf-8", newline="") as out:
+        text = io.TextIOWrapper(stream, encoding=encoding, newline=None)
+        try:
+            for line in text:
+                line = line.removeprefix("\ufeff")
+                mark = None if has_begun else SEP_LINE.fullmatch(line.rstrip("\n"))
+                is_comment = line.startswith(COMMENT)
+                if mark or is_comment or (not has_begun and not line.strip()):
+                    separator = mark.group(1) if mark else separator
+                    n_skipped += not has_begun
+                    n_comments += is_comment
+                    continue
+                has_begun = True
+                out.write(line)
+        except (UnicodeDecodeError, OSError, EOFError, lzma.LZMAError) as error:
+            raise DataError(f"{file.name} cannot be read as {encoding}: {error}. Set another encoding.") from None
+    return PlainText(target, "utf-8", separator, n_skipped, n_comments, scratch)
+
+
+def _workbook(file: Path) -> PlainText:
+    """All sheets of a workbook whose columns are those of the first, one after the other."""
+    try:
+        sheets = pd.read_excel(file, sheet_name=None, engine="calamine", dtype=object)
+    except ImportError:
+        raise DataError(f"{file} is an Excel file, which needs python-calamine: pip install 'p5rec[excel]'.") from None
+    except Exception as error:  # calamine's errors have no base of their own
+        raise DataError(f"{file} is no Excel file or is damaged: {error}.") from None
+    frames = list(sheets.values())
+    alike = [frame for frame in frames if list(frame.columns) == list(frames[0].columns)]
+    scratch = Scratch()
+    target = scratch.folder / f"{file.stem}.csv"
+    pd.concat(alike, ignore_index=True).to_csv(target, index=False)
+    return PlainText(target, "utf-8", ",", scratch=scratch)
+
+
+def plain_json(file: Path) -> tuple[Path, Any]:
+    """The file itself, or its rows as JSON Lines in a temporary folder, with the owner of that folder."""
+    with _open(file) as stream:
+        content = stream.read(HEAD_BYTES)
+    has_mark = content.startswith(codecs.BOM_UTF8)
+    head = content.decode("utf-8-sig", errors="replace").lstrip()
+    first = head.split("\n", 1)[0].strip()
+    is_python = first.startswith(("{'", "{u'", '{"')) and first.endswith("}") and not _is_json(first)
+    is_nested = re.match(r"\{\s*\"[^\"]*\"\s*:\s*\{", head) is not None and not first.endswith("}")
+    is_packed = file.suffix.lower() in (".bz2", ".xz", ".zip")
+    if not (is_python or is_nested or is_packed or has_mark):
+        return file, None
+    scratch = Scratch()
+    target = scratch.folder / f"{file.name.split('.')[0]}.jsonl"
+    with _open(file) as stream, target.open("w", encoding="utf-8") as out:
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig")
+        if is_nested:
+            for key, row in json.load(text).items():
+                out.write(json.dumps({KEY: key, **row} if isinstance(row, dict) else {KEY: key, "value": row}) + "\n")
+        else:
+            for number, line in enumerate(text, start=1):
+                out.write(line if not is_python else _as_json(line, f"{file.name}, line {number}"))
+    return target, scratch
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _as_json(line: str, place: str) -> str:
+    if not line.strip():
+        return ""
+    try:
+        return json.dumps(ast.literal_eval(line.strip())) + "\n"
+    except (ValueError, SyntaxError) as error:
+        raise DataError(f"{place}: neither JSON nor a Python dictionary ({error}). Repair the line.") from None

@@ -1,0 +1,3 @@
+"""Well-known data sets in the file formats in which they are published."""
+
+__all__: list[str] = []

@@ -1,0 +1,122 @@
+"""Logs whose lines hold several events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from p5core.data.columns import EVENT, ITEM, TIMESTAMP, USER
+from p5core.data.raw import RawData
+from p5core.data.tables.files import open_table
+from p5core.data.tables.metadata import read_features, tidy_metadata
+from p5core.data.tables.sniff import Layout
+from p5core.data.tables.sql import quote_text
+from p5plugins.loaders.table import Table, TableConfig
+
+__all__ = ["read_ebnerd", "read_mind", "read_otto"]
+
+
+def _copy(query: str, target: Path) -> None:
+    duckdb.connect().execute(f"COPY ({query}) TO {quote_text(str(target))} (FORMAT parquet)")
+
+
+def _listed(files: list[Path]) -> str:
+    return "[" + ", ".join(quote_text(str(file)) for file in files) + "]"
+
+
+def read_otto(files: list[Path], scratch: Path) -> RawData:
+    """Sessions of events {aid, ts, type}, as one row an event."""
+    target = scratch / "otto.parquet"
+    events = "STRUCT(aid BIGINT, ts BIGINT, type VARCHAR)[]"
+    source = (
+        f"read_json({_listed(files)}, format = 'newline_delimited', "
+        f"columns = {{session: 'BIGINT', events: '{events}'}})"
+    )
+    unnested = f"SELECT session, unnest(events) AS e FROM {source}"
+    _copy(
+        f"SELECT session AS {USER}, e.aid AS {ITEM}, e.ts AS {TIMESTAMP}, e.type AS {EVENT} FROM ({unnested})", target
+    )
+    return Table(TableConfig(path=target, event=EVENT)).load()
+
+
+def read_mind(files: list[Path], scratch: Path) -> RawData:
+    """Clicks of the history, then those of the impressions; the impressions themselves with what was shown."""
+    columns = ("impression", USER, TIMESTAMP, "history", "shown")
+    table = open_table(files[0], Layout("\t", False, "", columns=columns))
+    read = f"try_strptime({TIMESTAMP}, '%m/%d/%Y %I:%M:%S %p')"
+    rows = f"SELECT row_number() OVER () AS n, {USER}, {read} AS {TIMESTAMP}, history, shown FROM {table.relation}"
+
+    def cells(column: str) -> str:
+        lists = f"SELECT n, {USER}, {TIMESTAMP}, string_split({column}, ' ') AS cells FROM ({rows})"
+        return (
+            f"SELECT n, {USER}, {TIMESTAMP}, unnest(cells) AS cell, unnest(range(len(cells))) AS place FROM ({lists})"
+        )
+
+    first = (
+        f"SELECT {USER}, min(n) AS n, min({TIMESTAMP}) AS begin FROM ({rows}) WHERE history IS NOT NULL GROUP BY {USER}"
+    )
+    # The history has no times: it happened before the first impression of its user.
+    past = (
+        f"SELECT 0 AS late, n, place, {USER}, cell AS {ITEM}, begin - INTERVAL 1 SECOND AS {TIMESTAMP} "
+        f"FROM ({cells('history')}) JOIN ({first}) f USING ({USER}, n)"
+    )
+    clicked = (
+        f"SELECT 1 AS late, n, place, {USER}, cell[:-3] AS {ITEM}, {TIMESTAMP} FROM ({cells('shown')}) "
+        "WHERE cell LIKE '%-1'"
+    )
+    target = scratch / "mind.parquet"
+    _copy(
+        f"SELECT {USER}, {ITEM}, {TIMESTAMP} FROM ({past} UNION ALL BY NAME {clicked}) ORDER BY late, n, place", target
+    )
+    raw = Table(TableConfig(path=target)).load()
+    impressions = table.frame(
+        f"SELECT {USER}, {TIMESTAMP}, list_transform(lists, lambda s: s[:-3]) AS shown, "
+        "list_transform(list_filter(lists, lambda s: s LIKE '%-1'), lambda s: s[:-3]) AS clicked "
+        f"FROM (SELECT *, string_split(shown, ' ') AS lists FROM ({rows})) ORDER BY n"
+    )
+    return replace(raw, impressions=impressions, items=_news(files[0].parent / "news.tsv"))
+
+
+def _news(file: Path) -> pd.DataFrame | None:
+    if not file.is_file():
+        return None
+    columns = (ITEM, "category", "subcategory", "title", "abstract", "url", "title_entities", "abstract_entities")
+    table = open_table(file, Layout("\t", False, "", columns=columns))
+    frame, _ = tidy_metadata(read_features(table, ITEM), ITEM, table.source)
+    return None if frame is None else frame.drop(columns=["url", "title_entities", "abstract_entities"])
+
+
+def read_ebnerd(files: list[Path], scratch: Path) -> RawData:
+    """Read articles of the histories, then clicked ones of the impressions; the impressions with what was shown."""
+    behaviours = f"read_parquet({_listed(files)})"
+    clicked = (
+        f"SELECT user_id AS {USER}, unnest(article_ids_clicked) AS {ITEM}, impression_time AS {TIMESTAMP} "
+        f"FROM {behaviours}"
+    )
+    history = files[0].parent / "history.parquet"
+    queries = [clicked]
+    if history.is_file():
+        queries.append(
+            f"SELECT user_id AS {USER}, unnest(article_id_fixed) AS {ITEM}, "
+            f"unnest(impression_time_fixed) AS {TIMESTAMP} FROM read_parquet({quote_text(str(history))})"
+        )
+    target = scratch / "ebnerd.parquet"
+    _copy(" UNION ALL ".join(queries), target)
+    raw = Table(TableConfig(path=target)).load()
+    impressions = (
+        duckdb.connect()
+        .execute(
+            f"SELECT user_id AS {USER}, impression_time AS {TIMESTAMP}, article_ids_inview AS shown, "
+            f"article_ids_clicked AS clicked FROM {behaviours}"
+        )
+        .df()
+    )
+    articles = files[0].parent / "articles.parquet"
+    items = None
+    if articles.is_file():
+        table = open_table(articles, Layout())
+        items, _ = tidy_metadata(read_features(table, ITEM, "article_id"), ITEM, table.source, "article_id")
+    return replace(raw, impressions=impressions, items=items)

@@ -1,0 +1,113 @@
+"""Every published file format, by a small file of exactly that format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from published_files import CASES, Row, written
+
+from p5core.config.base import PartSpec
+from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest.prepare import prepare_more
+from p5core.data.profile.clean_events import event_frame
+from p5core.data.raw import RawData
+from p5core.errors import DataError
+from p5core.plugins.discovery import load_plugins
+from p5plugins.layouts.published import Published
+
+
+def read(loader: str, path: Path, **settings: Any) -> RawData:
+    spec = PartSpec.model_validate({"name": loader, "path": str(path), **settings})
+    return load_plugins().choose("loader", spec, "data").build().load()
+
+
+def rows_of(raw: RawData, columns: tuple[str, ...]) -> tuple[list[Row], pd.DataFrame]:
+    dataset, _ = prepare_more(raw, PrepareConfig(keep="all"))
+    frame = event_frame(dataset)
+    if "timestamp" in columns and dataset.has_clock:
+        frame["timestamp"] = frame["timestamp"].map(_shown)
+    picked = frame[["user", "item", *columns]]
+    numbers = picked.select_dtypes("float").columns
+    picked = picked.assign(**{name: picked[name].astype("float64").round(4) for name in numbers})
+    return list(picked.itertuples(index=False, name=None)), dataset.catalogue.frame
+
+
+def _shown(moment: pd.Timestamp) -> str:
+    text = str(moment)
+    return text.removesuffix("000") if "." in text else text
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_published_format_is_recognised_and_read(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    folder = written(tmp_path, case.files)
+    loaders = {key: info.part for key, info in load_plugins().parts("loader").items()}
+    best = max(loaders, key=lambda key: loaders[key].recognises(folder))
+    assert best == case.loader
+    events, items = rows_of(read(case.loader, folder, **case.settings), case.columns)
+    dates = [
+        tuple(value.removesuffix(" 00:00:00") if isinstance(value, str) else value for value in row) for row in events
+    ]
+    assert dates == [*case.events]
+    if case.titles:
+        known = dict(zip(items["item"], items["title"], strict=True))
+        assert {item: known[item] for item in case.titles} == case.titles
+
+
+def test_impressions_are_carried(tmp_path: Path) -> None:
+    raw = read("mind", written(tmp_path, CASES["mind"].files))
+    assert raw.impressions is not None
+    assert [list(shown) for shown in raw.impressions["shown"]] == [["N55689", "N35729"], ["N20678", "N39317"]]
+    assert [list(clicked) for clicked in raw.impressions["clicked"]] == [["N55689"], ["N39317"]]
+
+
+def test_impressions_and_histories_of_ebnerd(tmp_path: Path) -> None:
+    moment = pd.Timestamp("2023-05-20 10:00:00")
+    behaviours = {"impression_id": [1, 2], "user_id": [7, 8], "impression_time": [moment, moment],
+                  "article_ids_inview": [[1, 2, 3], [4, 5]], "article_ids_clicked": [[2], [4]]}  # fmt: skip
+    pd.DataFrame(behaviours).to_parquet(tmp_path / "behaviors.parquet")
+    before = {
+        "user_id": [7],
+        "article_id_fixed": [[9, 8]],
+        "impression_time_fixed": [[moment - pd.Timedelta(days=2)] * 2],
+    }
+    pd.DataFrame(before).to_parquet(tmp_path / "history.parquet")
+    pd.DataFrame({"article_id": [1, 2], "title": ["a", "b"]}).to_parquet(tmp_path / "articles.parquet")
+    raw = read("ebnerd", tmp_path)
+    events, items = rows_of(raw, ())
+    assert sorted(events[:2]) == [(7, 8), (7, 9)]
+    assert events[2:] == [(7, 2), (8, 4)]
+    assert dict(zip(items["item"], items["title"], strict=True))[2] == "b"
+    assert raw.impressions is not None
+    assert [list(shown) for shown in raw.impressions["shown"]] == [[1, 2, 3], [4, 5]]
+
+
+def test_a_workbook_is_a_table(tmp_path: Path) -> None:
+    sheet = pd.DataFrame({
+        "Invoice": ["1", "2"], "StockCode": ["85123A", "22"], "Quantity": [6, 1], "Customer ID": [17850.0, 13047.0],
+        "InvoiceDate": pd.to_datetime(["2010-12-01 08:26", "2010-12-01 08:28"]),
+    })  # fmt: skip
+    with pd.ExcelWriter(tmp_path / "online_retail_II.xlsx") as book:
+        sheet.to_excel(book, sheet_name="Year 2009-2010", index=False)
+        sheet.assign(StockCode=["x", "y"]).to_excel(book, sheet_name="Year 2010-2011", index=False)
+    events, _ = rows_of(read("online_retail", tmp_path), ("weight",))
+    assert sorted(events) == [(13047, "22", 1.0), (13047, "y", 1.0), (17850, "85123A", 6.0), (17850, "x", 6.0)]
+
+
+@pytest.mark.parametrize("part", [info.part for info in load_plugins().all_parts("loader")], ids=lambda part: part.name)
+def test_a_folder_that_is_not_there_names_the_address(part: Any, tmp_path: Path) -> None:
+    if issubclass(part, Published):
+        with pytest.raises(DataError, match=r"There is no .*nowhere. Get the data set from https?://"):
+            read(part.name, tmp_path / "nowhere")
+        with pytest.raises(DataError, match="it has none of"):
+            read(part.name, tmp_path)
+
+
+def test_a_file_with_a_name_of_its_own_is_read_by_its_first_line(tmp_path: Path) -> None:
+    write: Callable[[str], Any] = (tmp_path / "new.csv").write_text
+    write("timestamp,visitorid,event,itemid,transactionid\n1400000000000,1,view,2,\n1400000000000,2,view,3,\n")
+    assert len(rows_of(read("retailrocket", tmp_path / "new.csv"), ())[0]) == 2
