@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from p5core.config.prepare import PrepareConfig
 from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
 from p5ui.i18n.words import words
@@ -26,7 +27,7 @@ BROKEN = {
     "header.csv": (b"user,item,time\n", "header.csv has no rows"),
     "item.csv": (b"user,thing,time\n1,2,1700000000\n", "no column looks like the item"),
     "time.csv": (b"user,item,time\n1,2,soon\n", "row 2, column 'timestamp': 'soon' is no time"),
-    "archive.zip": (b"PK\x03\x04" * 20, "unknown format '.zip'"),
+    "archive.zip": (b"PK\x03\x04" * 20, "archive.zip cannot be opened or unpacked"),
 }
 
 
@@ -52,7 +53,8 @@ def test_a_file_elsewhere_is_refused(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("headers", [ENGLISH, CHINESE])
 def test_what_the_doctor_says_in_words(workspace: Workspace, headers: dict[str, str]) -> None:
-    found = diagnose(workspace, {"name": "synthetic", "ratings": True}, None, None)
+    cleaning = PrepareConfig(keep="first", min_user_events=5, min_item_events=5)
+    found = diagnose(workspace, {"name": "synthetic", "ratings": True}, cleaning, None)
     language = "zh" if headers is CHINESE else "en"
     assert merit_text(headers, found).count("\n\n") == len(found.merits) - 1
     table = figures(headers, found)
