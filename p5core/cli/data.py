@@ -84,7 +84,7 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
     from p5core.system.files import write_text
 
     chosen = registry.choose("preset", preset).build()
-    dataset, report, section = _look_at(registry, file, settings)
+    dataset, report, section = _look_at(registry, file, settings, cold_items=True)
     target = output or Path(file.name.split(".")[0] + ".toml")
     if target.exists():
         raise ConfigError(f"{target} exists and is left alone. Choose another file with --output.")
@@ -105,7 +105,7 @@ def _guessed(registry: Registry, section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _look_at(
-    registry: Registry, file: Path, settings: Sequence[str], fields: Sequence[str] = ()
+    registry: Registry, file: Path, settings: Sequence[str], fields: Sequence[str] = (), cold_items: bool = False
 ) -> tuple[Dataset, PrepareReport, Mapping[str, Any]]:
     """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
     from p5core.config.base import PartSpec
@@ -122,7 +122,7 @@ def _look_at(
     section: dict[str, Any] = _section(registry, file)
     for setting in settings:
         section = override(section, setting)
-    keep_all = PrepareConfig(keep="all", min_user_events=1, fields=list(fields))
+    keep_all = PrepareConfig(keep="all", min_user_events=1, fields=list(fields), cold_items=cold_items)
     raw = registry.choose("loader", PartSpec.model_validate(section), "data").build().load()
     return *prepare_more(raw, keep_all), section
 

@@ -26,6 +26,9 @@ class PrepareConfig(Config):
     min_item_events: int = Field(1, ge=1)
     """Drop items with fewer events, repeated until nothing changes (k-core)."""
 
+    cold_items: bool = False
+    """Keep items of the items table that have no events; encoders of content place them."""
+
     fields: list[str] = []
     """Further interaction columns to keep: numbers, or categories such as "click"."""
 

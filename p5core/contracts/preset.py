@@ -21,5 +21,6 @@ class Preset(Part, ABC):
     def sections(self, dataset: Dataset | None) -> str:
         """All sections of an experiment but [data], as commented TOML.
 
-        `dataset` is the log, cleaned but not filtered; None when nothing is known of it.
+        `dataset` is the log, cleaned but not filtered, with all items of the items table; None when nothing is known
+        of it.
         """

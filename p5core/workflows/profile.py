@@ -69,7 +69,7 @@ def profile(
     What is None is chosen as the default preset would. Raises DataError when the log itself cannot be used.
     """
     raw = first_rows(raw, max_rows)
-    dataset, whole = prepare(raw, PrepareConfig(keep="all", min_user_events=1))
+    dataset, whole = prepare(raw, PrepareConfig(keep="all", min_user_events=1, cold_items=True))
     preset = parse_toml(registry.choose("preset", "auto").build().sections(dataset), "preset")
     cleaning = cleaning or parse_config(PrepareConfig, preset.get("prepare", {}), "prepare")
     splitting = splitting or PartSpec.model_validate(preset.get("split", {"name": "auto"}))

@@ -24,18 +24,29 @@ from p5core.system.messages import Message
 __all__ = ["encode"]
 
 
-def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned) -> tuple[Dataset, PrepareReport]:
-    """Close the gaps that cleaning left in the codes, and join what is known of items and users."""
+def encode(
+    workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned, cold_items: bool
+) -> tuple[Dataset, PrepareReport]:
+    """Close the gaps that cleaning left in the codes, and join what is known of items and users.
+
+    With `cold_items` the items of the items table that have no events are in the catalogue.
+    """
     kept_users, users = _closed(_column(workspace, "user"))
     kept_items, items = _closed(_column(workspace, "item"))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(kept_users)))]).astype(np.int64)
     fields, field_values = _fields(workspace, staged)
-    events = Events(offsets, items, _column(workspace, "time").astype(np.int64), fields)
     item_keys = workspace.connection.execute(f'SELECT id AS "{ITEM}", "{DOMAIN}" FROM items ORDER BY code').df()
     user_keys = workspace.connection.execute(f'SELECT id AS "{USER}" FROM users ORDER BY code').df()
     items_table, domain_notes = _with_own_domain(raw.items, item_keys, staged.has_domain)
-    item_frame, item_notes = _joined(item_keys.iloc[kept_items], items_table, ITEM, raw.source)
-    user_frame, user_notes = _joined(user_keys.iloc[kept_users], raw.users, USER, raw.source)
+    items_table, item_notes = _rows_of(items_table, item_keys, ITEM, raw.source)
+    users_table, user_notes = _rows_of(raw.users, user_keys, USER, raw.source)
+    item_keys = item_keys.iloc[kept_items].reset_index(drop=True)
+    if cold_items and items_table is not None:
+        item_keys, new_codes = _with_cold(item_keys, items_table)
+        items = new_codes[items]
+    events = Events(offsets, items, _column(workspace, "time").astype(np.int64), fields)
+    item_frame, unknown_items = _joined(item_keys, items_table, ITEM)
+    user_frame, unknown_users = _joined(user_keys.iloc[kept_users], users_table, USER)
     dataset = Dataset(
         events,
         Vocabulary.of(pd.Index(user_frame[USER])),
@@ -44,7 +55,7 @@ def encode(workspace: Workspace, raw: RawData, staged: Staged, cleaned: Cleaned)
         staged.has_clock,
         field_values,
     )
-    notes = (*staged.notes, *domain_notes, *item_notes, *user_notes)
+    notes = (*staged.notes, *domain_notes, *item_notes, *unknown_items, *user_notes, *unknown_users)
     dropped = (*staged.dropped, *cleaned.dropped)
     return dataset, describe(dataset, raw.source, notes, staged.n_read, dropped, cleaned.k_core_rounds, staged.rejected)
 
@@ -95,47 +106,77 @@ def _with_own_domain(
     return table.rename(columns={DOMAIN: name}), (Message(note, column=DOMAIN, name=name),)
 
 
-def _joined(
-    keys: pd.DataFrame, table: pd.DataFrame | None, key: str, source: str
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The rows of `keys` with the columns that `table` knows of them, and notes on what did not fit."""
-    keys = keys.reset_index(drop=True)
+def _rows_of(
+    table: pd.DataFrame | None, keys: pd.DataFrame, key: str, source: str
+) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
+    """The rows of a table that have an id, in the type of the ids of the events, and notes on the others."""
     if table is None:
-        return keys, ()
+        return None, ()
     table = table.reset_index(drop=True)
     if key not in table:
         raise DataError(f"{source}, {key}s table: it has no column '{key}'. Its columns: {', '.join(table.columns)}.")
     on = [key, DOMAIN] if DOMAIN in table.columns and DOMAIN in keys.columns else [key]
-    rows = table[table[on].notna().all(axis=1)]
-    rows = rows.assign(**{key: _like(rows[key], keys[key], key, source)})
+    named = table[table[on].notna().all(axis=1)]
+    ids = _like(named[key], keys[key], key, source)
+    rows = named[ids.notna()].assign(**{key: ids.dropna().astype(keys[key].dtype)})
     _refuse_repeated(rows, on, key, source)
     _refuse_mixed_features(rows, key, source)
-    matched = pd.MultiIndex.from_frame(keys[on]).isin(pd.MultiIndex.from_frame(rows[on]))
-    n_unknown, n_unused = int((~matched).sum()), len(rows) - int(matched.sum())
+    no_integer = named[key][ids.isna()]
+    notes = []
+    if len(named) < len(table):
+        notes.append(f"{len(table) - len(named):,} rows of the {key}s table have no id and are left out")
+    if len(no_integer):
+        notes.append(
+            f"{len(no_integer):,} rows of the {key}s table have an id that is no integer, such as "
+            f"{no_integer.iloc[0]!r} in row {_row(no_integer, 0)}, and are left out"
+        )
+    return rows, tuple(notes)
+
+
+def _with_cold(keys: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.int32]]:
+    """The items with and without events, in order of domain and raw id, and the new code of each old one.
+
+    A table without domains says of which domain its items are only where there is one.
+    """
+    if DOMAIN not in table.columns and keys[DOMAIN].nunique() > 1:
+        return keys, np.arange(len(keys), dtype=np.int32)
+    listed = table.assign(**({} if DOMAIN in table.columns else {DOMAIN: keys[DOMAIN].iloc[0]}))[list(keys.columns)]
+    both = pd.concat([keys, listed], ignore_index=True).drop_duplicates(ignore_index=True)
+    order = both.sort_values([DOMAIN, ITEM], kind="stable").index.to_numpy()
+    new_codes = np.argsort(order)[: len(keys)].astype(np.int32)
+    return both.iloc[order].reset_index(drop=True), new_codes
+
+
+def _joined(keys: pd.DataFrame, table: pd.DataFrame | None, key: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of `keys` with the columns that `table` knows of them, and notes on what did not fit."""
+    keys = keys.reset_index(drop=True)
+    if table is None:
+        return keys, ()
+    on = [key, DOMAIN] if DOMAIN in table.columns and DOMAIN in keys.columns else [key]
+    matched = pd.MultiIndex.from_frame(keys[on]).isin(pd.MultiIndex.from_frame(table[on]))
+    n_unknown, n_unused = int((~matched).sum()), len(table) - int(matched.sum())
     notes = {
         f"{n_unknown:,} of {len(keys):,} {key}s have no row in the {key}s table; their features are missing": n_unknown,
         f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out": n_unused,
-        f"{len(table) - len(rows):,} rows of the {key}s table have no id and are left out": len(table) - len(rows),
     }
-    frame = keys.merge(rows, on=on, how="left", sort=False, validate="many_to_one")
+    frame = keys.merge(table, on=on, how="left", sort=False, validate="many_to_one")
     return frame, tuple(note for note, n in notes.items() if n > 0)
 
 
 def _like(ids: pd.Series, target: pd.Series, key: str, source: str) -> pd.Series:
-    """The ids of a table in the type of the ids of the events, if nothing is lost by that."""
+    """The ids of a table in the type of the ids of the events, missing where an id is no integer and theirs are."""
     if not pd.api.types.is_integer_dtype(target.dtype):
         return ids.astype("str")
     if pd.api.types.is_integer_dtype(ids.dtype):
         return ids.astype("int64")
     numbers = pd.to_numeric(ids, errors="coerce")
-    wrong = numbers.isna() | (numbers != np.floor(numbers))
-    if wrong.any():
-        place = int(np.argmax(wrong.to_numpy()))
+    is_integer = np.isfinite(numbers) & (numbers == np.floor(numbers))
+    if len(ids) and not is_integer.any():
         raise DataError(
-            f"{source}, {key}s table, row {_row(ids, place)}: the id {ids.iloc[place]!r} is no integer, but the events "
-            "have integer ids. Bring both to one type."
+            f"{source}, {key}s table, row {_row(ids, 0)}: the id {ids.iloc[0]!r} is no integer, but the events "
+            f"have integer ids. Name the column of the ids by {key}s_id, or set id_type = 'text'."
         )
-    return numbers.astype("int64")
+    return pd.to_numeric(ids[is_integer]).astype("Int64").reindex(ids.index)
 
 
 def _row(table: pd.Series | pd.DataFrame, place: int) -> int:

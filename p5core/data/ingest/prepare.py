@@ -68,4 +68,4 @@ def _prepare(raw: RawData, config: PrepareConfig) -> tuple[Dataset, PrepareRepor
             min_user_events=config.min_user_events,
             min_item_events=config.min_item_events,
         )
-        return encode(workspace, raw, staged, cleaned)
+        return encode(workspace, raw, staged, cleaned, config.cold_items)

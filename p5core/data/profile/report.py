@@ -48,11 +48,14 @@ class PrepareReport:
     k_core_rounds: int
     n_users: int
     n_items: int
+    """with and without events"""
+    n_cold_items: int
+    """items of the items table that have no events"""
     n_events: int
     domains: tuple[str, ...]
 
     density: float
-    """events / (users × items)"""
+    """events / (users × items with events)"""
 
     repeat_rate: float
     """share of events whose user had the item before"""
@@ -104,8 +107,9 @@ def describe(
     """Compute the figures of a data set."""
     events, catalogue = dataset.events, dataset.catalogue
     lengths = np.diff(events.offsets)
-    counts = np.sort(np.bincount(events.items, minlength=dataset.n_items))
-    n_top = max(1, round(dataset.n_items / 100))
+    counts = np.sort(np.bincount(events.items))
+    counts = counts[counts > 0]
+    n_top = max(1, round(len(counts) / 100))
     return PrepareReport(
         source=source,
         notes=tuple(notes),
@@ -114,9 +118,10 @@ def describe(
         k_core_rounds=rounds,
         n_users=events.n_users,
         n_items=dataset.n_items,
+        n_cold_items=dataset.n_items - len(counts),
         n_events=len(events),
         domains=catalogue.domains,
-        density=len(events) / (events.n_users * dataset.n_items),
+        density=len(events) / (events.n_users * len(counts)),
         repeat_rate=_repeat_rate(events, dataset.n_items),
         popularity_gini=_gini(counts),
         top_percent_share=float(counts[-n_top:].sum() / counts.sum()),

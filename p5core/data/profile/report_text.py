@@ -14,7 +14,7 @@ def report_text(report: PrepareReport) -> str:
         f"{report.source}: {report.n_read:,} events read",
         *(f"  note: {note}" for note in report.notes),
         *(f"  dropped {step.rows:,}: {step.reason}" for step in report.dropped),
-        f"  {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events, "
+        f"  {report.n_users:,} users, {report.n_items:,} items{_cold(report)}, {report.n_events:,} events, "
         f"density {report.density:.3%}",
         f"  history lengths: {lengths['min']:.0f} to {lengths['max']:.0f}, median {lengths['median']:.0f}; "
         f"repeats {report.repeat_rate:.1%}; same time as the event before {report.tied_share:.1%}",
@@ -32,3 +32,7 @@ def report_text(report: PrepareReport) -> str:
         lines.append(f"  {report.cold_share:.1%} of the test events are of items without training events")
     lines += [f"  warning: {warning}" for warning in report.warnings]
     return "\n".join(lines)
+
+
+def _cold(report: PrepareReport) -> str:
+    return f" ({report.n_cold_items:,} of them without events)" if report.n_cold_items else ""

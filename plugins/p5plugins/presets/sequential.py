@@ -54,6 +54,8 @@ class _Choices:
 
     keep: str
     why_keep: str
+    cold_items: bool
+    why_cold: str
     split: str
     why_split: str
     min_events: int
@@ -75,19 +77,23 @@ def _choices(dataset: Dataset) -> _Choices:
     lengths, n_events = np.diff(dataset.events.offsets), len(dataset.events)
     split, why_split = _split(dataset)
     is_sparse = n_events < SPARSE_BELOW * len(dataset.users)
+    n_warm, encoders = len(np.unique(dataset.events.items)), _encoders(dataset)
+    n_cold = len(dataset.catalogue) - n_warm
     repeats = repeated_targets(dataset)
     keeps_all = repeats > SOME_REPEATS
     return _Choices(
         keep="all" if keeps_all else "first",
         why_keep=f"{repeats:.1%} of the users' last events are of items that they had before",
+        cold_items=0 < n_cold <= n_warm and len(encoders) > 1,
+        why_cold=f"{n_cold:,} items of the items table have no events; their content places them",
         split=split,
         why_split=why_split,
         min_events=_least_events(dataset, 5 if np.median(lengths) >= 5 else 3),
         width=256 if is_sparse else 64 if n_events < 200_000 else 128,
         max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.99))), 10, 200)),
-        dropout=_dropout(n_events / max(1, len(dataset.catalogue))),
+        dropout=_dropout(n_events / max(1, n_warm)),
         feedforward=2.0 if is_sparse else 4.0,
-        encoders=_encoders(dataset),
+        encoders=encoders,
         epochs=_epochs(max(1, n_events), SPARSE_EVENTS_SEEN if is_sparse else EVENTS_SEEN),
     )
 
@@ -95,6 +101,8 @@ def _choices(dataset: Dataset) -> _Choices:
 UNKNOWN = _Choices(
     "first",
     "of several events of a user with an item: first, last or all",
+    False,
+    "items of the items table without events",
     "leave_one_out",
     "the last event of each user is tested",
     5,
@@ -202,6 +210,7 @@ class Sequential(Preset):
 keep = "{chosen.keep}"  # {chosen.why_keep}
 min_user_events = {chosen.min_events}  # users and items with fewer events are dropped, until nothing changes
 min_item_events = {chosen.min_events}
+cold_items = {"true" if chosen.cold_items else "false"}  # {chosen.why_cold}
 
 [split]
 name = "{chosen.split}"  # {chosen.why_split}

@@ -114,12 +114,20 @@ def test_item_tables_that_cannot_be_used(items: dict[str, Any], match: str) -> N
         prepare(RawData(log(), items=pd.DataFrame(items)), EVERYTHING)
 
 
-def test_an_item_table_with_ids_of_another_type_names_the_row() -> None:
-    items = pd.DataFrame({"item": [None, "1", "2.5"]})
+def test_rows_of_an_item_table_with_ids_of_another_type_are_left_out_and_told() -> None:
+    items = pd.DataFrame({"item": [None, "9007199254740993", "2.5", "GIFT", "3"], "size": [1, 2, 3, 4, 5]})
+    data = RawData(log(item=[1, 9007199254740993, 3] * 2), items=items)
+    dataset, report = prepare(data, EVERYTHING)
+    assert dataset.catalogue.frame["size"].fillna(-1).tolist() == [-1, 5, 2]
+    note = "2 rows of the items table have an id that is no integer, such as '2.5' in row 3, and are left out"
+    assert note in report.notes
+
+
+def test_an_item_table_without_one_id_of_the_right_type_is_refused() -> None:
     refused(
-        "items table, row 3: the id '2.5' is no integer, but the events have integer ids",
+        "items table, row 2: the id 'a' is no integer, but the events have integer ids. Name the column .* by items_id",
         log(item=[1, 2, 3] * 2),
-        items=items,
+        items=pd.DataFrame({"item": [None, "a", "2.5"]}),
     )
 
 

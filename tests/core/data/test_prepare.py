@@ -136,6 +136,37 @@ def test_items_that_stand_twice_or_have_other_ids_are_refused() -> None:
         prepare(RawData(log(item=[1, 2, 3] * 2), items=pd.DataFrame({"item": ["x"]})), EVERYTHING)
 
 
+@pytest.mark.parametrize(
+    ("ids", "listed"), [(["b", "d", "é"], ["a", "b", "c", "é"]), ([2, 30, 400], [1, 2, 31, 400])]
+)
+def test_items_without_events_stay_in_the_catalogue_where_the_items_table_knows_them(
+    ids: list[Any], listed: list[Any]
+) -> None:
+    items = pd.DataFrame({"item": listed, "genre": [f"g{id_}" for id_ in listed]})
+    raw = RawData(log(item=ids * 2), items=items)
+    without, _ = prepare(raw, EVERYTHING)
+    dataset, report = prepare(raw, EVERYTHING.model_copy(update={"cold_items": True}))
+    assert dataset.catalogue.frame["item"].tolist() == sorted({*ids, *listed})
+    assert dataset.catalogue.decode(dataset.events.items) == without.catalogue.decode(without.events.items)
+    named = dict(zip(dataset.catalogue.frame["item"], dataset.catalogue.frame["genre"], strict=True))
+    assert {id_: named[id_] for id_ in listed} == {id_: f"g{id_}" for id_ in listed}
+    assert (report.n_items, report.n_cold_items) == (5, 2)
+    assert report.density == without.events.items.size / (2 * 3)
+    assert not any("without events and are left out" in note for note in report.notes)
+
+
+def test_items_without_events_belong_to_the_domain_that_their_table_names() -> None:
+    raw = RawData(
+        log(domain=["books"] * 3 + ["films"] * 3),
+        items=pd.DataFrame({"item": ["a", "z"], "domain": ["films", "books"], "title": ["A", "Z"]}),
+    )
+    dataset, _ = prepare(raw, EVERYTHING.model_copy(update={"cold_items": True}))
+    assert list(dataset.catalogue.encode(["z"], "books")) == [3]
+    assert list(dataset.catalogue.encode(["z"], "films")) == [-1]
+    unknown = RawData(raw.interactions, items=pd.DataFrame({"item": ["a", "z"]}))
+    assert prepare(unknown, EVERYTHING.model_copy(update={"cold_items": True}))[0].n_items == 6
+
+
 def test_domains_keep_equal_ids_apart() -> None:
     dataset, _ = prepare(RawData(log(domain=["books"] * 3 + ["films"] * 3)), EVERYTHING)
     assert dataset.catalogue.domains == ("books", "films")

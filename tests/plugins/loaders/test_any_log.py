@@ -22,6 +22,7 @@ from p5core.data.profile.report import PrepareReport
 from p5core.data.raw import RawData
 from p5core.errors import ConfigError, DataError
 from p5core.plugins.discovery import load_plugins
+from p5plugins.loaders.table import Table, TableConfig
 from p5plugins.presets.sequential import Sequential
 
 EVERYTHING = PrepareConfig(keep="all")
@@ -310,6 +311,17 @@ def test_json_as_it_is_published(put: Any) -> None:
         (1, 2),
         (2, 3),
     ]
+
+
+def test_a_preset_keeps_items_without_events_where_they_have_content(put: Any) -> None:
+    log = put("log.csv", "user,item\n" + "".join(f"{user},{item}\n" for user in range(5) for item in range(4)))
+    rows = "".join(f"{item},{'xy'[item % 2]}\n" for item in range(6))
+    for content, kept in (("item,genre\n" + rows, True), ("item,title\n" + rows, False)):
+        raw = Table(TableConfig(path=log, items=put("items.csv", content))).load()
+        dataset, _ = prepare_more(raw, PrepareConfig(keep="all", cold_items=True))
+        text = Sequential(Sequential.Config()).sections(dataset)
+        assert f"cold_items = {'true' if kept else 'false'}" in text
+        assert "2 items of the items table have no events" in text
 
 
 def test_repeats_are_kept_and_recommended_where_people_repeat(put: Any) -> None:
