@@ -17,6 +17,8 @@ from p5core.config.base import PartSpec
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.kinds import KINDS, Kind
 from p5core.plugins.registry import Registry
+from p5plugins.layouts.published import PublishedConfig
+from p5plugins.loaders.table import Table
 
 __all__ = ["PAGES", "write_pages"]
 
@@ -56,8 +58,15 @@ def _kind_lines(registry: Registry, kind: Kind) -> Iterator[str]:
     infos = [info for info in registry.all_parts(kind.name) if info.plugin.distribution == "p5rec"]
     for info in sorted(infos, key=lambda info: info.part.name):
         yield from ("", f"### `{info.part.name}`", "", info.about)
-        if info.part.Config.model_fields:
+        if _base(info.part.Config):
+            yield from ("", f"Options: those of `{_base(info.part.Config)}`; `path` may be a folder.")
+        elif info.part.Config.model_fields:
             yield from ("", *_option_table(info.part.Config))
+
+
+def _base(config: type[BaseModel]) -> str:
+    """The part whose options those of a published data set extend."""
+    return Table.name if issubclass(config, PublishedConfig) else ""
 
 
 def experiment_page() -> str:

@@ -84,13 +84,15 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
     from p5core.system.files import write_text
 
     chosen = registry.choose("preset", preset).build()
-    dataset, report, section = _look_at(registry, file, settings, cold_items=True)
+    section = _section_with(registry, file, settings)
+    section, comment = _with_condition(registry, section)
+    dataset, report = _everything(registry, section, cold_items=True)
     target = output or Path(file.name.split(".")[0] + ".toml")
     if target.exists():
         raise ConfigError(f"{target} exists and is left alone. Choose another file with --output.")
     summary = f"{file}: {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events"
-    head = f"# {summary}\n# Run it with: p5 run THIS_FILE\n\n[data]  # 'p5 plugins list' shows all loaders\n"
-    text = f"{head}{tomli_w.dumps(section)}\n{chosen.sections(dataset)}"
+    head = f"# {summary}\n# Run it with: p5 run THIS_FILE; 'p5 plugins list' shows all loaders\n\n{comment}"
+    text = f"{head}{tomli_w.dumps({'data': section})}\n{chosen.sections(dataset)}"
     parse_experiment(parse_toml(text, f"preset {preset}"), f"preset {preset}")
     write_text(target, text)
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
@@ -105,26 +107,64 @@ def _guessed(registry: Registry, section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _look_at(
-    registry: Registry, file: Path, settings: Sequence[str], fields: Sequence[str] = (), cold_items: bool = False
+    registry: Registry, file: Path, settings: Sequence[str], fields: Sequence[str] = ()
 ) -> tuple[Dataset, PrepareReport, Mapping[str, Any]]:
     """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
-    from p5core.config.base import PartSpec
     from p5core.config.document import load_experiment
-    from p5core.config.prepare import PrepareConfig
-    from p5core.config.tree import override
-    from p5core.data.ingest.prepare import prepare_more
     from p5core.workflows.experiment_data import load_data
 
     if file.suffix == ".toml":
         experiment = load_experiment(file, [f"data.{name}" for name in settings])
         cleaning = experiment.prepare.model_copy(update={"fields": [*experiment.prepare.fields, *fields]})
         return *load_data(registry, experiment.data, cleaning), {}
-    section: dict[str, Any] = _section(registry, file)
+    section = _section_with(registry, file, settings)
+    return *_everything(registry, section, fields), section
+
+
+def _section_with(registry: Registry, file: Path, settings: Sequence[str]) -> dict[str, Any]:
+    """The data section for a file with some options set."""
+    from p5core.config.tree import override
+
+    section = _section(registry, file)
     for setting in settings:
         section = override(section, setting)
+    return section
+
+
+def _everything(
+    registry: Registry, section: Mapping[str, Any], fields: Sequence[str] = (), cold_items: bool = False
+) -> tuple[Dataset, PrepareReport]:
+    """The data of a section with nothing left out."""
+    from p5core.config.base import PartSpec
+    from p5core.config.prepare import PrepareConfig
+    from p5core.data.ingest.prepare import prepare_more
+
     keep_all = PrepareConfig(keep="all", min_user_events=1, fields=list(fields), cold_items=cold_items)
-    raw = registry.choose("loader", PartSpec.model_validate(section), "data").build().load()
-    return *prepare_more(raw, keep_all), section
+    return prepare_more(registry.choose("loader", PartSpec.model_validate(section), "data").build().load(), keep_all)
+
+
+def _with_condition(registry: Registry, section: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The section with the condition that keeps wanted events, where one column says so, and a comment above it.
+
+    Where there are several kinds of events, as in a funnel, the comment alone proposes a condition.
+    """
+    from p5core.config.base import PartSpec
+    from p5core.data.profile.kinds import event_kinds
+
+    loader = registry.choose("loader", PartSpec.model_validate(section), "data")
+    kinds = event_kinds(loader.build().load()) if "where" in loader.part.Config.model_fields else None
+    if kinds is None:
+        return section, ""
+    comment = f"# '{kinds.column}' has the kinds {kinds.sentence()}. "
+    if kinds.wanted is not None:
+        kept = "Only the wanted ones count; remove 'where' to count all."
+        return {**section, "where": kinds.condition(kinds.wanted)}, f"{comment}{kept}\n"
+    condition = f'where = "{kinds.condition(kinds.rarest)}"'
+    weights = ", ".join(f"{json.dumps(kind)} = 1" for kind in kinds.counts)
+    return section, (
+        f"{comment}All count alike. To keep one kind: {condition}\n"
+        f"# To weigh them: event = {json.dumps(kinds.column)} and event_weights = {{ {weights} }}\n"
+    )
 
 
 def _section(registry: Registry, file: Path) -> dict[str, Any]:

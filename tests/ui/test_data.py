@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +118,36 @@ def test_a_column_is_corrected(ui, page: Page) -> None:
     expect(page.locator("#data-events")).to_contain_text("2023-11-14")
     expect(page.locator("#data-examine")).to_be_visible()
     expect(page).to_have_url(re.compile("file=uploads%2Fthings.csv"))
+
+
+def test_conditions_kinds_of_events_and_bad_rows_are_chosen(ui, page: Page) -> None:
+    """Each option that the page has no place for is in the form, and what it drops can be downloaded."""
+    kinds = ("view", "view", "buy")
+    rows = [f"{user},{item},{kinds[item % 3]},{1_700_000_000 + item}" for user in range(12) for item in range(9)]
+    page.goto(f"{ui.address}/data")
+    upload(page, "kinds.csv", "\n".join(["user,item,kind,time", *rows, "99,1,buy,soon", ""]).encode())
+    expect(page.locator("#data-guesses")).to_contain_text("'kind' looks like the kind of event ('view', 'buy')")
+    page.locator("#data-more button").first.click()
+    page.locator("#data-more-where textarea").fill("kind = 'buy'")
+    page.locator("#data-more-on_error input").click()
+    page.get_by_role("option", name="drop", exact=True).click()
+    page.locator("#data-refine").click()
+    expect(page.locator("#data-guesses")).not_to_contain_text("looks like the kind of event")
+    expect(page.locator("#data-more-where textarea")).to_have_value("kind = 'buy'")
+    page.locator("#data-examine").click()
+    expect(page.locator("#data-dropped")).to_contain_text("kind = 'buy'")
+    with page.expect_download() as download:
+        page.locator("#data-rejected").click()
+    assert '"kinds.csv, row 110",timestamp,soon' in Path(download.value.path()).read_text()
+
+
+def test_a_time_in_several_columns_is_shown(ui, page: Page) -> None:
+    page.goto(f"{ui.address}/data")
+    rows = "".join(f"{n},{n},2012,{1 + n % 9},{n}\n" for n in range(1, 20))
+    upload(page, "calendar.csv", f"user,item,year,month,day\n{rows}".encode())
+    for part in ("year", "month", "day"):
+        expect(page.locator("#data-timestamp")).to_contain_text(part)
+    expect(page.locator("#data-events")).to_contain_text("2012-02-01")
 
 
 def test_a_built_in_set_has_its_options(ui, page: Page) -> None:

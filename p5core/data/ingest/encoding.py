@@ -176,7 +176,8 @@ def _like(ids: pd.Series, target: pd.Series, key: str, source: str) -> pd.Series
             f"{source}, {key}s table, row {_row(ids, 0)}: the id {ids.iloc[0]!r} is no integer, but the events "
             f"have integer ids. Name the column of the ids by {key}s_id, or set id_type = 'text'."
         )
-    return pd.to_numeric(ids[is_integer]).astype("Int64").reindex(ids.index)
+    integers: pd.Series = pd.to_numeric(ids[is_integer]).astype("Int64")
+    return integers.reindex(ids.index)
 
 
 def _row(table: pd.Series | pd.DataFrame, place: int) -> int:

@@ -23,8 +23,8 @@ class Preview:
     preview: pd.DataFrame
     """rows as they stand in the source, under its own column names"""
 
-    columns: Mapping[str, str]
-    """name of `p5core.data.columns` → column of the source"""
+    columns: Mapping[str, str | list[str]]
+    """name of `p5core.data.columns` → column of the source, or several that are the time together"""
 
     head: RawData | None
     """events of the first rows; None while it is not known which columns they are"""

@@ -18,6 +18,7 @@ __all__ = [
     "CALENDAR",
     "LOOKED_AT",
     "Mapping",
+    "find_event_column",
     "find_id",
     "find_title",
     "further_columns",
@@ -50,8 +51,8 @@ KNOWN = {
         "timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "invoicedate", "invoice_date", "event_time",
         "event_timestamp", "created_at", "createdat", "review_time", "review_date", "order_date", "order_time",
         "purchase_date", "transaction_date", "t_dat", "date_added", "eventdate", "event_date", "visit_date",
-        "watched_at", "played_at", "listened_at", "time_stamp", "unix_timestamp", "ts_ms", "showtime", "utc", "epoch",
-        "t",
+        "watched_at", "played_at", "listened_at", "time_stamp", "unix_timestamp", "ts_ms", "timestamp_ms", "showtime",
+        "utc", "epoch", "t",
     ),
     RATING: ("rating", "ratings", "score", "stars", "overall", "book_rating", "user_rating"),
     TITLE: (
@@ -154,16 +155,19 @@ def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in taken]
 
 
-def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str]:
-    """Canonical name → column, as far as it can be guessed; raises nothing."""
-    time = options.timestamp if isinstance(options.timestamp, str) else next(iter(options.times), None)
+def guess_columns(options: ColumnOptions, names: Sequence[str]) -> dict[str, str | list[str]]:
+    """Canonical name → column, or columns of a time, as far as they can be guessed; raises nothing."""
+    time = options.timestamp if isinstance(options.timestamp, str) else None
     named = {USER: options.user, ITEM: options.item, TIMESTAMP: time, RATING: options.rating}
     mapping = {canonical: column for canonical, column in named.items() if column is not None and column in names}
     for canonical in [name for name, column in named.items() if column is None]:
         column = guess_column(canonical, names, [*mapping.values(), *options.named])
         if column is not None:
             mapping[canonical] = column
-    return mapping
+    several = isinstance(options.timestamp, list)
+    parts = options.times if several else [] if TIMESTAMP in mapping or time == "" else _calendar_columns(names)
+    kept = {canonical: column for canonical, column in mapping.items() if not (several and canonical == TIMESTAMP)}
+    return {**kept, **({TIMESTAMP: [*parts]} if parts else {})}
 
 
 def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame, Mapping]:
@@ -243,6 +247,12 @@ def _likely_kind(name: str, values: pd.Series[Any]) -> str | None:
     if plain in WEIGHT_NAMES:
         return WEIGHT
     return RATING if RATING_NAME.search(plain) else None
+
+
+def find_event_column(head: pd.DataFrame) -> str | None:
+    """The first column that looks like the kind of event."""
+    columns = ((str(name), head.iloc[:, place]) for place, name in enumerate(head.columns))
+    return next((name for name, values in columns if _likely_kind(name, values) == EVENT), None)
 
 
 def likely_times(head: pd.DataFrame, used: Container[str]) -> list[str]:

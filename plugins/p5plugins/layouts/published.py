@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from pydantic import Field
 
-from p5core.config.base import Config, ExpandedPath
+from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
+from p5core.data.profile.preview import Preview
 from p5core.data.raw import RawData, Scan
 from p5core.data.tables.plain_text import Scratch
-from p5core.errors import DataError
+from p5core.errors import ConfigError, DataError
 from p5core.system.messages import Message
 from p5plugins.loaders.table import Table, TableConfig
 
@@ -48,17 +48,16 @@ class Variant:
     """reads files that are no table, with a folder for temporary ones"""
 
 
-class PublishedConfig(Config):
-    """Options of the loaders of published data sets."""
+class PublishedConfig(TableConfig):
+    """Options of the loaders of published data sets: those of the table loader go before those of the format."""
 
     path: ExpandedPath
     """Folder of the data set, as published, or its file of interactions."""
 
-    domain: str | None = Field(None, min_length=1)
-    """Domain of all items."""
-
-    on_error: str = Field("refuse", pattern="refuse|drop")
-    """Refuse a log with unreadable rows, or drop such rows and list them."""
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The options that were set, but for the path."""
+        return {name: getattr(self, name) for name in self.model_fields_set if name != "path"}
 
 
 class Published(Loader):
@@ -93,9 +92,16 @@ class Published(Loader):
             patterns = ", ".join(dict.fromkeys(variant.log for variant in self.variants.values()))
             raise DataError(f"{path} is no folder of '{self.name}': it has none of {patterns}. Check the path.")
         name, variant, files = match
-        raw = self._converted(variant, files) if variant.convert else self._table(path, variant, files)
+        raw = self._converted(name, variant, files) if variant.convert else self._table(path, variant, files).load()
         note = Message("read as {name}, in the format {variant}", name=self.name, variant=name)
         return replace(raw, source=f"{self.name} in {path}", notes=(note, *raw.notes))
+
+    def preview(self, n_rows: int = 1_000) -> Preview:
+        """The first rows of a table as they stand in its file; those of other formats as they are read."""
+        match = self._find(self.config.path) or self._find_by_line(self.config.path)
+        if match is None or match[1].convert:
+            return super().preview(n_rows)
+        return self._table(self.config.path, match[1], match[2]).preview(n_rows)
 
     @classmethod
     def _find(cls, path: Path) -> tuple[str, Variant, list[Path]] | None:
@@ -117,29 +123,46 @@ class Published(Loader):
         chosen = next((pair for pair in formats if re.match(pair[1].begins, _first_line(path))), None)
         return (*chosen, [path]) if chosen else None
 
-    def _table(self, path: Path, variant: Variant, files: list[Path]) -> RawData:
+    def _table(self, path: Path, variant: Variant, files: list[Path]) -> Table:
         folder = path if path.is_dir() else path.parent
         log = path if path.is_file() else files[0] if len(files) == 1 else folder / variant.log
         options = dict(variant.options)
         for key, pattern in (("items", variant.items), ("users", variant.users)):
-            matches = sorted(folder.glob(pattern)) if pattern else []
+            matches = _companions(folder, pattern, files)
             if matches:
-                options[key] = matches[0]
-            else:
+                options[key] = matches[0] if len(matches) == 1 else folder / pattern
+            elif key not in self.config.chosen:
                 options = {name: value for name, value in options.items() if not name.startswith(f"{key}_")}
-        config = TableConfig.model_validate(
-            {"domain": self.config.domain, **options, "path": log, "on_error": self.config.on_error}
-        )
-        return Table(config).load()
+        return Table(TableConfig.model_validate({**options, **self.config.chosen, "path": log}))
 
-    def _converted(self, variant: Variant, files: list[Path]) -> RawData:
+    def _converted(self, name: str, variant: Variant, files: list[Path]) -> RawData:
         assert variant.convert is not None
+        reading = self.config.reading | {"id_type": self.config.reading["id_types"]}
+        foreign = sorted(self.config.chosen.keys() - reading.keys())
+        if foreign:
+            raise ConfigError(
+                f"data: the files of '{self.name}' in the format '{name}' are no plain tables, so '{foreign[0]}' does "
+                "not apply. Remove it."
+            )
         scratch = Scratch()
         raw = variant.convert(files, scratch.folder)
+        options = {"id_types" if name == "id_type" else name: reading[name] for name in self.config.chosen}
+        raw = replace(raw, **options)
         if isinstance(raw.interactions, Scan):
             owned = (scratch, raw.interactions.scratch)
             raw = replace(raw, interactions=replace(raw.interactions, scratch=owned))
         return raw
+
+
+def _companions(folder: Path, pattern: str, logs: list[Path]) -> list[Path]:
+    """The tables beside a log; `meta_*.json*` means that of the category that the log is of, and of all for several."""
+    if not pattern:
+        return []
+    tables = sorted(folder.glob(pattern))
+    prefix, star, ending = pattern.partition(".")[0].partition("*")
+    if not (prefix and star) or ending or len(logs) > 1:
+        return tables
+    return [table for table in tables if table.name.partition(".")[0].removeprefix(prefix) in logs[0].name]
 
 
 def _first_line(file: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p5plugins.layouts.nested import read_ebnerd, read_mind
+from p5plugins.layouts.impressions import read_ebnerd, read_mind
 from p5plugins.layouts.published import Published, Variant
 
 __all__ = ["MIND", "BookCrossing", "EBNeRD", "Goodreads", "LastFM"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from p5plugins.layouts.nested import read_otto
 from p5plugins.layouts.published import Published, Variant
 
 __all__ = [
@@ -23,7 +22,7 @@ class AmazonReviews(Published):
         "2023 reviews": Variant(
             "*.jsonl*", {"user": "user_id", "item": "parent_asin", "rating": "rating", "timestamp": "timestamp",
                          "time_unit": "ms", "items_id": "parent_asin", "items_title": "title"},
-            items="meta_*.jsonl*", begins=r'\{(?=.*"user_id")(?=.*"parent_asin")(?=.*"rating")',
+            items="meta_*.jsonl*", begins=r'\{(?=.*"user_id")(?=.*"parent_asin")(?=.*"rating")(?=.*"timestamp")',
         ),
         "2023 ratings": Variant(
             "*.csv*", {"user": "user_id", "item": "parent_asin", "rating": "rating", "timestamp": "timestamp",
@@ -160,8 +159,12 @@ class Otto(Published):
     name = "otto"
     home = "https://www.kaggle.com/datasets/otto/recsys-dataset"
     variants = {
-        "sessions": Variant("*.jsonl*", begins=r'\{"session":\s*\d+,\s*"events":', convert=read_otto),
-    }
+        "sessions": Variant(
+            "*.jsonl*", {"records": ["events"], "user": "session", "item": "aid", "timestamp": "ts", "time_unit": "ms",
+                         "event": "type"},
+            begins=r'\{"session":\s*\d+,\s*"events":',
+        ),
+    }  # fmt: skip
 
 
 class Personalize(Published):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
@@ -16,6 +16,7 @@ from p5core.data.tables.columns import LOOKED_AT, guess_columns, map_columns, un
 from p5core.data.tables.events import day_order, scan_events
 from p5core.data.tables.files import TableFiles, open_table
 from p5core.data.tables.options import ColumnOptions
+from p5core.data.tables.records import unnest_records
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
 from p5plugins.loaders.entity_tables import ItemsOptions, UsersOptions
@@ -38,6 +39,9 @@ class TableConfig(ColumnOptions, ItemsOptions, UsersOptions):
     columns: list[str] = []
     """Names of all columns of text files, in order; default: those of the header."""
 
+    records: list[str] = []
+    """JSON columns with lists of objects, each of which is a row; default: guessed."""
+
     quote: str | None = Field(None, max_length=1)
     """Quote character of text files; "": none; default: guessed."""
 
@@ -46,6 +50,11 @@ class TableConfig(ColumnOptions, ItemsOptions, UsersOptions):
 
     encoding: str = "utf-8"
     """Character encoding of text files, such as "cp1252" or "gbk"."""
+
+    @field_validator("records", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, records: object) -> object:
+        return [records] if isinstance(records, str) else records
 
 
 class Table(Loader):
@@ -81,8 +90,9 @@ class Table(Loader):
         try:
             head = self._events(replace(table, relation=f"(SELECT * FROM {table.relation} LIMIT {n_rows})"))
             head = replace(head, is_head=True)
-            if head.day_first is None and TIMESTAMP in columns:  # the first rows may lie within days that do not tell
-                head = replace(head, day_first=day_order(table, columns[TIMESTAMP]))
+            time = columns.get(TIMESTAMP)
+            if head.day_first is None and isinstance(time, str):  # the first rows may lie within days that do not tell
+                head = replace(head, day_first=day_order(table, time))
         except DataError as error:
             return Preview(preview, columns, None, table.notes, table.settings, error.message)
         return Preview(preview, columns, head, head.notes, table.settings)
@@ -93,7 +103,8 @@ class Table(Loader):
             config.separator, config.header, config.quote, config.encoding, tuple(config.columns), config.escape,
             tuple(config.null_words),
         )  # fmt: skip
-        return open_table(config.path, layout, config.named, drop_faulty=config.on_error == "drop")
+        table = open_table(config.path, layout, config.named, drop_faulty=config.on_error == "drop")
+        return unnest_records(table, config.records, config.item)
 
     def _events(self, table: TableFiles) -> RawData:
         mapping = map_columns(self.config, table.columns, table.source)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from p5core.contracts.preset import Preset
+from p5core.data.columns import RATING
 from p5core.data.dataset import Dataset
 from p5core.data.profile.order import file_order, repeated_targets
 
@@ -54,8 +55,9 @@ class _Choices:
 
     keep: str
     why_keep: str
+    n_cold: int
+    """items of the items table without events"""
     cold_items: bool
-    why_cold: str
     split: str
     why_split: str
     min_events: int
@@ -84,8 +86,8 @@ def _choices(dataset: Dataset) -> _Choices:
     return _Choices(
         keep="all" if keeps_all else "first",
         why_keep=f"{repeats:.1%} of the users' last events are of items that they had before",
-        cold_items=0 < n_cold <= n_warm and len(encoders) > 1,
-        why_cold=f"{n_cold:,} items of the items table have no events; their content places them",
+        n_cold=n_cold,
+        cold_items=n_cold <= n_warm and len(encoders) > 1,
         split=split,
         why_split=why_split,
         min_events=_least_events(dataset, 5 if np.median(lengths) >= 5 else 3),
@@ -101,8 +103,8 @@ def _choices(dataset: Dataset) -> _Choices:
 UNKNOWN = _Choices(
     "first",
     "of several events of a user with an item: first, last or all",
+    0,
     False,
-    "items of the items table without events",
     "leave_one_out",
     "the last event of each user is tested",
     5,
@@ -187,6 +189,26 @@ def _values(cell: Any) -> Iterable[Any]:
     return cell if isinstance(cell, Iterable) else [cell]
 
 
+def _rating_line(dataset: Dataset | None) -> str:
+    """A proposal to drop ratings that may stand for "none": 0 or less, where the others are all positive."""
+    if dataset is None or not len(dataset.events.fields.get(RATING, ())):
+        return ""
+    ratings = dataset.events.fields[RATING].astype(np.float64)
+    lowest, share = float(ratings.min()), float(np.mean(ratings <= 0))
+    others = ratings[ratings > 0]
+    if lowest not in (0, -1) or not len(others) or others.min() < 1 or not np.all(others == np.floor(others)):
+        return ""
+    why = f'{share:.0%} of the ratings are {lowest:g}, which may stand for "no rating"; this drops them'
+    return f"# min_rating = 1  # {why}\n"
+
+
+def _cold_line(chosen: _Choices) -> str:
+    if not chosen.n_cold:
+        return ""
+    kept = "true" if chosen.cold_items else "false"
+    return f"cold_items = {kept}  # {chosen.n_cold:,} items of the items table have no events; content places them\n"
+
+
 def _aligned(text: str) -> str:
     """The text with the comments behind its lines in one column."""
     lines = []
@@ -210,8 +232,7 @@ class Sequential(Preset):
 keep = "{chosen.keep}"  # {chosen.why_keep}
 min_user_events = {chosen.min_events}  # users and items with fewer events are dropped, until nothing changes
 min_item_events = {chosen.min_events}
-cold_items = {"true" if chosen.cold_items else "false"}  # {chosen.why_cold}
-
+{_cold_line(chosen)}{_rating_line(dataset)}
 [split]
 name = "{chosen.split}"  # {chosen.why_split}
 

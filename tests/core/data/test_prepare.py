@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,9 +137,7 @@ def test_items_that_stand_twice_or_have_other_ids_are_refused() -> None:
         prepare(RawData(log(item=[1, 2, 3] * 2), items=pd.DataFrame({"item": ["x"]})), EVERYTHING)
 
 
-@pytest.mark.parametrize(
-    ("ids", "listed"), [(["b", "d", "é"], ["a", "b", "c", "é"]), ([2, 30, 400], [1, 2, 31, 400])]
-)
+@pytest.mark.parametrize(("ids", "listed"), [(["b", "d", "é"], ["a", "b", "c", "é"]), ([2, 30, 400], [1, 2, 31, 400])])
 def test_items_without_events_stay_in_the_catalogue_where_the_items_table_knows_them(
     ids: list[Any], listed: list[Any]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import json
 import lzma
+import re
 import zipfile
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from p5core.cli import build
 from p5core.config.base import PartSpec
+from p5core.config.document import load_experiment
 from p5core.config.prepare import PrepareConfig
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
@@ -322,6 +326,75 @@ def test_a_preset_keeps_items_without_events_where_they_have_content(put: Any) -
         text = Sequential(Sequential.Config()).sections(dataset)
         assert f"cold_items = {'true' if kept else 'false'}" in text
         assert "2 items of the items table have no events" in text
+
+
+def test_records_in_lists_are_rows(put: Any) -> None:
+    lines = [
+        {"user": 1, "past": [{"item": 5, "about": {"size": 3}}, {"item": 6}], "next": {"item": 7, "ts": 1_700_000_000}},
+        {"user": 2, "past": [], "next": {"item": 5, "about": {"size": 4}}},
+        {"user": 3, "past": None, "next": None},
+    ]
+    path = put("log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    dataset, report = prepared(path, timestamp="")
+    assert list(event_frame(dataset)[["user", "item"]].itertuples(index=False, name=None)) == [
+        (1, 5), (1, 6), (1, 7), (2, 5),
+    ]  # fmt: skip
+    assert any("guessed columns: records = ['past', 'next']" in note for note in report.notes)
+    assert any("about.size" in note for note in report.notes)
+    assert events(path, records="next", timestamp="") == [(1, 7), (2, 5)]
+    assert events(path, item="about.size", records=["past", "next"], timestamp="") == [(1, 3), (2, 4)]
+    with pytest.raises(DataError, match=r"has no column 'nxt' \(records\). Did you mean 'next'"):
+        prepared(path, records="nxt")
+    with pytest.raises(DataError, match=r"log\.csv is no JSON, so it has no records 'past'"):
+        prepared(put("log.csv", "user,item\n1,2\n"), records="past")
+    put("bad.jsonl", json.dumps({"user": 1, "list": [{"item": 5, "rating": "x"}]}) + "\n")
+    with pytest.raises(DataError, match=r"bad\.jsonl, records of list, row 1, column 'rating': the rating 'x'"):
+        prepared(path.with_name("bad.jsonl"))
+
+
+def begun(path: Path, *settings: str) -> str:
+    """The experiment that `p5 init` writes."""
+    target = path.with_name("begun.toml")
+    target.unlink(missing_ok=True)
+    chosen = [word for setting in settings for word in ("--set", setting)]
+    result = CliRunner().invoke(build(load_plugins()), ["init", str(path), "-o", str(target), *chosen])
+    assert result.exit_code == 0, result.output
+    return target.read_text()
+
+
+@pytest.mark.parametrize("form", ["numbers", "booleans"])
+def test_clicks_are_kept_and_impressions_are_not(put: Any, tmp_path: Path, form: str) -> None:
+    rows = [(user, item, (user + item) % 3 == 0) for user in range(9) for item in range(9)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "clicked"])
+    path = tmp_path / "shown.parquet"
+    (frame if form == "booleans" else frame.astype({"clicked": int})).to_parquet(path)
+    text = begun(path)
+    assert f'where = "clicked = {"true" if form == "booleans" else 1}"' in text
+    experiment = load_experiment(path.with_name("begun.toml"))
+    raw = load_plugins().choose("loader", experiment.data, "data").build().load()
+    kept = event_frame(prepare_more(raw, EVERYTHING)[0])
+    assert list(kept[["user", "item"]].itertuples(index=False, name=None)) == [(u, i) for u, i, is_it in rows if is_it]
+
+
+def test_a_funnel_gets_a_proposal_that_can_be_taken(put: Any) -> None:
+    kinds = ["view", "view", "view", "cart", "transaction"]
+    rows = "".join(f"{user},{item},{kinds[item % 5]}\n" for user in range(8) for item in range(9))
+    text = begun(put("shop.csv", f"user,item,event\n{rows}"))
+    assert "'event' has the kinds view 48, cart 16, transaction 8." in text
+    assert "\nwhere" not in text
+    condition = re.search(r"where = \"(.*)\"", text)
+    assert condition is not None
+    taken = begun(put("shop.csv", f"user,item,event\n{rows}"), f"where={condition[1]}")
+    assert "72 events" not in taken
+    assert "where = \"event = 'transaction'\"" in taken
+    weighed = begun(put("shop.csv", f"user,item,event\n{rows}"), "event=event", "event_weights.view=1")
+    assert "[data.event_weights]" in weighed
+
+
+@pytest.mark.parametrize(("lowest", "is_proposed"), [(0, True), (-1, True), (1, False), (0.5, False)])
+def test_ratings_that_may_mean_none_get_a_proposal(put: Any, lowest: float, is_proposed: bool) -> None:
+    rows = "".join(f"{u},{i},{lowest if (u + i) % 2 else 7}\n" for u in range(9) for i in range(9))
+    assert ("# min_rating = 1" in begun(put("rated.csv", f"user,item,rating\n{rows}"))) is is_proposed
 
 
 def test_repeats_are_kept_and_recommended_where_people_repeat(put: Any) -> None:

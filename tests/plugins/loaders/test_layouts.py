@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from p5core.config.prepare import PrepareConfig
 from p5core.data.ingest.prepare import prepare_more
 from p5core.data.profile.clean_events import event_frame
 from p5core.data.raw import RawData
-from p5core.errors import DataError
+from p5core.errors import ConfigError, DataError
 from p5core.plugins.discovery import load_plugins
 from p5plugins.layouts.published import Published
 
@@ -39,6 +40,58 @@ def rows_of(raw: RawData, columns: tuple[str, ...]) -> tuple[list[Row], pd.DataF
 def _shown(moment: pd.Timestamp) -> str:
     text = str(moment)
     return text.removesuffix("000") if "." in text else text
+
+
+def amazon(folder: Path, *categories: str) -> Path:
+    """Reviews of some categories, with the metadata of two of them."""
+    review = '{{"reviewerID": "A{n}", "asin": "{asin}", "overall": {n}.0, "unixReviewTime": {time}}}\n'
+    for category in categories:
+        lines = [review.format(n=n, asin=f"{category}{n % 3}", time=1_400_000_000 + n) for n in range(1, 6)]
+        (folder / f"{category}_5.json").write_text("".join(lines))
+    for category in ("Books", "Music"):
+        rows = [{"asin": f"{category}{n}", "title": f"{category} {n}", "price": n} for n in range(3)]
+        (folder / f"meta_{category}.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_file_has_the_metadata_of_its_category_and_a_folder_that_of_all(tmp_path: Path) -> None:
+    folder = amazon(tmp_path, "Books", "Music", "Toys")
+    assert read("amazon_reviews", folder / "Toys_5.json").items is None
+    for path, expected in ((folder / "Music_5.json", {"Music"}), (folder, {"Books", "Music"})):
+        items = read("amazon_reviews", path).items
+        assert items is not None
+        assert {title.split()[0] for title in items["title"]} == expected
+
+
+def test_a_published_format_takes_the_options_of_a_table(tmp_path: Path) -> None:
+    folder = amazon(tmp_path, "Books", "Toys")
+    kept = read("amazon_reviews", folder / "Books_5.json", where="overall > 3", items_where="price > 1")
+    events, items = rows_of(kept, ("rating",))
+    assert [rating for *_, rating in events] == [4.0, 5.0]
+    assert items["title"].dropna().tolist() == ["Books 2"]
+    other = read("amazon_reviews", folder / "Toys_5.json", items=str(folder / "meta_Books.json"), rating="")
+    assert other.items is not None
+    assert "rating" not in rows_of(other, ())[0][0]
+    assert prepare_more(other, PrepareConfig(keep="all"))[1].ratings is None
+
+
+def test_a_format_that_is_no_table_refuses_columns_and_takes_conditions(tmp_path: Path) -> None:
+    folder = written(tmp_path, CASES["mind"].files)
+    with pytest.raises(ConfigError, match=r"files of 'mind' .* are no plain tables, so 'user' does not apply"):
+        read("mind", folder, user="session")
+    everything = rows_of(read("mind", folder), ())[0]
+    user = everything[0][0]
+    kept = rows_of(read("mind", folder, where=f"user <> '{user}'"), ())[0]
+    assert kept == [row for row in everything if row[0] != user]
+    assert 0 < len(kept) < len(everything)
+
+
+def test_the_preview_of_a_published_format_shows_its_file(tmp_path: Path) -> None:
+    folder = amazon(tmp_path, "Books")
+    spec = PartSpec.model_validate({"name": "amazon_reviews", "path": str(folder / "Books_5.json")})
+    preview = load_plugins().choose("loader", spec, "data").build().preview()
+    assert "reviewerID" in preview.preview.columns
+    assert preview.columns["user"] == "reviewerID"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -19,12 +19,12 @@ def language_of(headers: Mapping[str, str]) -> str:
     return next((language.split("-")[0] for language in languages if language.split("-")[0] in LANGUAGES), LANGUAGES[0])
 
 
-def said(headers: Mapping[str, str], key: str, **values: object) -> str:
+def said(headers: Mapping[str, str], key: str, /, **values: object) -> str:
     """The text of a key with its values filled in; raises KeyError for a key that is not there."""
     return words()[key][language_of(headers)].format(**values)
 
 
-def said_in_markdown(headers: Mapping[str, str], key: str, **values: object) -> str:
+def said_in_markdown(headers: Mapping[str, str], key: str, /, **values: object) -> str:
     """`said` for a component that shows Markdown: the values stay what they are, whoever wrote them."""
     return said(headers, key, **{name: plain(str(value)) for name, value in values.items()})
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 import pandas as pd
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from p5core.config.base import PartSpec, parse_config
 from p5core.config.prepare import PrepareConfig
 from p5core.config.tree import get_value, to_toml
+from p5core.data.profile.clean_events import rejected_frame, write_table
 from p5core.errors import ConfigError
 from p5core.workflows.profile import Profile
 from p5ui.forms.fields import Field, fields_of
@@ -36,7 +40,11 @@ from p5ui.workspace.workspace import Workspace
 __all__ = ["CLEANING", "COLUMNS", "LAYOUT", "DataEvents"]
 
 COLUMNS = ("user", "item", "timestamp", "rating")
+TIMESTAMP = COLUMNS.index("timestamp")
 LAYOUT = ("separator", "header", "encoding", "time_unit", "day_first", "time_format")
+TABLES = ("items", "users")
+"""Tables beside the log, by the beginning of their options."""
+PLACED = {*COLUMNS, *LAYOUT, "path", "items"}
 SWITCHES = ("header", "day_first")
 ORDERS = (("day", "true"), ("month", "false"))
 TIME_FORMATS = ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%Y%m%d"]
@@ -85,9 +93,11 @@ class DataEvents:
             section = section if value == field.show({}) else field.apply(section, value)
         return self._look(section, request)
 
-    def map(self, section: dict[str, Any], request: gr.Request, *chosen: str | None) -> list[Any]:
+    def map(self, section: dict[str, Any], request: gr.Request, *chosen: str | list[str] | None) -> list[Any]:
         """Read the columns as they were corrected."""
-        named = {name: column or "" for name, column in zip(COLUMNS, chosen, strict=True)}
+        named: dict[str, Any] = {name: column or "" for name, column in zip(COLUMNS, chosen, strict=True)}
+        if isinstance(named["timestamp"], list) and len(named["timestamp"]) == 1:
+            [named["timestamp"]] = named["timestamp"]
         return self._look({**section, **{k: v for k, v in named.items() if v or k in COLUMNS[2:]}}, request)
 
     def lay_out(self, section: dict[str, Any], request: gr.Request, *chosen: str | None) -> list[Any]:
@@ -102,6 +112,32 @@ class DataEvents:
         """Join a table of items, or none."""
         kept = {key: value for key, value in section.items() if key != "items"}
         return self._look({**kept, "items": name} if name else kept, request)
+
+    def first_options(self, loader: str) -> list[Field]:
+        """Options of a loader by which its data is found; those of tables follow when it has been read."""
+        config = self._workspace.registry.get("loader", loader).Config
+        of_tables = {*COLUMNS, *LAYOUT} <= config.model_fields.keys()
+        return [field for field in fields_of(config) if not of_tables or config.model_fields[field.name].is_required()]
+
+    def further_options(self, section: Mapping[str, Any]) -> dict[str, list[Field]]:
+        """Options of the loader that have no place of their own on the page, by the table that they are about."""
+        if not section:
+            return {}
+        fields = fields_of(self._workspace.registry.get("loader", section["name"]).Config, leave=PLACED)
+        tables = [next((table for table in TABLES if field.name.startswith(table)), "log") for field in fields]
+        return {
+            table: [field for field, its_table in zip(fields, tables, strict=True) if its_table == table]
+            for table in ("log", *TABLES)
+            if table in tables
+        }
+
+    def refine(
+        self, section: dict[str, Any], fields: Sequence[Field], values: Sequence[Any], request: gr.Request
+    ) -> list[Any]:
+        """Read the data with further options of its loader."""
+        for field, value in zip(fields, values, strict=True):
+            section = section if value == field.show(section) else field.apply(section, value)
+        return self._look(section, request)
 
     def _look(self, section: dict[str, Any], request: gr.Request) -> list[Any]:
         """Preview the chosen data; all ways to choose data end here."""
@@ -118,6 +154,7 @@ class DataEvents:
             fault + notes,
             gr.Row(visible=has_columns),
             gr.Row(visible=has_layout),
+            gr.Accordion(visible=has_layout),
             *self._column_choices(looked, request),
             *self._layout_choices(section, looked, request),
             looked.preview.preview.astype("str"),
@@ -132,13 +169,17 @@ class DataEvents:
     def _column_choices(self, looked: Look, request: gr.Request) -> list[Any]:
         names = [str(name) for name in looked.preview.preview.columns]
         nothing = (said(request.headers, "data.no_column"), "")
-        return [
+        columns = looked.preview.columns
+        choices: list[Any] = [
             gr.Dropdown(
                 [*([nothing] if name in COLUMNS[2:] else []), *((taken, taken) for taken in names)],
-                value=looked.preview.columns.get(name, "" if name in COLUMNS[2:] else None),
+                value=columns.get(name, "" if name in COLUMNS[2:] else None),
             )
             for name in COLUMNS
         ]
+        times = columns.get("timestamp", [])
+        choices[TIMESTAMP] = gr.Dropdown(names, value=[times] if isinstance(times, str) else times)
+        return choices
 
     def _layout_choices(self, section: dict[str, Any], looked: Look, request: gr.Request) -> list[Any]:
         settings = looked.preview.settings
@@ -186,6 +227,7 @@ class DataEvents:
             warning_text(headers, profile),
             figures(headers, profile),
             dropped_rows(headers, profile),
+            _rejected(profile),
             *_plots(headers, profile),
             gr.Column(visible=not profile.fault),
             "",
@@ -244,6 +286,17 @@ def _plots(headers: Mapping[str, str], profile: Profile) -> list[Any]:
         gr.LinePlot(curves.activity, visible=curves.activity is not None, **events),
         gr.BarPlot(curves.ratings, visible=ratings is not None, sort=ratings, **events),
     ]
+
+
+def _rejected(profile: Profile) -> Any:
+    """The cells for which rows were dropped, as a file to download."""
+    rejected = profile.whole.rejected
+    if not rejected:
+        return gr.DownloadButton(visible=False)
+    with TemporaryDirectory(prefix="p5-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "dropped.csv"
+        write_table(rejected_frame(rejected), path)
+        return gr.DownloadButton(value=save_file_to_cache(path, get_upload_folder()), visible=True)
 
 
 def _name_for(section: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from p5ui.forms.fields import fields_of
 from p5ui.forms.widgets import widget
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address
@@ -74,7 +73,7 @@ class _Page:
     def _draw_options(self, name: str | None) -> None:
         if not name:
             return
-        fields = fields_of(self._workspace.registry.get("loader", name).Config)
+        fields = self.answers.first_options(name)
         with gr.Row():
             components = [widget(field, {}, "data") for field in fields]
         take = gr.Button(t("data.look"), elem_id="data-take")
@@ -89,7 +88,13 @@ class _Page:
         self.guesses = gr.Markdown(elem_id="data-guesses")
         with gr.Row(visible=False) as self.mapping:
             self.columns = [
-                gr.Dropdown([], label=t(f"data.column_{name}"), min_width=150, elem_id=f"data-{name}")
+                gr.Dropdown(
+                    [],
+                    label=t(f"data.column_{name}"),
+                    multiselect=name == "timestamp",
+                    min_width=150,
+                    elem_id=f"data-{name}",
+                )
                 for name in COLUMNS
             ]
         with gr.Row(visible=False) as self.writing:
@@ -103,6 +108,8 @@ class _Page:
                 )
                 for name in LAYOUT
             ]
+        with gr.Accordion(t("data.more"), open=False, visible=False, elem_id="data-more") as self.more:
+            gr.render(inputs=[self.section], triggers=[self.section.change], queue=False)(self._draw_more)
         with gr.Row():
             self.raw = gr.Dataframe(
                 label=t("data.as_written"), interactive=False, min_width=320, max_height=300, elem_id="data-raw"
@@ -116,6 +123,21 @@ class _Page:
                 [], value=None, allow_custom_value=True, label=t("data.items_file"), info=t("data.items_help"),
                 elem_id="data-items",
             )  # fmt: skip
+
+    def _draw_more(self, section: dict[str, Any]) -> None:
+        by_table = self.answers.further_options(section)
+        components = []
+        for table, fields in by_table.items():
+            gr.Markdown(t(f"data.more_{table}"))
+            with gr.Row():
+                components += [widget(field, section, "data-more") for field in fields]
+        all_fields = [field for fields in by_table.values() for field in fields]
+        take = gr.Button(t("data.look"), elem_id="data-refine")
+
+        def look(section: dict[str, Any], request: gr.Request, *values: Any) -> list[Any]:
+            return self.answers.refine(section, all_fields, values, request)
+
+        take.click(shown(look), [self.section, *components], self.seen, **SLOW)
 
     def _draw_doctor(self) -> None:
         gr.Markdown(t("data.doctor"))
@@ -151,6 +173,7 @@ class _Page:
                     column_widths=["25%", "75%"],
                     elem_id="data-dropped",
                 )
+            self.rejected = gr.DownloadButton(str(t("data.rejected")), visible=False, elem_id="data-rejected")
             self._draw_plots()
 
     def _draw_plots(self) -> None:
@@ -172,7 +195,7 @@ class _Page:
 
     def _wire(self) -> None:
         self.seen = seen = [
-            self.section, self.preset, self.note, self.reading, self.guesses, self.mapping, self.writing,
+            self.section, self.preset, self.note, self.reading, self.guesses, self.mapping, self.writing, self.more,
             *self.columns, *self.layout, self.raw, self.events, self.content, self.name, self.doctor, self.found,
             self.saving,
         ]  # fmt: skip
@@ -207,7 +230,8 @@ class _Page:
             [self.section, self.preset, self.split, *self.cleaning],
             [
                 self.preset, self.split, *self.cleaning, self.found, self.merits, self.warnings, self.figures,
-                self.dropped, self.popularity, self.lengths, self.activity, self.ratings, self.saving, self.saved,
+                self.dropped, self.rejected, self.popularity, self.lengths, self.activity, self.ratings,
+                self.saving, self.saved,
             ],
             **SLOW,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Logs whose lines hold several events."""
+"""News: impressions with what was shown and clicked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from p5core.data.columns import EVENT, ITEM, TIMESTAMP, USER
+from p5core.data.columns import ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData
 from p5core.data.tables.files import open_table
 from p5core.data.tables.metadata import read_features, tidy_metadata
@@ -16,7 +16,7 @@ from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_text
 from p5plugins.loaders.table import Table, TableConfig
 
-__all__ = ["read_ebnerd", "read_mind", "read_otto"]
+__all__ = ["read_ebnerd", "read_mind"]
 
 
 def _copy(query: str, target: Path) -> None:
@@ -25,21 +25,6 @@ def _copy(query: str, target: Path) -> None:
 
 def _listed(files: list[Path]) -> str:
     return "[" + ", ".join(quote_text(str(file)) for file in files) + "]"
-
-
-def read_otto(files: list[Path], scratch: Path) -> RawData:
-    """Sessions of events {aid, ts, type}, as one row an event."""
-    target = scratch / "otto.parquet"
-    events = "STRUCT(aid BIGINT, ts BIGINT, type VARCHAR)[]"
-    source = (
-        f"read_json({_listed(files)}, format = 'newline_delimited', "
-        f"columns = {{session: 'BIGINT', events: '{events}'}})"
-    )
-    unnested = f"SELECT session, unnest(events) AS e FROM {source}"
-    _copy(
-        f"SELECT session AS {USER}, e.aid AS {ITEM}, e.ts AS {TIMESTAMP}, e.type AS {EVENT} FROM ({unnested})", target
-    )
-    return Table(TableConfig(path=target, event=EVENT)).load()
 
 
 def read_mind(files: list[Path], scratch: Path) -> RawData:
