@@ -1,4 +1,4 @@
-"""MovieLens-100K from GroupLens, or else through the package registry.
+"""MovieLens from GroupLens, and MovieLens-100K through the package registry where GroupLens cannot be reached.
 
 Mirrors of the registry reach machines that the web does not. There, the wheel of RecBole 1.2.1 is a zip archive that
 holds the data set; nothing of it is installed or run.
@@ -12,19 +12,43 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pooch
 import requests
 from platformdirs import user_cache_dir
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress
 
 from p5core.errors import DataError
 
-__all__ = ["cache_folder", "fetch_movielens_100k"]
+__all__ = ["MovieLensSize", "cache_folder", "fetch_movielens"]
 
-GROUPLENS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
-GROUPLENS_HASH = "md5:0e33842e24a9c977be4e0107933c0723"
-ORIGINAL = ("u.data", "u.item", "u.user")
+MovieLensSize = Literal["100k", "1m", "10m", "20m", "25m", "32m"]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive of GroupLens."""
+
+    name: str
+    md5: str
+    folder: str
+    files: tuple[str, ...]
+
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+TABLES = ("ratings.csv", "movies.csv")
+ARCHIVES: dict[MovieLensSize, Archive] = {
+    "100k": Archive("ml-100k.zip", "0e33842e24a9c977be4e0107933c0723", "ml-100k", ("u.data", "u.item", "u.user")),
+    "1m": Archive("ml-1m.zip", "c4d9eecfca2ab87c1945afe126590906", "ml-1m", ("ratings.dat", "movies.dat", "users.dat")),
+    "10m": Archive("ml-10m.zip", "ce571fd55effeba0271552578f2648bd", "ml-10M100K", ("ratings.dat", "movies.dat")),
+    "20m": Archive("ml-20m.zip", "cd245b17a1ae2cc31bb14903e1204af3", "ml-20m", TABLES),
+    "25m": Archive("ml-25m.zip", "6b51fb2759a8657d3bfcbfc42b592ada", "ml-25m", TABLES),
+    "32m": Archive("ml-32m.zip", "d472be332d4daa821edc399621853b57", "ml-32m", TABLES),
+}
 CONNECT_SECONDS, READ_SECONDS = 4, 60
 
 REQUIREMENT = "recbole==1.2.1"
@@ -49,36 +73,70 @@ def cache_folder() -> Path:
     return Path(os.environ.get("P5_CACHE") or user_cache_dir("p5")).expanduser()
 
 
-def fetch_movielens_100k() -> Path:
-    """The folder of the data set, downloaded if it is not kept yet or was damaged.
+def fetch_movielens(size: MovieLensSize) -> Path:
+    """The folder of a data set, downloaded if it is not kept yet or was damaged.
 
     Raises DataError that names the manual way when it cannot be fetched.
     """
+    folder = cache_folder() / "grouplens"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _fetch_100k(folder) if size == "100k" else _from_grouplens(ARCHIVES[size], folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}). Set P5_CACHE to another folder.") from None
+
+
+def _fetch_100k(folder: Path) -> Path:
     kept = cache_folder() / "ml-100k"
-    original = cache_folder() / "grouplens" / "ml-100k"
     if all(_is_intact(kept / name, digest) for name, digest in FILES.items()):
         return kept
     try:
+        return _from_grouplens(ARCHIVES["100k"], folder)
+    except DataError:
         kept.mkdir(parents=True, exist_ok=True)
-        if all((original / name).is_file() for name in ORIGINAL) or _from_grouplens(original.parent):
-            return original
         _fetch(kept)
-    except OSError as error:
-        raise DataError(f"{kept} cannot be written ({error.strerror}). Set P5_CACHE to another folder.") from None
     return kept
 
 
-def _from_grouplens(folder: Path) -> bool:
-    """Download and unpack the original; False when it cannot be reached or came damaged."""
-    downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))
-    unpack = pooch.Unzip(members=[f"ml-100k/{name}" for name in ORIGINAL], extract_dir=".")
+def _from_grouplens(archive: Archive, folder: Path) -> Path:
+    """Download and unpack an archive; a copy that is in the folder is taken if it is whole."""
+    unpacked = folder / archive.folder
+    if all((unpacked / name).is_file() for name in archive.files):
+        return unpacked
+    address = f"{GROUPLENS}/{archive.name}"
+    downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS), progressbar=DownloadBar(archive.name))
+    unpack = pooch.Unzip(members=[f"{archive.folder}/{name}" for name in archive.files], extract_dir=".")
     try:
-        pooch.retrieve(
-            GROUPLENS, GROUPLENS_HASH, "ml-100k.zip", folder, processor=unpack, downloader=downloader, progressbar=False
-        )
-    except (requests.RequestException, ValueError, zipfile.BadZipFile):
-        return False
-    return True
+        pooch.retrieve(address, f"md5:{archive.md5}", archive.name, folder, processor=unpack, downloader=downloader)
+    except (requests.RequestException, ValueError, zipfile.BadZipFile) as error:
+        reason = "it came damaged" if isinstance(error, (ValueError, zipfile.BadZipFile)) else "no connection"
+        raise DataError(
+            f"{address} could not be fetched: {reason}. Get it by another way and put it into {folder}, or unpack it "
+            "and set path to its folder."
+        ) from None
+    return unpacked
+
+
+class DownloadBar:
+    """A progress bar in the form that pooch calls, which draws on standard error if that is a terminal."""
+
+    def __init__(self, name: str) -> None:
+        self._bar = Progress(*Progress.get_default_columns(), DownloadColumn(), console=Console(stderr=True))
+        self._task = self._bar.add_task(name, total=None)
+        self.total = 0
+
+    def update(self, n_bytes: int) -> None:
+        """Add bytes that have arrived."""
+        self._bar.start()
+        self._bar.update(self._task, total=self.total or None, advance=n_bytes)
+
+    def reset(self) -> None:
+        """Begin again from nothing."""
+        self._bar.reset(self._task, total=self.total or None)
+
+    def close(self) -> None:
+        """Stop drawing."""
+        self._bar.stop()
 
 
 def _is_intact(file: Path, digest: str) -> bool:

@@ -23,7 +23,7 @@ from p5core.data.tables.options import ColumnOptions
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
 from p5core.system.messages import Message
-from p5plugins.loaders.fetch import fetch_movielens_100k
+from p5plugins.loaders.fetch import MovieLensSize, fetch_movielens
 from p5plugins.loaders.gsasrec import read_sequences
 
 __all__ = ["MovieLens", "MovieLensConfig"]
@@ -47,7 +47,10 @@ class MovieLensConfig(Config):
     """
 
     path: ExpandedPath | None = None
-    """Folder of a downloaded set; default: MovieLens-100K is downloaded and cached."""
+    """Folder of a downloaded set; default: a set is downloaded and cached."""
+
+    size: MovieLensSize = "100k"
+    """Set to download where no path is given."""
 
     variant: Literal["auto", "100k", "1m", "10m", "latest", "recbole", "gsasrec", "gsasrec-gapless"] = "auto"
     """Layout of the folder, by publisher; "auto" detects it from the files."""
@@ -75,7 +78,7 @@ class MovieLens(Loader):
 
     def load(self) -> RawData:
         """Find ratings, movies and users; raises DataError when a file is missing or the set cannot be fetched."""
-        folder = self.config.path or fetch_movielens_100k()
+        folder = self.config.path or fetch_movielens(self.config.size)
         variant = _variant(folder) if self.config.variant == "auto" else self.config.variant
         raw = READERS[variant](folder, self.config.domain)
         guessed = (
@@ -83,7 +86,7 @@ class MovieLens(Loader):
             if self.config.path and self.config.variant == "auto"
             else ()
         )
-        source = f"MovieLens in {folder}" if self.config.path else "MovieLens-100K"
+        source = f"MovieLens in {folder}" if self.config.path else f"MovieLens-{self.config.size.upper()}"
         return replace(raw, source=source, notes=(*guessed, *raw.notes))
 
 
@@ -100,7 +103,7 @@ SIGNS = {
 
 def _variant(folder: Path) -> str:
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}. Check the path, or leave it out to fetch MovieLens-100K.")
+        raise DataError(f"There is no folder {folder}. Check the path, or leave it out to fetch a set.")
     variants = [variant for variant, sign in SIGNS.items() if list(folder.glob(sign))]
     if not variants:
         raise DataError(f"{folder} is no MovieLens folder: it has none of {', '.join(SIGNS.values())}. Check the path.")
