@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,11 @@ from p5core.data.ingest.prepare import prepare_more
 from p5core.data.profile.clean_events import event_frame
 from p5core.data.raw import RawData
 from p5plugins.loaders.dataframe import InMemory, InMemoryConfig
+from p5plugins.loaders.sql import SQL, SQLConfig
 from p5plugins.loaders.table import Table, TableConfig
 
 N_LOGS = int(os.environ.get("P5_RANDOM_LOGS", "20"))
-"""Of each of eight forms; 2,000 in all in continuous integration."""
+"""Of each of ten forms; 2,000 in all in continuous integration."""
 
 WORDS = ["a", "B", "é", "日本", "x y", "it's", 'say "hi"', "a,b", "p|q", "007", "4.50", "-", "none", "a;b", "1e5", "+3"]
 FORMATS: list[Callable[[datetime], str]] = [
@@ -117,22 +120,49 @@ def frame_of(rows: Rows) -> pd.DataFrame:
     return frame.assign(item=frame["item"].astype("Int64")) if integers else frame
 
 
-@pytest.mark.parametrize("form", ["json", "parquet", "frame"])
-def test_random_tables_come_back_equal(tmp_path: Path, form: str) -> None:
+def in_memory(rows: Rows, folder: Path) -> RawData:
+    return InMemory(InMemoryConfig(interactions=frame_of(rows))).load()
+
+
+def from_parquet(rows: Rows, folder: Path) -> RawData:
+    frame = frame_of(rows)
+    frame.assign(timestamp=frame["timestamp"].dt.tz_localize(None)).to_parquet(folder / "log.parquet")
+    return Table(TableConfig(path=folder / "log.parquet")).load()
+
+
+def from_json_lines(rows: Rows, folder: Path) -> RawData:
+    lines = [
+        {"user": user, "item": item, "timestamp": moment.isoformat(), "rating": rating}
+        for user, item, moment, rating in rows
+    ]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return Table(TableConfig(path=folder / "log.jsonl")).load()
+
+
+def from_records(rows: Rows, folder: Path) -> RawData:
+    """One line a user, with a list of events."""
+    by_user: dict[Any, list[dict[str, Any]]] = {}
+    for user, item, moment, rating in rows:
+        by_user.setdefault(user, []).append({"item": item, "at": {"time": moment.isoformat()}, "rating": rating})
+    lines = [{"user": user, "events": events} for user, events in by_user.items()]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return Table(TableConfig(path=folder / "log.jsonl", timestamp="at.time")).load()
+
+
+def from_sql(rows: Rows, folder: Path) -> RawData:
+    path = folder / "log.db"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as database, database:
+        kinds = ["INTEGER" if isinstance(value, int) else "TEXT" for value in rows[0][:2]]
+        database.execute(f"CREATE TABLE log (user {kinds[0]}, item {kinds[1]}, timestamp TEXT, rating REAL)")
+        cells = [(user, item, moment.isoformat(), rating) for user, item, moment, rating in rows]
+        database.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", cells)
+    return SQL(SQLConfig(url=f"sqlite:///{path}", query="SELECT * FROM log ORDER BY rowid")).load()
+
+
+@pytest.mark.parametrize("loaded", [from_json_lines, from_records, from_parquet, from_sql, in_memory])
+def test_random_tables_come_back_equal(tmp_path: Path, loaded: Callable[[Rows, Path], RawData]) -> None:
     for seed in range(N_LOGS):
-        rng = np.random.default_rng(seed)
-        rows = random_rows(rng)
-        if form == "frame":
-            raw = InMemory(InMemoryConfig(interactions=frame_of(rows))).load()
-        elif form == "parquet":
-            frame = frame_of(rows)
-            frame.assign(timestamp=frame["timestamp"].dt.tz_localize(None)).to_parquet(tmp_path / "log.parquet")
-            raw = Table(TableConfig(path=tmp_path / "log.parquet")).load()
-        else:
-            lines = [
-                {"user": user, "item": item, "timestamp": moment.isoformat(), "rating": rating}
-                for user, item, moment, rating in rows
-            ]
-            (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-            raw = Table(TableConfig(path=tmp_path / "log.jsonl")).load()
+        rows = random_rows(np.random.default_rng(seed))
+        raw = loaded(rows, tmp_path)
         assert read(raw, True) == expected(rows, True), f"seed {seed}: {raw.notes}"
