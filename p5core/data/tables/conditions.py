@@ -33,6 +33,9 @@ TOKEN = re.compile(
 )
 KEYWORDS = {"and", "or", "not", "in", "is", "null", "true", "false"}
 COMPARISONS = {"=": "=", "==": "=", "!=": "<>", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+EXACT_FLOATS = 2**53
+"""Largest integer up to which all are exact as a float."""
+
 EXAMPLE = "Write one such as event = 'purchase' and quantity > 0."
 
 
@@ -178,8 +181,10 @@ class _Parser:
     def _value(self) -> Callable[[str, str], str]:
         """SQL of a comparison with a value, given the operator and the SQL of the column."""
         if self._kind == "number":
-            number = float(self._next())
-            return lambda operator, column: f"(TRY_CAST({_text(column)} AS DOUBLE) {operator} {number!r})"
+            number = self._next()
+            is_exact = number.lstrip("+-").isdecimal() and EXACT_FLOATS < abs(int(number)) < 2**127
+            kind, literal = ("HUGEINT", str(int(number))) if is_exact else ("DOUBLE", repr(float(number)))
+            return lambda operator, column: f"(TRY_CAST({_text(column)} AS {kind}) {operator} {literal})"
         if self._kind in ("text", "word"):
             is_quoted = self._kind == "text"
             word = re.sub(r"\\(.)", r"\1", self._next()[1:-1]) if is_quoted else self._next()

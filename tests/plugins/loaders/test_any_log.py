@@ -211,6 +211,12 @@ def test_where_keeps_rows_and_the_rest_is_counted(put: Any) -> None:
         events(log, where="price > 100")
 
 
+def test_a_condition_on_large_integers_is_exact(put: Any) -> None:
+    log = put("log.csv", "user,item\n9007199254740992,1\n9007199254740993,2\n9007199254740994,3\n")
+    assert events(log, where="user = 9007199254740993") == [(9007199254740993, 2)]
+    assert events(log, where="user > 9007199254740993") == [(9007199254740994, 3)]
+
+
 def test_kinds_of_events_weigh_what_they_are_given(put: Any) -> None:
     log = put("log.csv", "user,item,event\n1,a,view\n1,b,buy\n2,a,drop\n2,b,view\n")
     weighed = events(log, "weight", event="event", event_weights={"view": 1, "buy": 5})
