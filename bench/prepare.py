@@ -61,7 +61,7 @@ def write(path: Path, n_events: int) -> None:
     }
     connection = duckdb.connect()
     connection.register("events", events)
-    kind = "['view', 'view', 'cart', 'buy'][1 + hash(item) % 4] AS kind"
+    kind = "['view', 'view', 'cart', 'buy'][CAST(1 + hash(item) % 4 AS BIGINT)] AS kind"
     columns = f"{times[path.stem]} AS timestamp, {kind}, CAST(hash(timestamp) % 5 AS INTEGER) AS quantity"
     connection.execute(f"COPY (SELECT user, item, {columns} FROM events) TO '{path}' (FORMAT csv)")
 

@@ -26,8 +26,8 @@ Key = TypeVar("Key")
 
 WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
-LOOKED_AT = 20_000
-"""Rows by which most readings of a column of texts are ruled out before all rows are looked at."""
+LOOKED_AT = (200, 20_000)
+"""First rows by which most readings of a column of texts are ruled out before all rows are looked at."""
 
 
 def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, str]) -> Moment:
@@ -74,13 +74,16 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
         if not _unread(workspace, text, {"": number})[""]:
             return numeric_time(workspace, raw, number, is_whole=False)
     readings = {reading: reading.of(text) for reading in _possible(raw)}
+    first = next(iter(readings))  # ISO 8601, which no other reading takes for another moment
+    if not first.forms and not _unread(workspace, text, {first: readings[first]})[first]:
+        return Moment(f"epoch_us({readings[first]})", True)
     unread = _unread(workspace, text, dict(readings))
     fitting = {reading: readings[reading] for reading, n in unread.items() if n == 0}
-    if not fitting and raw.on_error == "drop":
-        return _most(workspace, raw, text, number, readings, unread)
-    if not fitting:
-        raise _no_reading(workspace, raw, text, number, readings, unread)
-    return _chosen(workspace, raw, text, fitting)
+    if fitting:
+        return _chosen(workspace, raw, text, fitting)
+    if raw.on_error == "drop":
+        return _most(workspace, raw, text, number, readings)
+    raise _no_reading(workspace, raw, text, number, readings)
 
 
 def _digits(number: str) -> str:
@@ -93,8 +96,7 @@ def _digits(number: str) -> str:
 
 def _compact(workspace: Workspace, raw: RawData, text: str) -> Moment | None:
     """The reading for texts of digits that all are dates; None if they are numbers."""
-    head = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
-    n_digits = {_n_digits(workspace, head, text)}
+    n_digits = {_n_digits(workspace, _head(text, LOOKED_AT[-1]), text)}
     if raw.time_unit is not None or not n_digits & COMPACT.keys():
         return None
     n_digits.add(_n_digits(workspace, "raw", text))
@@ -161,10 +163,18 @@ def _possible(raw: RawData) -> Sequence[Reading]:
 
 def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
     """Number of texts that each reading fails on; one that fails on the first rows is not tried further."""
-    relation = f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})'
-    unread = _count_unread(workspace, relation, text, readings)
-    fitting = {reading: sql for reading, sql in readings.items() if unread[reading] == 0}
-    return unread | (_count_unread(workspace, "raw", text, fitting) if fitting else {})
+    unread: dict[Key, int] = {}
+    fitting = dict(readings)
+    for relation in (*(_head(text, n_rows) for n_rows in LOOKED_AT), "raw"):
+        if fitting:
+            unread |= _count_unread(workspace, relation, text, fitting)
+        fitting = {reading: sql for reading, sql in fitting.items() if unread[reading] == 0}
+    return unread
+
+
+def _head(text: str, n_rows: int) -> str:
+    """SQL of the first rows with a text."""
+    return f'(SELECT "{TIMESTAMP}" FROM raw WHERE {text} IS NOT NULL LIMIT {n_rows})'
 
 
 def _count_unread(workspace: Workspace, relation: str, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
@@ -178,10 +188,10 @@ def _no_reading(
     text: str,
     number: str,
     readings: Mapping[Reading, str],
-    unread: Mapping[Reading, int],
 ) -> DataError:
     """The first text that does not fit what fits most of them."""
-    most = min(readings, key=lambda one: unread[one])
+    unread = _count_unread(workspace, _head(text, LOOKED_AT[-1]), text, readings)
+    most = min(readings, key=lambda reading: unread[reading])
     n_no_number = _count_unread(workspace, "raw", text, {"": number})[""]
     is_number = (
         raw.time_format is None and n_no_number < _count_unread(workspace, "raw", text, {"": readings[most]})[""]
@@ -206,11 +216,10 @@ def _most(
     text: str,
     number: str,
     readings: Mapping[Reading, str],
-    unread: Mapping[Reading, int],
 ) -> Moment:
     """The reading of most texts; the others become missing."""
     n_no_number = _count_unread(workspace, "raw", text, {"": number})[""]
-    n_unread = {**unread} | _count_unread(workspace, "raw", text, readings)
+    n_unread = _count_unread(workspace, "raw", text, readings)
     best = min(readings, key=lambda reading: n_unread[reading])
     if n_no_number < n_unread[best]:
         return numeric_time(workspace, raw, number, is_whole=False)
