@@ -64,7 +64,8 @@ def _microseconds(number: str, unit: str, is_whole: bool) -> str:
     if unit == "excel":
         return f"CAST(round((CAST({number} AS DOUBLE) - {EXCEL_1970}) * 86400 * 1e6) AS BIGINT)"
     times, parts = 1_000_000 // PER_SECOND[unit], max(1, PER_SECOND[unit] // 1_000_000)
-    return f"CAST({number} * {max(1, times)} {'//' if is_whole else '/'} {parts} AS BIGINT)"
+    wide = f"CAST({number} AS HUGEINT)" if is_whole else number
+    return f"CAST({wide} * {max(1, times)} {'//' if is_whole else '/'} {parts} AS BIGINT)"
 
 
 def _missing_notes(workspace: Workspace, number: str, size: str) -> tuple[Message, ...]:
@@ -91,18 +92,16 @@ def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
     """Guess the unit by magnitude: present seconds have ten digits, milliseconds thirteen, …; less is a bare order."""
     finite = f"abs(CAST({number} AS DOUBLE))"
     is_clock = f"{number} IS NOT NULL AND NOT isnan({finite}) AND {finite} >= {SMALLEST_CLOCK}"
-    limits = workspace.row(
-        f'SELECT min({finite}), max({finite}), arg_min("row", {finite}), arg_max("row", {finite}) FROM raw '
-        f"WHERE {is_clock}"
-    )
+    limits = workspace.row(f"SELECT min({finite}), max({finite}) FROM raw WHERE {is_clock}")
     if limits[0] is None:
         return _spreadsheet_or_step(workspace, number, finite)
-    low, high = (_unit_of(value) for value in limits[:2])
+    low, high = (_unit_of(value) for value in limits)
     if low != high:
+        rows = workspace.row(f'SELECT arg_min("row", {finite}), arg_max("row", {finite}) FROM raw WHERE {is_clock}')
+        first, second = (raw.place(row) for row in rows)
         raise DataError(
-            f"{raw.source}, column '{TIMESTAMP}' mixes units: "
-            f"row {raw.header_rows + limits[2]} looks like {_words(low)}, "
-            f"row {raw.header_rows + limits[3]} like {_words(high)}. Bring all to one unit, or set time_unit."
+            f"{first}, column '{TIMESTAMP}': the time looks like {_words(low)}, but that of {second} like "
+            f"{_words(high)}. Bring all to one unit, or set time_unit."
         )
     return low
 

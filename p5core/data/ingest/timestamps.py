@@ -25,6 +25,9 @@ __all__ = ["time_in_microseconds"]
 Key = TypeVar("Key")
 
 WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
+WIDE = {"UBIGINT", "HUGEINT", "UHUGEINT"}
+"""Integer types that 64 bits with a sign do not hold."""
+
 FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
 LOOKED_AT = (200, 20_000)
 """First rows by which most readings of a column of texts are ruled out before all rows are looked at."""
@@ -49,13 +52,14 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
         if compact is not None:
             return compact
     if WHOLE.fullmatch(kind):
-        return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS HUGEINT)', is_whole=True)
+        wide = "HUGEINT" if kind in WIDE else "BIGINT"
+        return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS {wide})', is_whole=True)
     if FRACTIONAL.fullmatch(kind):
         return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS DOUBLE)', is_whole=False)
     if kind.startswith(("TIMESTAMP", "DATE")):
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True)
     if kind == "VARCHAR":
-        return _texts(workspace, raw, cell(f'"{TIMESTAMP}"', raw.null_words))
+        return _texts(workspace, raw, _computed(workspace, "VARCHAR", cell(f'"{TIMESTAMP}"', raw.null_words)))
     raise DataError(f"{raw.source}, column '{TIMESTAMP}' has type {kind}, which is no time. Name another column.")
 
 
@@ -68,11 +72,13 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
         compact = _compact(workspace, raw, text)
         if compact is not None:
             return compact
-        whole = f"TRY_CAST(CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+') THEN {text} END AS HUGEINT)"
-        if not _unread(workspace, text, {"": whole})[""]:
-            return numeric_time(workspace, raw, whole, is_whole=True)
+        digits = f"CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+') THEN {text} END"
+        for kind in ("BIGINT", "HUGEINT"):
+            whole = f"TRY_CAST({digits} AS {kind})"
+            if not _unread(workspace, text, {"": whole})[""]:
+                return numeric_time(workspace, raw, _computed(workspace, kind, whole), is_whole=True)
         if not _unread(workspace, text, {"": number})[""]:
-            return numeric_time(workspace, raw, number, is_whole=False)
+            return numeric_time(workspace, raw, _computed(workspace, "DOUBLE", number), is_whole=False)
     readings = {reading: reading.of(text) for reading in _possible(raw)}
     first = next(iter(readings))  # ISO 8601, which no other reading takes for another moment
     if not first.forms and not _unread(workspace, text, {first: readings[first]})[first]:
@@ -84,6 +90,12 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
     if raw.on_error == "drop":
         return _most(workspace, raw, text, number, readings)
     raise _no_reading(workspace, raw, text, number, readings)
+
+
+def _computed(workspace: Workspace, kind: str, expression: str) -> str:
+    """The column with the values of an expression, which many queries read: computed once, and its SQL."""
+    workspace.run(f'ALTER TABLE raw ALTER "{TIMESTAMP}" TYPE {kind} USING {expression}')
+    return f'"{TIMESTAMP}"'
 
 
 def _digits(number: str) -> str:
