@@ -236,10 +236,12 @@ def _drop_incomplete(
     cases = " ".join(f"WHEN {condition} THEN {nth}" for nth, condition in enumerate(reasons.values()))
     counts = dict(workspace.rows(f"SELECT CASE {cases} END AS reason, count(*) FROM staged GROUP BY reason"))
     counts.pop(None, None)
-    kept = 'SELECT * EXCLUDE ("row", "tie"), "tie" AS "row" FROM staged'
-    condition = f" WHERE (CASE {cases} END) IS NULL" if counts else ""
-    workspace.run(f"CREATE TABLE events AS {kept}{condition}")
-    workspace.run("DROP TABLE staged")
+    if counts:
+        workspace.run(f"CREATE TABLE kept AS SELECT * FROM staged WHERE (CASE {cases} END) IS NULL")
+        workspace.run("DROP TABLE staged")
+    workspace.run(f"ALTER TABLE {'kept' if counts else 'staged'} RENAME TO events")
+    workspace.run('ALTER TABLE events DROP COLUMN "row"')
+    workspace.run('ALTER TABLE events RENAME COLUMN "tie" TO "row"')
     unreadable = [Dropped(Message("unreadable {column}", column=name), n) for name, n in rejected.items() if n]
     columns = ((USER, ITEM), (TIMESTAMP,), (RATING,), (WEIGHT,))
     n_unreadable = [sum(rejected.get(name, 0) for name in names) for names in columns]
