@@ -72,7 +72,7 @@ class RawData:
     """True if 01/02/2024 means 1 February. None detects it from the column; an ambiguous column is an error."""
 
     null_words: tuple[str, ...] | None = None
-    """Texts that stand for a missing value; None: those of `p5core.data.tables.cells`."""
+    """Texts that stand for a missing value; None: those of `p5core.data.tables.sql`."""
 
     id_types: Mapping[str, IdType] = field(default_factory=dict)
     """USER or ITEM → type of its ids; the others have the type that all ids of the column fit."""

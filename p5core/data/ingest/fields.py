@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
 from p5core.data.raw import RawData
-from p5core.data.tables.cells import cell
-from p5core.data.tables.sql import quote_identifier, quote_text
+from p5core.data.tables.sql import cell, quote_identifier, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 

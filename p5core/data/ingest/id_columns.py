@@ -10,8 +10,7 @@ import pandas as pd
 from p5core.data.columns import ITEM, USER
 from p5core.data.ingest.database import Workspace
 from p5core.data.raw import IdType, RawData
-from p5core.data.tables.cells import cell
-from p5core.data.tables.sql import quote_identifier
+from p5core.data.tables.sql import cell, quote_identifier
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError
 

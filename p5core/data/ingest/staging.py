@@ -16,9 +16,8 @@ from p5core.data.ingest.id_columns import id_expression, is_no_id, refuse_mixed_
 from p5core.data.ingest.timestamps import time_in_microseconds
 from p5core.data.profile.report import Dropped, Rejected
 from p5core.data.raw import RawData
-from p5core.data.tables.cells import cell
 from p5core.data.tables.conditions import parse_condition
-from p5core.data.tables.sql import quote_identifier
+from p5core.data.tables.sql import cell, quote_identifier
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError, did_you_mean
 from p5core.system.messages import Message

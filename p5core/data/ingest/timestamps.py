@@ -14,8 +14,7 @@ from p5core.data.columns import TIMESTAMP
 from p5core.data.ingest.numeric_times import numeric_time
 from p5core.data.ingest.readings import COMPACT, FIRST_YEAR, READINGS, Moment, Reading
 from p5core.data.raw import RawData
-from p5core.data.tables.cells import cell
-from p5core.data.tables.sql import quote_text
+from p5core.data.tables.sql import cell, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p5core.data.tables.cells import cell
 from p5core.data.tables.files import TableFiles
-from p5core.data.tables.sql import quote_identifier
+from p5core.data.tables.sql import cell, quote_identifier
 from p5core.errors import DataError
 
 __all__ = ["as_features", "as_ids", "as_text", "is_integer"]

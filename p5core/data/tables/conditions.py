@@ -15,8 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from p5core.data.tables.cells import cell
-from p5core.data.tables.sql import quote_identifier, quote_text
+from p5core.data.tables.sql import cell, quote_identifier, quote_text
 from p5core.errors import DataError, did_you_mean
 
 __all__ = ["Condition", "parse_condition"]

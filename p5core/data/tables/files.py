@@ -12,12 +12,11 @@ from typing import Any, Literal, TypeVar
 import duckdb
 import pandas as pd
 
-from p5core.data.tables.cells import NULL_WORDS
 from p5core.data.tables.columns import is_known_name
 from p5core.data.tables.faults import json_fault, read_fault
 from p5core.data.tables.plain_text import PlainText, plain_json, plain_text
 from p5core.data.tables.sniff import Layout, Shape, sniff
-from p5core.data.tables.sql import quote_text
+from p5core.data.tables.sql import NULL_WORDS, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 

@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from p5core.config.base import Config
 from p5core.data.columns import ITEM, USER
 from p5core.data.raw import IdType, TimeUnit
-from p5core.data.tables.cells import NULL_WORDS
 from p5core.data.tables.conditions import parse_condition
+from p5core.data.tables.sql import NULL_WORDS
 
 __all__ = ["ColumnOptions"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from p5core.data.tables.cells import NULL_WORDS
+from p5core.data.tables.sql import NULL_WORDS
 from p5core.errors import DataError
 from p5core.system.messages import Message
 

@@ -1,8 +1,13 @@
-"""Quoting for DuckDB."""
+"""Names, texts and cells of tables as SQL for DuckDB."""
 
 from __future__ import annotations
 
-__all__ = ["quote_identifier", "quote_text"]
+from collections.abc import Sequence
+
+__all__ = ["NULL_WORDS", "cell", "quote_identifier", "quote_text"]
+
+NULL_WORDS = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "<NA>", r"\N")
+"""Words that stand for a missing value."""
 
 
 def quote_identifier(name: str) -> str:
@@ -13,3 +18,9 @@ def quote_identifier(name: str) -> str:
 def quote_text(text: str) -> str:
     """A text literal as SQL: in single quotes, those inside doubled."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def cell(text: str, null_words: Sequence[str] | None = None) -> str:
+    """SQL of a text without the spaces around it, NULL for an empty one and for a word for missing values."""
+    words = ", ".join(quote_text(word) for word in ("", *(NULL_WORDS if null_words is None else null_words)))
+    return f"CASE WHEN trim({text}) NOT IN ({words}) THEN trim({text}) END"

@@ -30,7 +30,7 @@ MovieLensSize = Literal["100k", "1m", "10m", "20m", "25m", "32m"]
 
 
 @dataclass(frozen=True)
-class Archive:
+class _Archive:
     """One archive of GroupLens."""
 
     name: str
@@ -41,13 +41,14 @@ class Archive:
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 TABLES = ("ratings.csv", "movies.csv")
-ARCHIVES: dict[MovieLensSize, Archive] = {
-    "100k": Archive("ml-100k.zip", "0e33842e24a9c977be4e0107933c0723", "ml-100k", ("u.data", "u.item", "u.user")),
-    "1m": Archive("ml-1m.zip", "c4d9eecfca2ab87c1945afe126590906", "ml-1m", ("ratings.dat", "movies.dat", "users.dat")),
-    "10m": Archive("ml-10m.zip", "ce571fd55effeba0271552578f2648bd", "ml-10M100K", ("ratings.dat", "movies.dat")),
-    "20m": Archive("ml-20m.zip", "cd245b17a1ae2cc31bb14903e1204af3", "ml-20m", TABLES),
-    "25m": Archive("ml-25m.zip", "6b51fb2759a8657d3bfcbfc42b592ada", "ml-25m", TABLES),
-    "32m": Archive("ml-32m.zip", "d472be332d4daa821edc399621853b57", "ml-32m", TABLES),
+DAT = ("ratings.dat", "movies.dat")
+ARCHIVES: dict[MovieLensSize, _Archive] = {
+    "100k": _Archive("ml-100k.zip", "0e33842e24a9c977be4e0107933c0723", "ml-100k", ("u.data", "u.item", "u.user")),
+    "1m": _Archive("ml-1m.zip", "c4d9eecfca2ab87c1945afe126590906", "ml-1m", (*DAT, "users.dat")),
+    "10m": _Archive("ml-10m.zip", "ce571fd55effeba0271552578f2648bd", "ml-10M100K", DAT),
+    "20m": _Archive("ml-20m.zip", "cd245b17a1ae2cc31bb14903e1204af3", "ml-20m", TABLES),
+    "25m": _Archive("ml-25m.zip", "6b51fb2759a8657d3bfcbfc42b592ada", "ml-25m", TABLES),
+    "32m": _Archive("ml-32m.zip", "d472be332d4daa821edc399621853b57", "ml-32m", TABLES),
 }
 CONNECT_SECONDS, READ_SECONDS = 4, 60
 
@@ -98,13 +99,13 @@ def _fetch_100k(folder: Path) -> Path:
     return kept
 
 
-def _from_grouplens(archive: Archive, folder: Path) -> Path:
+def _from_grouplens(archive: _Archive, folder: Path) -> Path:
     """Download and unpack an archive; a copy that is in the folder is taken if it is whole."""
     unpacked = folder / archive.folder
     if all((unpacked / name).is_file() for name in archive.files):
         return unpacked
     address = f"{GROUPLENS}/{archive.name}"
-    downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS), progressbar=DownloadBar(archive.name))
+    downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS), progressbar=_DownloadBar(archive.name))
     unpack = pooch.Unzip(members=[f"{archive.folder}/{name}" for name in archive.files], extract_dir=".")
     try:
         pooch.retrieve(address, f"md5:{archive.md5}", archive.name, folder, processor=unpack, downloader=downloader)
@@ -117,7 +118,7 @@ def _from_grouplens(archive: Archive, folder: Path) -> Path:
     return unpacked
 
 
-class DownloadBar:
+class _DownloadBar:
     """A progress bar in the form that pooch calls, which draws on standard error if that is a terminal."""
 
     def __init__(self, name: str) -> None:

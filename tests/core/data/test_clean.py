@@ -18,7 +18,7 @@ from p5core.data.ingest.prepare import prepare
 from p5core.data.profile.report import with_split
 from p5core.data.profile.report_text import report_text
 from p5core.data.raw import RawData, Scan
-from p5core.data.tables.cells import NULL_WORDS
+from p5core.data.tables.sql import NULL_WORDS
 from p5core.errors import DataError
 
 EVERYTHING = PrepareConfig(keep="all", min_user_events=1)
