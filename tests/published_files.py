@@ -161,8 +161,9 @@ CASES = {
         [(281626, 214535653), (420374, 214537888)],
     ),
     "diginetica": Case(
-        "diginetica", {"train-item-views.csv": "sessionId;userId;itemId;timeframe;eventdate\n1;NA;81766;526309;2016-05-09\n2;NA;31331;1031018;2016-05-10\n"},
-        [(1, 81766, "2016-05-09"), (2, 31331, "2016-05-10")], ("timestamp",),
+        "diginetica", {"train-item-views.csv": "sessionId;userId;itemId;timeframe;eventdate\n1;NA;81766;526309;2016-05-09\n1;NA;31331;26309;2016-05-09\n2;NA;31331;1031018;2016-05-10\n"},
+        [(1, 31331, "2016-05-09 00:00:26.309"), (1, 81766, "2016-05-09 00:08:46.309"),
+         (2, 31331, "2016-05-10 00:17:11.018")], ("timestamp",),
     ),
     "tmall": Case(
         "tmall",

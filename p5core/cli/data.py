@@ -125,7 +125,8 @@ def _section_with(registry: Registry, file: Path, settings: Sequence[str]) -> di
     """The data section for a file with some options set."""
     from p5core.config.tree import override
 
-    section = _section(registry, file)
+    named = next((setting.partition("=")[2] for setting in settings if setting.startswith("name=")), None)
+    section = _section(registry, file, named)
     for setting in settings:
         section = override(section, setting)
     return section
@@ -159,7 +160,7 @@ def _with_condition(registry: Registry, section: dict[str, Any]) -> tuple[dict[s
     if kinds.wanted is not None:
         kept = "Only the wanted ones count; remove 'where' to count all."
         return {**section, "where": kinds.condition(kinds.wanted)}, f"{comment}{kept}\n"
-    condition = f'where = "{kinds.condition(kinds.rarest)}"'
+    condition = f"where = {json.dumps(kinds.condition(kinds.rarest), ensure_ascii=False)}"
     weights = ", ".join(f"{json.dumps(kind)} = 1" for kind in kinds.counts)
     return section, (
         f"{comment}All count alike. To keep one kind: {condition}\n"
@@ -167,11 +168,13 @@ def _with_condition(registry: Registry, section: dict[str, Any]) -> tuple[dict[s
     )
 
 
-def _section(registry: Registry, file: Path) -> dict[str, Any]:
-    """The data section for a file: the loader that recognises it best, and the file as its path."""
+def _section(registry: Registry, file: Path, named: str | None) -> dict[str, Any]:
+    """The data section for a file: the loader that is named or recognises it best, and the file as its path."""
     from p5core.contracts.loader import Loader
     from p5core.errors import DataError
 
+    if named is not None and (option := registry.get("loader", named).path_option):
+        return {"name": named, option: str(file)}
     loaders = [(name, cast(type[Loader], info.part)) for name, info in registry.parts("loader").items()]
     readers = [(name, part) for name, part in loaders if part.path_option is not None]
     sureness, name, option = max((part.recognises(file), name, part.path_option) for name, part in readers)

@@ -101,6 +101,10 @@ class RawData:
     notes: tuple[str, ...] = ()
     """Sentences about guesses, for the report."""
 
+    def column(self, name: str) -> str:
+        """The column of the source that has a canonical name, for messages."""
+        return next((column for column, canonical in self.renamed.items() if canonical == name), name)
+
     def place(self, row: int) -> str:
         """File and row of an event, as an editor counts rows; `row` counts all events from 1."""
         return self.places([row])[0]

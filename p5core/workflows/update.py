@@ -16,6 +16,7 @@ from p5core.contracts.encoder import Features
 from p5core.data.append import append
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
+from p5core.data.profile.report import Dropped
 from p5core.data.storage import write_dataset
 from p5core.errors import ConfigError
 from p5core.model.blend import Blend, write_blend
@@ -44,6 +45,8 @@ class Updated:
     n_events: int
     n_items: int
     n_users: int
+    dropped: tuple[Dropped, ...]
+    """rows of the new events that were left out"""
 
 
 def update(
@@ -72,8 +75,7 @@ def update(
     before = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()
-    raw = replace(raw, id_types=before.id_types)
-    fresh, report = prepare_more(raw, experiment.prepare)
+    fresh, report = prepare_more(replace(raw, id_types=before.id_types), experiment.prepare)
     dataset = append(before, fresh, experiment.prepare.keep)
     features = compute_features(data.experiment, registry, dataset)
     network = _grown(old.network.cpu(), data, dataset, features, registry)
@@ -85,6 +87,7 @@ def update(
         len(dataset.events) - len(before.events),
         len(dataset.catalogue) - len(before.catalogue),
         len(dataset.users) - len(before.users),
+        report.dropped,
     )
 
 

@@ -38,6 +38,8 @@ def update(
     click.echo(
         f"{made.run.path}: {made.n_events:,} new events, {made.n_items:,} new items, {made.n_users:,} new users."
     )
+    for step in made.dropped:
+        click.echo(f"  dropped {step.rows:,}: {step.reason}")
     if not no_export:
         exported = export_run(made.run, made.run.path / "export", registry, options, click.echo)
         click.echo(f"Export: {exported.folder}")

@@ -17,6 +17,7 @@ from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.staging import Staged
 from p5core.data.profile.report import PrepareReport, describe
 from p5core.data.raw import RawData
+from p5core.data.tables.metadata import HEADER_ROWS, SOURCE
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError
 from p5core.system.messages import Message
@@ -128,7 +129,7 @@ def _rows_of(
     if len(no_integer):
         notes.append(
             f"{len(no_integer):,} rows of the {key}s table have an id that is no integer, such as "
-            f"{no_integer.iloc[0]!r} in row {_row(no_integer, 0)}, and are left out"
+            f"{no_integer.tolist()[0]!r} in row {_row(no_integer, 0)}, and are left out"
         )
     return rows, tuple(notes)
 
@@ -173,7 +174,7 @@ def _like(ids: pd.Series, target: pd.Series, key: str, source: str) -> pd.Series
     is_integer = np.isfinite(numbers) & (numbers == np.floor(numbers))
     if len(ids) and not is_integer.any():
         raise DataError(
-            f"{source}, {key}s table, row {_row(ids, 0)}: the id {ids.iloc[0]!r} is no integer, but the events "
+            f"{_place(ids, 0, key, source)}: the id {ids.tolist()[0]!r} is no integer, but the events "
             f"have integer ids. Name the column of the ids by {key}s_id, or set id_type = 'text'."
         )
     integers: pd.Series = pd.to_numeric(ids[is_integer]).astype("Int64")
@@ -181,8 +182,12 @@ def _like(ids: pd.Series, target: pd.Series, key: str, source: str) -> pd.Series
 
 
 def _row(table: pd.Series | pd.DataFrame, place: int) -> int:
-    """The row that a place had before rows without ids were left out."""
-    return int(table.index[place]) + 1
+    """The row that a place had before rows without ids were left out, as an editor counts rows."""
+    return int(table.index[place]) + 1 + int(table.attrs.get(HEADER_ROWS, 0))
+
+
+def _place(table: pd.Series | pd.DataFrame, place: int, key: str, source: str) -> str:
+    return f"{table.attrs.get(SOURCE, f'{source}, {key}s table')}, row {_row(table, place)}"
 
 
 def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) -> None:
@@ -192,8 +197,8 @@ def _refuse_repeated(table: pd.DataFrame, on: list[str], key: str, source: str) 
         same = (table[on] == table[on].iloc[first]).all(axis=1).to_numpy()
         second = int(np.flatnonzero(same)[1])
         raise DataError(
-            f"{source}, {key}s table: the id {table[key].iloc[first]!r} stands in row {_row(table, first)} and in row "
-            f"{_row(table, second)}. Remove one of them."
+            f"{_place(table, first, key, source)}: the id {table[key].tolist()[first]!r} stands in row "
+            f"{_row(table, second)} too. Remove one of them."
         )
 
 

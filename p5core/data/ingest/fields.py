@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
@@ -51,10 +52,23 @@ def field_expressions(
         expressions[column] = f"CAST({text} AS FLOAT)" if is_number else text
         fields.append(StagedField(name, column, is_number))
         if name == EVENT and raw.event_weights:
-            cases = " ".join(f"WHEN {quote_text(kind)} THEN {weight!r}" for kind, weight in raw.event_weights.items())
-            expressions[WEIGHT] = f"CAST(CASE {text} {cases} END AS FLOAT)"
+            weights = {_plain_code(kind): weight for kind, weight in raw.event_weights.items()}
+            cases = " ".join(f"WHEN {quote_text(kind)} THEN {weight!r}" for kind, weight in weights.items())
+            expressions[WEIGHT] = f"CAST(CASE {_plain_code_of(text)} {cases} END AS FLOAT)"
             fields.append(StagedField(WEIGHT, WEIGHT, True))
     return tuple(fields), expressions, tuple(notes)
+
+
+def _plain_code(code: str) -> str:
+    """A kind of event as it is compared: 1.0 is 1, as pandas writes it in a column with gaps, and True is true."""
+    plain = re.sub(r"^(-?\d+)\.0+$", r"\1", code.strip())
+    return plain.lower() if plain.lower() in ("true", "false") else plain
+
+
+def _plain_code_of(text: str) -> str:
+    """The same as SQL."""
+    whole = f"regexp_replace({text}, '^(-?[0-9]+)\\.0+$', '\\1')"
+    return f"CASE WHEN lower({text}) IN ('true', 'false') THEN lower({text}) ELSE {whole} END"
 
 
 def _is_number(workspace: Workspace, kind: str, text: str) -> bool:
@@ -92,8 +106,8 @@ def _amount(workspace: Workspace, raw: RawData, name: str, kind: str, text: str)
             f'SELECT "row", {text} FROM raw WHERE {is_present} AND {finite[words]} IS NULL ORDER BY "row" LIMIT 1'
         )[0]
         raise DataError(
-            f"{raw.place(row)}, column '{name}': the {name} {value!r} is no finite number. Correct it, leave such rows "
-            f"out with on_error = 'drop', or do without: {name} = ''."
+            f"{raw.place(row)}, column '{raw.column(name)}': the {name} {value!r} is no finite number. Correct it, "
+            f"leave such rows out with on_error = 'drop', or do without: {name} = ''."
         )
     note = Message("{column}s are read as {form}", column=name, form=Message(words)) if words else None
     return finite[words], [note] if note else []

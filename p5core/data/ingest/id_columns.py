@@ -49,7 +49,8 @@ def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], col
 def _no_ids(raw: RawData, column: str, kind: str) -> str:
     is_list = column == ITEM and ("lists" in kind or kind.endswith("]"))
     remedy = "Set explode = true for a row for each element, or name" if is_list else "Name"
-    return f"{raw.source}, column '{column}' is {kind}; ids must be strings or integers. {remedy} another column."
+    place = f"{raw.source}, column '{raw.column(column)}'"
+    return f"{place} is {kind}; ids must be strings or integers. {remedy} another column."
 
 
 def _numbers(workspace: Workspace, raw: RawData, column: str, kind: str, id_type: IdType | None) -> str:
@@ -66,12 +67,12 @@ def _numbers(workspace: Workspace, raw: RawData, column: str, kind: str, id_type
         row, value, is_large = inexact[0]
         fault = "is too large to be exact as a float" if is_large else "is no id"
         raise DataError(
-            f"{raw.place(row)}, column '{column}': {value} {fault}; ids must be strings or 64-bit integers."
+            f"{raw.place(row)}, column '{raw.column(column)}': {value} {fault}; ids must be strings or 64-bit integers."
         )
     whole = f"CASE WHEN {is_present} AND {is_id} THEN CAST({name} AS HUGEINT) END"
     fits = workspace.row(f"SELECT count({whole}) = count(TRY_CAST({whole} AS BIGINT)) FROM raw")[0]
     if id_type == "integer" and not fits:
-        raise DataError(f"{raw.source}, column '{column}': some ids exceed 64 bits. Set id_type = 'text'.")
+        raise DataError(f"{raw.source}, column '{raw.column(column)}': some ids exceed 64 bits. Set id_type = 'text'.")
     return f"CAST({whole} AS {'BIGINT' if fits and id_type != 'text' else 'VARCHAR'})"
 
 
@@ -96,8 +97,9 @@ def _integers(workspace: Workspace, raw: RawData, column: str, text: str) -> str
     if faulty and raw.on_error == "refuse":
         row, value = faulty[0]
         raise DataError(
-            f"{raw.place(row)}, column '{column}': the id {value!r} is no integer, and the known {column} ids are "
-            "integers. Correct it, leave such rows out with on_error = 'drop', or train anew with id_type = 'text'."
+            f"{raw.place(row)}, column '{raw.column(column)}': the id {value!r} is no integer, and the known {column} "
+            "ids are integers. Correct it, leave such rows out with on_error = 'drop', or train anew with id_type = "
+            "'text'."
         )
     return number
 
@@ -114,8 +116,8 @@ def refuse_mixed_ids(raw: RawData) -> None:
             place = int(np.argmax((is_text != is_text.iloc[0]).to_numpy()))
             row = int(np.flatnonzero(raw.interactions[column].notna())[place]) + 1
             raise DataError(
-                f"{raw.place(row)}, column '{column}': {values.iloc[place]!r} is of another type than the ids before "
-                "it. Make all ids strings or all ids integers, or set id_type = 'text'."
+                f"{raw.place(row)}, column '{raw.column(column)}': {values.iloc[place]!r} is of another type than the "
+                "ids before it. Make all ids strings or all ids integers, or set id_type = 'text'."
             )
 
 

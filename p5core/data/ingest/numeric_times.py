@@ -48,7 +48,9 @@ def numeric_time(workspace: Workspace, raw: RawData, number: str, is_whole: bool
     missing = f"isnan({size}) OR {number} <= 0"
     told += _missing_notes(workspace, number, size)
     row = f'row_number() OVER (ORDER BY {number}, "row")' if unit == "ns" else '"row"'
-    return Moment(f"CASE WHEN {missing} THEN NULL ELSE {_microseconds(number, unit, is_whole)} END", True, told, row)
+    return Moment(
+        f"CASE WHEN {missing} THEN NULL ELSE {_microseconds(number, unit, is_whole)} END", True, told, row=row
+    )
 
 
 def _steps(workspace: Workspace, number: str, size: str, is_whole: bool) -> str:
@@ -85,7 +87,7 @@ def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> N
     """Raise DataError with the first row where a condition holds."""
     rows = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
     if rows:
-        raise DataError(f"{raw.place(rows[0][0])}, column '{TIMESTAMP}': {fault}")
+        raise DataError(f"{raw.place(rows[0][0])}, column '{raw.column(TIMESTAMP)}': {fault}")
 
 
 def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
@@ -100,7 +102,7 @@ def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
         rows = workspace.row(f'SELECT arg_min("row", {finite}), arg_max("row", {finite}) FROM raw WHERE {is_clock}')
         first, second = (raw.place(row) for row in rows)
         raise DataError(
-            f"{first}, column '{TIMESTAMP}': the time looks like {_words(low)}, but that of {second} like "
+            f"{first}, column '{raw.column(TIMESTAMP)}': the time looks like {_words(low)}, but that of {second} like "
             f"{_words(high)}. Bring all to one unit, or set time_unit."
         )
     return low

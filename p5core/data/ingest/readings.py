@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p5core.data.tables.sql import quote_text
@@ -27,6 +27,9 @@ class Moment:
 
     is_clock: bool
     notes: tuple[str, ...] = ()
+
+    of_text: Callable[[str], str] | None = None
+    """SQL of a TIMESTAMPTZ, given that of a text as the column has it; None: ISO 8601 alone"""
 
     row: str = '"row"'
     """SQL of the order of rows at the same time: that of the source, or a finer one where times were rounded"""

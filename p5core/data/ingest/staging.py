@@ -13,10 +13,11 @@ from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WE
 from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.fields import StagedField, field_expressions
 from p5core.data.ingest.id_columns import id_expression, is_no_id, refuse_mixed_ids
+from p5core.data.ingest.readings import Moment
 from p5core.data.ingest.timestamps import time_in_microseconds
 from p5core.data.profile.report import Dropped, Rejected
 from p5core.data.raw import RawData
-from p5core.data.tables.conditions import parse_condition
+from p5core.data.tables.conditions import Operand, parse_condition
 from p5core.data.tables.sql import cell, quote_identifier
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError, did_you_mean
@@ -65,6 +66,7 @@ def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Sta
     user, item = (id_expression(workspace, raw, types, column) for column in (USER, ITEM))
     staged_fields, values, told = field_expressions(workspace, raw, types)
     moment = time_in_microseconds(workspace, raw, types)
+    left_out += _filter_by_time(workspace, raw, types, moment)
     expressions = {"user": user, "item": item, "domain": _domain(workspace, raw, types), "time": moment.expression}
     selected = ", ".join(f"{sql} AS {quote_identifier(name)}" for name, sql in (expressions | values).items())
     workspace.run(f'CREATE TABLE staged AS SELECT "row", {moment.row} AS "tie", {selected} FROM raw')
@@ -88,6 +90,10 @@ def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[st
         types = {name: kind for name, kind, *_ in workspace.rows(f"DESCRIBE SELECT * FROM ({query})")}
         used, unused = _used_columns(raw, [*types], fields)
         where = parse_condition(raw.where) if raw.where else None
+        if where and where.names_time(raw.renamed):
+            where.of(types, raw.renamed, raw.source)
+            used += [name for name in types if name in where.columns and name not in used]
+            where = None
         condition = f", {where.of(types, raw.renamed, raw.source)} AS kept" if where else ""
         selected = ", ".join(quote_identifier(name) for name in used)
         workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", {selected}{condition} FROM ({query})')
@@ -111,8 +117,11 @@ def _source(workspace: Workspace, raw: RawData) -> str:
 def _explode(workspace: Workspace, raw: RawData) -> None:
     """Give each element of a list of items a row of its own, in order."""
     kind = next(kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name == ITEM)
-    text = cell(f"trim(CAST(\"{ITEM}\" AS VARCHAR), '[](){{}} ')", raw.null_words)
-    parts = f"""list_transform(regexp_split_to_array({text}, '[,;| \\t]+'), lambda part: trim(part, '"'' '))"""
+    written = f'CAST("{ITEM}" AS VARCHAR)'
+    text = cell(f"trim({written}, '[](){{}} ')", raw.null_words)
+    split = f"""list_transform(regexp_split_to_array({text}, '[,;| \\t]+'), lambda part: trim(part, '"'' '))"""
+    quoted = f"TRY_CAST(CASE WHEN regexp_matches({written}, '^\\s*\\[.*[''\"]') THEN {written} END AS VARCHAR[])"
+    parts = f"coalesce({quoted}, {split})"
     items = f'"{ITEM}"' if kind.endswith("[]") else parts
     element = f'row_number() OVER (ORDER BY "row", place) AS "row", part AS "{ITEM}"'
     unnested = f"SELECT *, unnest({items}) AS part, unnest(range(len({items}))) AS place FROM raw"
@@ -129,15 +138,40 @@ def _explode(workspace: Workspace, raw: RawData) -> None:
 
 def _filter(workspace: Workspace, raw: RawData) -> tuple[Dropped, ...]:
     """Leave out the rows that `where` does not keep."""
-    if raw.where is None:
+    if raw.where is None or parse_condition(raw.where).names_time(raw.renamed):
         return ()
-    before = workspace.count("raw")
-    workspace.run("DELETE FROM raw WHERE kept IS NOT TRUE")
+    dropped = _drop_others(workspace, raw, "kept")
     workspace.run("ALTER TABLE raw DROP COLUMN kept")
+    return dropped
+
+
+def _filter_by_time(
+    workspace: Workspace, raw: RawData, types: Mapping[str, str], moment: Moment
+) -> tuple[Dropped, ...]:
+    """Leave out the rows that a condition on the time does not keep."""
+    where = parse_condition(raw.where) if raw.where else None
+    if where is None or not where.names_time(raw.renamed):
+        return ()
+
+    def microseconds(text: str) -> str:
+        if text == Operand(quote_identifier(TIMESTAMP)).text:
+            return moment.expression
+        readings = [f"TRY_CAST({text} AS TIMESTAMPTZ)"]
+        readings = [moment.of_text(text), *readings] if moment.of_text else readings
+        return f"epoch_us(coalesce({', '.join(readings)}))"
+
+    return _drop_others(
+        workspace, raw, where.of(types, raw.renamed, raw.source, microseconds if moment.is_clock else None)
+    )
+
+
+def _drop_others(workspace: Workspace, raw: RawData, condition: str) -> tuple[Dropped, ...]:
+    before = workspace.count("raw")
+    workspace.run(f"DELETE FROM raw WHERE ({condition}) IS NOT TRUE")
     n_left = before - workspace.count("raw")
     if n_left == before:
         raise DataError(f"{raw.source}: no row satisfies where = {raw.where!r}. Correct the condition.")
-    return (Dropped(Message("where {condition} does not hold", condition=raw.where), n_left),)
+    return (Dropped(Message("where {condition} does not hold", condition=str(raw.where)), n_left),)
 
 
 def _used_columns(raw: RawData, names: Sequence[str], fields: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -256,6 +290,8 @@ def _implausible(workspace: Workspace, is_clock: bool) -> tuple[str, ...]:
     if not is_clock:
         return ()
     first, last = workspace.row('SELECT min("time"), max("time") FROM events')
+    if first is None:  # every row was left out, which cleaning says
+        return ()
     day = [str(pd.Timestamp(time, unit="us").date()) if abs(time) < 9e18 else str(time) for time in (first, last)]
     too_late = (datetime.now(UTC) + timedelta(days=366)).timestamp() * 1e6
     too_early = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC).timestamp() * 1e6

@@ -14,7 +14,7 @@ from p5core.data.columns import TIMESTAMP
 from p5core.data.ingest.numeric_times import numeric_time
 from p5core.data.ingest.readings import COMPACT, FIRST_YEAR, READINGS, Moment, Reading
 from p5core.data.raw import RawData
-from p5core.data.tables.sql import cell, quote_text
+from p5core.data.tables.sql import NULL_WORDS, cell, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -29,6 +29,10 @@ WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 WIDE = {"UBIGINT", "HUGEINT", "UHUGEINT"}
 """Integer types that 64 bits with a sign do not hold."""
 
+HOUR = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})?(\.\d+)?\s*([AaPp][Mm])?\s*")
+NO_DATES = ("0000-00-00", "0000-00-00 00:00:00")
+"""Missing dates of MySQL."""
+
 FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
 LOOKED_AT = (200, 20_000)
 """First rows by which most readings of a column of texts are ruled out before all rows are looked at."""
@@ -42,7 +46,9 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     if TIMESTAMP not in types:
         return Moment('"row"', False, (Message("no times: the rows of each user are taken as oldest first"),))
     if not workspace.rows(f'SELECT 1 FROM raw WHERE "{TIMESTAMP}" IS NOT NULL LIMIT 1'):
-        raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
+        raise DataError(
+            f"{raw.source}, column '{raw.column(TIMESTAMP)}' is empty. Name another column or leave it out."
+        )
     kind = types[TIMESTAMP]
     if WHOLE.fullmatch(kind) or FRACTIONAL.fullmatch(kind):
         written = _digits(f'"{TIMESTAMP}"')
@@ -57,16 +63,22 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     if FRACTIONAL.fullmatch(kind):
         return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS DOUBLE)', is_whole=False)
     if kind.startswith(("TIMESTAMP", "DATE")):
-        return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True)
+        row = f'row_number() OVER (ORDER BY "{TIMESTAMP}", "row")' if kind == "TIMESTAMP_NS" else '"row"'
+        return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True, row=row)
     if kind == "VARCHAR":
-        return _texts(workspace, raw, cell(f'"{TIMESTAMP}"', raw.null_words))
-    raise DataError(f"{raw.source}, column '{TIMESTAMP}' has type {kind}, which is no time. Name another column.")
+        words = (*(NULL_WORDS if raw.null_words is None else raw.null_words), *NO_DATES)
+        return _texts(workspace, raw, cell(f'"{TIMESTAMP}"', words))
+    raise DataError(
+        f"{raw.source}, column '{raw.column(TIMESTAMP)}' has type {kind}, which is no time. Name another column."
+    )
 
 
 def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
     """One reading for the whole column: the one that fits every row."""
     if not workspace.rows(f"SELECT 1 FROM raw WHERE {text} IS NOT NULL LIMIT 1"):
-        raise DataError(f"{raw.source}, column '{TIMESTAMP}' is empty. Name another column or leave it out.")
+        raise DataError(
+            f"{raw.source}, column '{raw.column(TIMESTAMP)}' is empty. Name another column or leave it out."
+        )
     number = f"TRY_CAST({text} AS DOUBLE)"
     if raw.time_format is None:
         compact = _compact(workspace, raw, text)
@@ -82,8 +94,11 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
     readings = {reading: reading.of(text) for reading in _possible(raw)}
     first = next(iter(readings))  # ISO 8601, which no other reading takes for another moment
     if not first.forms and not _unread(workspace, text, {first: readings[first]})[first]:
-        return Moment(f"epoch_us({readings[first]})", True)
+        return Moment(f"epoch_us({readings[first]})", True, row=_finer_than_microseconds(workspace, text))
     fitting = _fitting(workspace, text, readings)
+    if not fitting and raw.day_first is False and raw.time_format is None:
+        years = [reading for reading in READINGS if reading.begins_with == "year"]
+        fitting = _fitting(workspace, text, {reading: reading.of(text) for reading in years})
     if fitting:
         return _chosen(workspace, raw, text, fitting)
     if raw.on_error == "drop":
@@ -95,6 +110,15 @@ def _computed(workspace: Workspace, kind: str, expression: str) -> str:
     """The column with the values of an expression, which many queries read: computed once, and its SQL."""
     workspace.run(f'ALTER TABLE raw ALTER "{TIMESTAMP}" TYPE {kind} USING {expression}')
     return f'"{TIMESTAMP}"'
+
+
+def _finer_than_microseconds(workspace: Workspace, text: str) -> str:
+    """SQL of the order of rows at the same microsecond: by the digits of their fractions, where some have more."""
+    fraction = f"regexp_extract({text}, '[.,]([0-9]+)', 1)"
+    has_more = workspace.row(
+        f"SELECT coalesce(bool_or(length({fraction}) > 6), false) FROM {_head(text, LOOKED_AT[-1])}"
+    )
+    return f'row_number() OVER (ORDER BY {fraction}, "row")' if has_more[0] else '"row"'
 
 
 def _digits(number: str) -> str:
@@ -144,14 +168,14 @@ def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Read
     if witness and not raw.is_head:
         orders = ", ".join(f"{reading.begins_with or reading.name} first" for reading in fitting)
         raise DataError(
-            f"{raw.place(witness[0])}, column '{TIMESTAMP}': {witness[1]!r} can be read in "
-            f"several ways, and so can all other rows ({orders}). Set day_first to true or false, or time_format."
+            f"{raw.place(witness[0])}, column '{raw.column(TIMESTAMP)}': {witness[1]!r} can be read in "
+            f"several ways that fit the column ({orders}). Set day_first to true or false, or time_format."
         )
     notes = _told(workspace, text, chosen, sql)
     if witness:
         several = "times such as '{value}' can be read in several ways; set day_first or time_format"
         notes = (Message(several, value=witness[1]),)
-    return Moment(f"epoch_us({sql})", True, notes)
+    return Moment(f"epoch_us({sql})", True, notes, chosen.of)
 
 
 def _now() -> datetime:
@@ -169,7 +193,8 @@ def _possible(raw: RawData) -> Sequence[Reading]:
         return (Reading(f"time_format '{raw.time_format}'", (raw.time_format,)),)
     if raw.day_first is None:
         return READINGS
-    return [reading for reading in READINGS if reading.begins_with in ("", "day" if raw.day_first else "month")]
+    beginning = "day" if raw.day_first else "month"
+    return [reading for reading in READINGS if reading.begins_with in ("", beginning)]
 
 
 def _unread(workspace: Workspace, text: str, readings: Mapping[Key, str]) -> dict[Key, int]:
@@ -240,11 +265,11 @@ def _no_reading(
     )
     others = workspace.row(f"SELECT count({expected}) FROM raw")[0]
     as_others = f" as most of the column is ({name})" if others > n else ""
-    return DataError(
-        f"{raw.place(row)}, column '{TIMESTAMP}': {value!r} is no time that can be "
-        f"read{as_others}. Use ISO 8601, such as 2024-05-17 13:45:00, or numbers, or set time_format, such as "
-        "'%d/%m/%Y %H:%M'."
-    )
+    remedy = "Use ISO 8601, such as 2024-05-17 13:45:00, or numbers, or set time_format, such as '%d/%m/%Y %H:%M'."
+    if HOUR.fullmatch(str(value)):
+        remedy = "Join it with the column of the date: timestamp = ['date', 'time']."
+    place = f"{raw.place(row)}, column '{raw.column(TIMESTAMP)}'"
+    return DataError(f"{place}: {value!r} is no time that can be read{as_others}. {remedy}")
 
 
 def _most(

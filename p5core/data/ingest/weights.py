@@ -26,7 +26,10 @@ def apply_weights(workspace: Workspace, staged: Staged) -> list[Dropped]:
     workspace.connection.unregister("cancelled")
     workspace.run(f'DELETE FROM events WHERE "{WEIGHT}" <= 0')
     if workspace.count("events") == 0:
-        raise DataError("Nothing is left: no event has a positive weight. Name another column as weight.")
+        raise DataError(
+            "Nothing is left: no event has a positive weight. Returns cancel earlier events of the same file alone; "
+            "name another column as weight if these are none."
+        )
     n_returned = before - workspace.count("events") - n_zero
     return [
         Dropped(Message("weight 0"), n_zero),

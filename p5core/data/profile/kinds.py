@@ -14,7 +14,8 @@ from p5core.data.tables.columns import LOOKED_AT, find_event_column
 __all__ = ["EventKinds", "event_kinds"]
 
 MAX_KINDS = 20
-YES, NO = {"1", "true", "yes", "clicked", "click"}, {"0", "false", "no"}
+BOOLEANS = ("true", "false")
+YES, NO = {"1", "true", "yes", "y", "t", "clicked", "click"}, {"0", "false", "no", "n", "f"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,17 @@ class EventKinds:
     def condition(self, kind: str) -> str:
         """The condition that keeps one kind."""
         column = self.column if self.column.isidentifier() else f"`{self.column}`"
-        value = kind if kind.isdecimal() or kind in ("true", "false") else "'" + kind.replace("'", "''") + "'"
+        value = kind if kind.isdecimal() or kind in BOOLEANS else "'" + kind.replace("'", "''") + "'"
         return f"{column} = {value}"
 
     def sentence(self) -> str:
-        """The kinds with their counts."""
-        return ", ".join(f"{kind} {count:,}" for kind, count in self.counts.items())
+        """The kinds with their counts, in one line."""
+        return ", ".join(f"{' '.join(kind.split())} {count:,}" for kind, count in self.counts.items())
+
+
+def _plain(column: str) -> str:
+    """SQL of a kind as a text; 1.0 is 1, as pandas writes it in a column with gaps."""
+    return f"regexp_replace(CAST({column} AS VARCHAR), '^(-?[0-9]+)\\.0+$', '\\1')"
 
 
 def event_kinds(raw: RawData) -> EventKinds | None:
@@ -65,7 +71,7 @@ def event_kinds(raw: RawData) -> EventKinds | None:
         return None
     name = '"' + column.replace('"', '""') + '"'
     counted: pd.DataFrame = connection.execute(
-        f"SELECT CAST({name} AS VARCHAR) AS kind, count(*) AS n FROM {relation} WHERE {name} IS NOT NULL "
+        f"SELECT {_plain(name)} AS kind, count(*) AS n FROM {relation} WHERE {name} IS NOT NULL "
         f"GROUP BY kind ORDER BY n DESC, kind LIMIT {MAX_KINDS + 1}"
     ).df()
     if not 1 < len(counted) <= MAX_KINDS:

@@ -72,7 +72,7 @@ CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 EVENT_NAMES = {
     "event", "event_type", "eventtype", "event_name", "behavior", "behaviour", "behavior_type", "behaviour_type",
     "action", "action_type", "actiontype", "interaction", "interaction_type", "type", "kind", "click", "clicked",
-    "is_click",
+    "is_click", "is_clicked", "liked", "is_liked", "purchased", "is_purchased", "bought",
 }  # fmt: skip
 WEIGHT_NAMES = {
     "weight", "plays", "play_count", "playcount", "listen_count", "listens", "count", "n", "quantity", "qty", "amount",
@@ -104,7 +104,8 @@ class Mapping:
     @property
     def renamed(self) -> dict[str, str]:
         """Column of the source → canonical name, where they differ."""
-        return {column: name for name, column in self.columns.items() if name != column}
+        joined = {" and ".join(self.time_parts): TIMESTAMP} if self.time_parts else {}
+        return {column: name for name, column in self.columns.items() if name != column} | joined
 
 
 def is_known_name(cell: str) -> bool:
@@ -151,7 +152,7 @@ def _calendar_columns(names: Sequence[str]) -> tuple[str, ...]:
 def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
     """The columns that are not mapped and whose names are not canonical ones."""
     canonical = {USER, ITEM, TIMESTAMP, RATING, DOMAIN} | ({EVENT, WEIGHT} & mapping.columns.keys())
-    taken = {*mapping.columns.values(), *canonical}
+    taken = {*mapping.columns.values(), *mapping.time_parts, *canonical}
     return [name for name in names if name not in taken]
 
 
@@ -212,6 +213,11 @@ def unused_columns(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame)
     if TIMESTAMP not in mapping.columns and not mapping.time_parts and options.timestamp is None:
         unused = "'{name}' looks like a time and is not used; take it with timestamp = '{name}'"
         notes += [Message(unused, name=name) for name in likely_times(head, used)]
+    if DOMAIN in head.columns and DOMAIN not in mapping.columns and not options.domain:
+        catalogue = (
+            "'{name}' is not used; if it names the catalogue of each item, take it with domain_column = '{name}'"
+        )
+        notes.append(Message(catalogue, name=DOMAIN))
     for place, column in enumerate(head.columns):
         name = str(column)
         kind = None if name in used or name in asked else _likely_kind(name, head.iloc[:, place])
@@ -305,13 +311,16 @@ def _nothing_found(canonical: str, names: Sequence[str], source: str) -> str:
     return f"{source}: no column looks like the {canonical}. {remedy} If a file has no header line, set header = false."
 
 
-def find_id(named: str | None, canonical: str, names: Sequence[str], source: str) -> str:
-    """The id column of an items or users table; raises DataError when there is none."""
+def find_id(named: str | None, canonical: str, names: Sequence[str], source: str, option: str) -> str:
+    """The id column of an items or users table; raises DataError, which names the option, when there is none."""
     if named:
-        return _named(named, names, source, canonical)
+        return _named(named, names, source, option)
     guessed = guess_column(canonical, names, ())
     if guessed is None:
-        raise DataError(_nothing_found(canonical, names, source))
+        raise DataError(
+            f"{source}: no column looks like the id. Name it by {option}; the columns are: {', '.join(names)}. A file "
+            f"without a header line needs {canonical}s_header = false."
+        )
     return guessed
 
 

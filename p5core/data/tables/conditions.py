@@ -7,6 +7,7 @@
     comparison = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
 
 A column is a word, or any text in backticks; a value is a number, a word, a text in quotation marks, `true` or `false`.
+The time column is compared as times, written as in the log or in ISO 8601.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from p5core.data.columns import TIMESTAMP
 from p5core.data.tables.sql import cell, quote_identifier, quote_text
 from p5core.errors import DataError, did_you_mean
 
-__all__ = ["Condition", "parse_condition"]
+__all__ = ["Columns", "Comparison", "Condition", "Operand", "parse_condition"]
 
 TOKEN = re.compile(
     r"""\s*(?:
     (?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]))
-    | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    | (?P<text>"(?:[^"\\]|\\.|"")*"|'(?:[^'\\]|\\.|'')*')
     | (?P<quoted>`[^`]+`)
     | (?P<operator><=|>=|<>|!=|==|=|<|>|\(|\)|,|\[|\])
     | (?P<word>[^\W\d][\w.:/-]*)
@@ -39,23 +41,59 @@ EXAMPLE = "Write one such as event = 'purchase' and quantity > 0."
 
 
 @dataclass(frozen=True)
+class Operand:
+    """A column in a condition."""
+
+    sql: str
+    """the column"""
+    times: Callable[[str], str] | None = None
+    """SQL of a time, given that of a text, if the column is the time; the column's own is that of its text"""
+
+    @property
+    def text(self) -> str:
+        """SQL of the column as a text, NULL where it is missing."""
+        return cell(f"CAST({self.sql} AS VARCHAR)")
+
+    @property
+    def number(self) -> str:
+        """SQL of the column as a number, with a decimal point or comma."""
+        comma = (
+            f"CASE WHEN regexp_full_match({self.text}, '[-+]?[0-9]+,[0-9]+') THEN replace({self.text}, ',', '.') END"
+        )
+        return f"coalesce(TRY_CAST({self.text} AS DOUBLE), TRY_CAST({comma} AS DOUBLE))"
+
+
+Columns = Callable[[str], Operand]
+"""The operand of a column, by its name."""
+
+Comparison = Callable[[str, Operand], str]
+"""SQL of a comparison with a value, by the operator and the column."""
+
+
+@dataclass(frozen=True)
 class Condition:
     """A condition that was parsed; texts that are no column, comparison or value never reach the database."""
 
     text: str
-    sql: Callable[[Callable[[str], str]], str]
-    """SQL, given the SQL of a column by its name"""
+    sql: Callable[[Columns], str]
 
     columns: tuple[str, ...]
     """names of the columns that it reads"""
 
-    def of(self, types: Mapping[str, str], renamed: Mapping[str, str], source: str) -> str:
+    def of(
+        self,
+        types: Mapping[str, str],
+        renamed: Mapping[str, str],
+        source: str,
+        times: Callable[[str], str] | None = None,
+    ) -> str:
         """SQL over columns of these types; `renamed` columns stand under another name.
 
-        Raises DataError for a column that is not there.
+        `times` gives the SQL of a time from that of a text, for comparisons with the time column. Raises DataError for
+        a column that is not there.
         """
 
-        def column(name: str) -> str:
+        def column(name: str) -> Operand:
             actual = name if name in types else renamed.get(name, name)
             if actual not in types:
                 names = [*types, *renamed]
@@ -63,9 +101,13 @@ class Condition:
                     f"{source} has no column '{name}', which where = {self.text!r} names."
                     f"{did_you_mean(name, names)} Its columns: {', '.join(types)}."
                 )
-            return quote_identifier(actual)
+            return Operand(quote_identifier(actual), times if actual == TIMESTAMP else None)
 
         return self.sql(column)
+
+    def names_time(self, renamed: Mapping[str, str]) -> bool:
+        """True if it compares the time column, which must have been read then."""
+        return any(renamed.get(name, name) == TIMESTAMP for name in self.columns)
 
 
 def parse_condition(text: str) -> Condition:
@@ -122,19 +164,19 @@ class _Parser:
         token = self.tokens[self.at][1] or "the end"
         return ValueError(f"the condition {self.text!r} has {token!r} where {wanted} is expected. {EXAMPLE}")
 
-    def _either(self) -> Callable[[Callable[[str], str]], str]:
+    def _either(self) -> Callable[[Columns], str]:
         terms = [self._both()]
         while self._take("or"):
             terms.append(self._both())
         return lambda column: "(" + " OR ".join(term(column) for term in terms) + ")"
 
-    def _both(self) -> Callable[[Callable[[str], str]], str]:
+    def _both(self) -> Callable[[Columns], str]:
         terms = [self._term()]
         while self._take("and"):
             terms.append(self._term())
         return lambda column: "(" + " AND ".join(term(column) for term in terms) + ")"
 
-    def _term(self) -> Callable[[Callable[[str], str]], str]:
+    def _term(self) -> Callable[[Columns], str]:
         if self._take("not"):
             inner = self._term()
             return lambda column: f"(NOT {inner(column)})"
@@ -148,11 +190,11 @@ class _Parser:
         self.columns.append(name)
         return self._comparison(name)
 
-    def _comparison(self, name: str) -> Callable[[Callable[[str], str]], str]:
+    def _comparison(self, name: str) -> Callable[[Columns], str]:
         if self._take("is"):
             is_not = self._take("not")
             self._expect("null")
-            return lambda column: f"({_text(column(name))} IS {'NOT ' if is_not else ''}NULL)"
+            return lambda column: f"({column(name).text} IS {'NOT ' if is_not else ''}NULL)"
         is_not = self._take("not")
         if is_not or self.tokens[self.at][1].lower() == "in":
             self._expect("in")
@@ -167,7 +209,7 @@ class _Parser:
         value = self._value()
         return lambda column: value(operator, column(name))
 
-    def _values(self) -> list[Callable[[str, str], str]]:
+    def _values(self) -> list[Comparison]:
         closing = ")" if self._take("(") else "]"
         if closing == "]":
             self._expect("[")
@@ -177,22 +219,47 @@ class _Parser:
         self._expect(closing)
         return values
 
-    def _value(self) -> Callable[[str, str], str]:
-        """SQL of a comparison with a value, given the operator and the SQL of the column."""
+    def _value(self) -> Comparison:
+        """SQL of a comparison with a value, given the operator and the column."""
         if self._kind == "number":
-            number = self._next()
-            is_exact = number.lstrip("+-").isdecimal() and EXACT_FLOATS < abs(int(number)) < 2**127
-            kind, literal = ("HUGEINT", str(int(number))) if is_exact else ("DOUBLE", repr(float(number)))
-            return lambda operator, column: f"(TRY_CAST({_text(column)} AS {kind}) {operator} {literal})"
+            return _with_number(self._next())
         if self._kind in ("text", "word"):
             is_quoted = self._kind == "text"
-            word = re.sub(r"\\(.)", r"\1", self._next()[1:-1]) if is_quoted else self._next()
-            return lambda operator, column: f"({_text(column)} {operator} {quote_text(word)})"
+            word = self._next()
+            return _with_text(_unquoted(word) if is_quoted else word)
         if self._kind == "keyword" and self._take("true", "false"):
             truth = self.tokens[self.at - 1][1].upper()
-            return lambda operator, column: f"(TRY_CAST({_text(column)} AS BOOLEAN) {operator} {truth})"
+            return lambda operator, column: (
+                f"(coalesce(TRY_CAST({column.text} AS BOOLEAN), CAST({column.number} AS BOOLEAN)) {operator} {truth})"
+            )
         raise self._fault("a number, a text, true or false")
 
 
-def _text(column: str) -> str:
-    return cell(f"CAST({column} AS VARCHAR)")
+def _unquoted(token: str) -> str:
+    """The text of a token in quotation marks, which stand in it doubled or behind a backslash."""
+    mark = token[0]
+    return re.sub(r"\\(.)", r"\1", token[1:-1].replace(mark + mark, mark))
+
+
+def _with_number(number: str) -> Comparison:
+    is_exact = number.lstrip("+-").isdecimal() and EXACT_FLOATS < abs(int(number)) < 2**127
+    if is_exact:
+        return lambda operator, column: f"(TRY_CAST({column.text} AS HUGEINT) {operator} {int(number)})"
+    return lambda operator, column: f"({column.number} {operator} {float(number)!r})"
+
+
+def _with_text(word: str) -> Comparison:
+    """Texts are equal or not; in order they are compared as times or numbers where they are such."""
+    try:
+        number = float(word)
+    except ValueError:
+        number = None
+
+    def compare(operator: str, column: Operand) -> str:
+        if column.times is not None:
+            return f"({column.times(column.text)} {operator} {column.times(quote_text(word))})"
+        if number is not None and operator not in ("=", "<>"):
+            return f"({column.number} {operator} {number!r})"
+        return f"({column.text} {operator} {quote_text(word)})"
+
+    return compare

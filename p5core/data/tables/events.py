@@ -40,7 +40,10 @@ def _joined_times(table: TableFiles, parts: Sequence[str]) -> str:
     values = {name: f"CAST({as_text(table, name).partition(' AS ')[0]} AS VARCHAR)" for name in parts}
     units = [plain_name(name) for name in parts]
     if not set(units) <= set(CALENDAR):
-        return f"CASE WHEN {values[parts[0]]} IS NOT NULL THEN concat_ws(' ', {', '.join(values.values())}) END"
+        first, *others = values.values()
+        day = f"regexp_replace({first}, ' 00:00:00(\\.0+)?$', '')"  # as a spreadsheet writes a date
+        is_whole = " AND ".join(f"{value} IS NOT NULL" for value in values.values())
+        return f"CASE WHEN {is_whole} THEN concat_ws(' ', {', '.join([day, *others])}) END"
     numbers = {unit: f"TRY_CAST({values[name]} AS INTEGER)" for unit, name in zip(units, parts, strict=True)}
     filled = [numbers.get(unit, "1" if unit in CALENDAR[:3] else "0") for unit in CALENDAR]
     text = f"printf('%04d-%02d-%02d %02d:%02d:%02d', {', '.join(filled)})"

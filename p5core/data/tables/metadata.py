@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, ITEM, TITLE
-from p5core.data.tables.columns import find_id, find_title
+from p5core.data.tables.columns import find_id, find_title, guess_column, plain_name
 from p5core.data.tables.columntypes import as_features, as_ids
 from p5core.data.tables.conditions import parse_condition
 from p5core.data.tables.files import TableFiles, open_table
@@ -17,10 +18,16 @@ from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["Metadata", "read_features", "read_metadata", "tidy_metadata"]
+__all__ = ["HEADER_ROWS", "SOURCE", "Metadata", "read_features", "read_metadata", "tidy_metadata"]
 
 Metadata = tuple[pd.DataFrame | None, tuple[str, ...]]
 """A table of items or users, if there is one, and what was guessed."""
+
+SOURCE = "source"
+"""Attribute of a table: its name in messages."""
+
+HEADER_ROWS = "header_rows"
+"""Attribute of a table: the rows before its first one in the file."""
 
 TYPED_NAME = re.compile(r"(.+):(token|token_seq|float|float_seq)")
 """Pattern of RecBole's headers, such as "item_id:token"."""
@@ -49,7 +56,7 @@ def read_metadata(
 
 def read_features(table: TableFiles, key: str, id_column: str | None = None, where: str | None = None) -> pd.DataFrame:
     """All columns of a table of items or users in the types of their values."""
-    id_name = find_id(id_column, key, table.columns, table.source)
+    id_name = _id_of(id_column, key, table.columns, table.source)
     typed = as_features(table, [column for column in table.columns if column != id_name]) | as_ids(table, [id_name])
     selected = ", ".join(f"{typed[column]} AS {quote_identifier(column)}" for column in table.columns)
     kept = ""
@@ -59,6 +66,14 @@ def read_features(table: TableFiles, key: str, id_column: str | None = None, whe
     # DuckDB keeps the order of rows where they are numbered, and may not otherwise.
     numbered = f"SELECT row_number() OVER () AS p5_row, {selected} FROM (SELECT * FROM {table.relation}{kept})"
     return table.frame(f"SELECT * EXCLUDE (p5_row) FROM ({numbered}) ORDER BY p5_row")
+
+
+def _id_of(named: str | None, key: str, names: Sequence[str], source: str) -> str:
+    """The id column: named, or called as such columns commonly are, or simply "id"."""
+    plain = next((name for name in names if plain_name(name) == "id"), None)
+    if named is None and plain is not None and guess_column(key, names) is None:
+        return plain
+    return find_id(named, key, names, source, f"{key}s_id")
 
 
 def tidy_metadata(
@@ -73,7 +88,7 @@ def tidy_metadata(
     if frame is None:
         return None, ()
     names = [str(name) for name in frame.columns]
-    id_name = find_id(id_column, key, names, source)
+    id_name = _id_of(id_column, key, names, source)
     title = find_title(title_column, [name for name in names if name != id_name], source) if key == ITEM else None
     renamed = {id_name: key} | ({title: TITLE} if title else {})
     frame = _untyped(frame.set_axis(names, axis=1).rename(columns=renamed))
@@ -83,6 +98,7 @@ def tidy_metadata(
     _refuse_repeated(frame, key, id_name, source, header_rows)
     named = (id_column, title_column)
     guessed = [f"{name} = '{column}'" for column, name in renamed.items() if column not in named]
+    frame.attrs |= {SOURCE: source, HEADER_ROWS: header_rows}
     note = Message("guessed columns of {source}: {columns}", source=source, columns=", ".join(guessed))
     twice = Message("{n} rows of {source} equal another one, and count once", n=f"{n_equal:,}", source=source)
     return frame, ((note,) if guessed else ()) + ((twice,) if n_equal else ())

@@ -18,6 +18,7 @@ import re
 import shutil
 import weakref
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -38,7 +39,11 @@ HEAD_BYTES = 65_536
 GZIP = b"\x1f\x8b"
 BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SEP_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*")
-COMMENT = "#"
+COMMENTS = ("#", "%")
+"""Beginnings of comment lines, as SNAP and KONECT write them."""
+
+SEPARATORS = "\t,;|"
+LINES_LOOKED_AT = 50
 EXCEL = (".xlsx", ".xls")
 KEY = "key"
 """Column of the ids of an object of objects."""
@@ -127,8 +132,17 @@ def _is_unusual(text: str) -> bool:
     first = text.split("\n", 1)[0]
     ends = set(re.findall(r"\r\n|\n|\r(?!\n)", text))
     is_mixed = len(ends) > 1 and '"' not in text
-    return bool(
-        is_mixed or not first.strip() or SEP_LINE.fullmatch(first) or re.search(rf"^{COMMENT}", text, re.MULTILINE)
+    return bool(is_mixed or not first.strip() or SEP_LINE.fullmatch(first) or re.search(r"^[#%]", text, re.MULTILINE))
+
+
+def _rows_are_marked(lines: Sequence[str]) -> bool:
+    """True if lines that begin like comments have as many cells as the others, so that they are rows or a header."""
+    marked = [line for line in lines if line.startswith(COMMENTS)]
+    rows = [line for line in lines if line.strip() and not line.startswith(COMMENTS)][:LINES_LOOKED_AT]
+    counts = [{mark: line.count(mark) for mark in SEPARATORS} for line in (*marked, *rows)]
+    return any(
+        counts[0][mark] and len({count[mark] for count in counts}) == 1
+        for mark in (SEPARATORS if marked and rows else "")
     )
 
 
@@ -137,13 +151,16 @@ def _rewritten(file: Path, encoding: str) -> PlainText:
     target = scratch.folder / (file.name.split(".")[0] + ".csv")
     n_skipped = n_comments = 0
     separator, has_begun = None, False
+    with _open(file) as stream:
+        head = io.TextIOWrapper(io.BytesIO(stream.read(HEAD_BYTES)), encoding=encoding, errors="replace")
+        keeps_marked = _rows_are_marked([line.rstrip("\n") for line in head][:-1])
     with _open(file) as stream, target.open("w", encoding="utf-8", newline="") as out:
         text = io.TextIOWrapper(stream, encoding=encoding, newline=None)
         try:
             for line in text:
                 line = line.removeprefix("\ufeff")
                 mark = None if has_begun else SEP_LINE.fullmatch(line.rstrip("\n"))
-                is_comment = line.startswith(COMMENT)
+                is_comment = not keeps_marked and line.startswith(COMMENTS)
                 if mark or is_comment or (not has_begun and not line.strip()):
                     separator = mark.group(1) if mark else separator
                     n_skipped += not has_begun

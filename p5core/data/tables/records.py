@@ -18,8 +18,8 @@ __all__ = ["unnest_records"]
 def unnest_records(table: TableFiles, lists: Sequence[str], item: str | None) -> TableFiles:
     """A table with a row for each record of its `lists`, beside the other columns of the line.
 
-    Where no list is named and no column is the item, the lists whose records have an item are taken, and told. Raises
-    DataError when a list is not there.
+    A column of the line that a record has too is called "line.timestamp". Where no list is named and no column is the
+    item, the lists whose records have an item are taken, and told. Raises DataError when a list is not there.
     """
     if table.format != "json":
         if lists:
@@ -32,7 +32,9 @@ def unnest_records(table: TableFiles, lists: Sequence[str], item: str | None) ->
                 f"{', '.join(table.columns)}."
             )
     chosen, notes = list(lists), table.notes
-    if not chosen and guess_column(ITEM, table.columns) is None and item not in table.columns:
+    guessed = guess_column(ITEM, table.columns)
+    is_open = item not in table.columns and (guessed is None or _has_items(table, guessed, item))
+    if not chosen and is_open:
         chosen = [name for name in table.columns if _has_items(table, name, item)]
         notes = (*notes, *([Message("guessed columns: {columns}", columns=f"records = {chosen}")] if chosen else []))
     return _unnested(replace(table, notes=notes), chosen) if chosen else table
@@ -62,15 +64,21 @@ def _unnested(table: TableFiles, lists: Sequence[str]) -> TableFiles:
         return f"SELECT {outer} FROM {relation}"
 
     paths = _paths(table, records(table.relation))
-    names = {path: path if path not in kept else f"{lists[0]}.{path}" for path in paths}
-    inner = [f"p5_record->{quote_text(paths[path])} AS {quote_identifier(name)}" for path, name in names.items()]
-    selected = ", ".join([*map(quote_identifier, kept), *inner])
+    if not paths:
+        raise DataError(
+            f"{table.source}: {', '.join(lists)} holds no objects. For lists of ids set item = '{lists[0]}' and "
+            "explode = true instead of records."
+        )
+    outside = {name: name if name not in paths else f"line.{name}" for name in kept}
+    inside = [f"p5_record->{quote_text(place)} AS {quote_identifier(path)}" for path, place in paths.items()]
+    renamed = [f"{quote_identifier(name)} AS {quote_identifier(shown)}" for name, shown in outside.items()]
+    selected = ", ".join([*renamed, *inside])
 
     def rows(relation: str) -> str:
         return f"(SELECT {selected} FROM ({records(relation)}))"
 
     return replace(
-        table, relation=rows(table.relation), columns=(*kept, *names.values()),
+        table, relation=rows(table.relation), columns=(*outside.values(), *paths),
         each=tuple(rows(relation) for relation in table.each), source=f"{table.source}, records of {', '.join(lists)}",
     )  # fmt: skip
 

@@ -10,6 +10,10 @@ NULL_WORDS = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "<NA>", r"\N")
 """Words that stand for a missing value."""
 
 
+SPACES = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""Characters that are left out around a cell: Unicode's spaces, and tabs."""
+
+
 def quote_identifier(name: str) -> str:
     """A column or table name as SQL: in double quotes, those inside doubled."""
     return '"' + name.replace('"', '""') + '"'
@@ -23,4 +27,5 @@ def quote_text(text: str) -> str:
 def cell(text: str, null_words: Sequence[str] | None = None) -> str:
     """SQL of a text without the spaces around it, NULL for an empty one and for a word for missing values."""
     words = ", ".join(quote_text(word) for word in ("", *(NULL_WORDS if null_words is None else null_words)))
-    return f"CASE WHEN trim({text}) NOT IN ({words}) THEN trim({text}) END"
+    trimmed = f"trim({text}, {quote_text(SPACES)})"
+    return f"CASE WHEN {trimmed} NOT IN ({words}) THEN {trimmed} END"

@@ -99,7 +99,8 @@ def read_ebnerd(files: list[Path], scratch: Path) -> RawData:
         )
         .df()
     )
-    articles = files[0].parent / "articles.parquet"
+    places = (files[0].parent, files[0].parent.parent)  # published beside the folders train and validation
+    articles = next((path for folder in places if (path := folder / "articles.parquet").is_file()), Path())
     items = None
     if articles.is_file():
         table = open_table(articles, Layout())

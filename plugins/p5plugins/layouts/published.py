@@ -162,7 +162,13 @@ def _companions(folder: Path, pattern: str, logs: list[Path]) -> list[Path]:
     prefix, star, ending = pattern.partition(".")[0].partition("*")
     if not (prefix and star) or ending or len(logs) > 1:
         return tables
-    return [table for table in tables if table.name.partition(".")[0].removeprefix(prefix) in logs[0].name]
+    log = re.sub(r"^(reviews|ratings)_", "", logs[0].name.partition(".")[0])
+    return [table for table in tables if _is_of(log, table.name.partition(".")[0].removeprefix(prefix))]
+
+
+def _is_of(log: str, category: str) -> bool:
+    """True if the log All_Beauty_5 is of the category All_Beauty, or interactions_poetry of _poetry."""
+    return log == category or log.startswith(f"{category}_") or (category[:1] in ("", "_") and log.endswith(category))
 
 
 def _first_line(file: Path) -> str:

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import duckdb
+
+from p5core.data.columns import ITEM, TIMESTAMP, USER
+from p5core.data.raw import RawData
+from p5core.data.tables.files import open_table
+from p5core.data.tables.sniff import Layout
+from p5core.data.tables.sql import quote_text
 from p5plugins.layouts.published import Published, Variant
+from p5plugins.loaders.table import Table, TableConfig
 
 __all__ = [
     "HM", "AmazonReviews", "Diginetica", "OnlineRetail", "Otto", "Personalize", "RetailRocket", "Taobao", "Tmall",
     "Yoochoose",
 ]  # fmt: skip
+
+
+def _read_diginetica(files: list[Path], scratch: Path) -> RawData:
+    """Views of sessions; a time is the day and the milliseconds since the session began."""
+    columns = (USER, "user_id", ITEM, "timeframe", "eventdate")
+    table = open_table(files[0], Layout(";", True, "", columns=columns))
+    moment = "CAST(eventdate AS TIMESTAMP) + to_milliseconds(CAST(timeframe AS BIGINT))"
+    target = scratch / "diginetica.parquet"
+    ids = ", ".join(f"CAST({name} AS BIGINT) AS {name}" for name in (USER, ITEM))
+    rows = f"SELECT {ids}, {moment} AS {TIMESTAMP} FROM {table.relation}"
+    duckdb.connect().execute(f"COPY ({rows}) TO {quote_text(str(target))} (FORMAT parquet)")
+    return Table(TableConfig(path=target)).load()
+
 
 REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "timestamp": "unixReviewTime", "time_unit": "s"}
 EVENTS = ("user", "item", "rating", "timestamp")
@@ -20,7 +43,7 @@ class AmazonReviews(Published):
     home = "https://amazon-reviews-2023.github.io"
     variants = {
         "2023 reviews": Variant(
-            "*.jsonl*", {"user": "user_id", "item": "parent_asin", "rating": "rating", "timestamp": "timestamp",
+            "[!m]*.jsonl*", {"user": "user_id", "item": "parent_asin", "rating": "rating", "timestamp": "timestamp",
                          "time_unit": "ms", "items_id": "parent_asin", "items_title": "title"},
             items="meta_*.jsonl*", begins=r'\{(?=.*"user_id")(?=.*"parent_asin")(?=.*"rating")(?=.*"timestamp")',
         ),
@@ -118,9 +141,8 @@ class Diginetica(Published):
     home = "https://competitions.codalab.org/competitions/11161"
     variants = {
         "views": Variant(
-            "train-item-views.csv*", {"separator": ";", "user": "sessionId", "item": "itemId",
-                                      "timestamp": "eventdate"},
-            begins=r"(?i)session_?id;user_?id;item_?id;timeframe;eventdate",
+            "train-item-views.csv*", begins=r"(?i)session_?id;user_?id;item_?id;timeframe;eventdate",
+            convert=_read_diginetica,
         ),
     }  # fmt: skip
 

@@ -72,6 +72,8 @@ class MovieLens(Loader):
     @classmethod
     def recognises(cls, path: Path) -> float:
         """A folder with the films and ratings of one of the layouts."""
+        if path.name in ("u.data", "ratings.dat"):
+            path = path.parent
         films = ("u.item", "movies.dat", "movies.csv", "ml-*.item", "ml1m_items.dat")
         is_films = path.is_dir() and any(any(path.glob(sign)) for sign in films)
         return 0.9 if is_films and any(any(path.glob(sign)) for sign in SIGNS.values()) else 0.0
@@ -79,6 +81,7 @@ class MovieLens(Loader):
     def load(self) -> RawData:
         """Find ratings, movies and users; raises DataError when a file is missing or the set cannot be fetched."""
         folder = self.config.path or fetch_movielens(self.config.size)
+        folder = folder.parent if folder.is_file() else folder
         variant = _variant(folder) if self.config.variant == "auto" else self.config.variant
         raw = READERS[variant](folder, self.config.domain)
         guessed = (

@@ -30,6 +30,10 @@ BETWEEN_COLUMNS = ("\t", ",", ";", "|", "::")
 """Separators of tables, which histories do not hold."""
 
 
+COMMENTS = ("#", "%")
+"""Beginnings of lines that are comments in lists of edges; histories have none."""
+
+
 class SequencesConfig(Config):
     """Options of the sequences loader."""
 
@@ -73,8 +77,9 @@ class Sequences(Loader):
             return 0.0
         with path.open(encoding="utf-8", errors="replace") as text:
             lines = list(islice(text, LOOKED_AT))
-        is_table = any(mark in line for line in lines for mark in BETWEEN_COLUMNS)
-        is_ragged = len({len(line.split()) for line in lines if line.strip()}) > 1
+        rows = [line for line in lines if line.strip() and not line.startswith(COMMENTS)]
+        is_table = any(mark in line for line in rows for mark in BETWEEN_COLUMNS)
+        is_ragged = len({len(line.split()) for line in rows}) > 1
         return 0.9 if is_ragged and not is_table else 0.0
 
     def load(self) -> RawData:

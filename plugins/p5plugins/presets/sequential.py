@@ -196,10 +196,10 @@ def _rating_line(dataset: Dataset | None) -> str:
     ratings = dataset.events.fields[RATING].astype(np.float64)
     lowest, share = float(ratings.min()), float(np.mean(ratings <= 0))
     others = ratings[ratings > 0]
-    if lowest not in (0, -1) or not len(others) or others.min() < 1 or not np.all(others == np.floor(others)):
+    if lowest not in (0, -1) or not len(others) or share < SOME_REPEATS:
         return ""
     why = f'{share:.0%} of the ratings are {lowest:g}, which may stand for "no rating"; this drops them'
-    return f"# min_rating = 1  # {why}\n"
+    return f"# min_rating = {others.min():g}  # {why}\n"
 
 
 def _cold_line(chosen: _Choices) -> str:

@@ -99,7 +99,7 @@ def test_too_little_memory_is_said() -> None:
     ("items", "match"),
     [
         ({"id": ["a"]}, "items table: it has no column 'item'. Its columns: id"),
-        ({"item": ["a", None, "b", None, "a"]}, "items table: the id 'a' stands in row 1 and in row 5. Remove one"),
+        ({"item": ["a", None, "b", None, "a"]}, "items table, row 1: the id 'a' stands in row 5 too. Remove one"),
         ({"item": ["a"], "size": pd.Series([1], dtype=object)}, ""),
         (
             {"item": ["a", "b"], "size": pd.Series([1, "large"], dtype=object)},

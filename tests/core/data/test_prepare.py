@@ -134,7 +134,7 @@ def test_items_are_joined_and_what_is_missing_is_counted() -> None:
 
 def test_items_that_stand_twice_or_have_other_ids_are_refused() -> None:
     twice = pd.DataFrame({"item": ["a", "b", "a"]})
-    with pytest.raises(DataError, match="the id 'a' stands in row 1 and in row 3"):
+    with pytest.raises(DataError, match="row 1: the id 'a' stands in row 3 too"):
         prepare(RawData(log(), items=twice), EVERYTHING)
     with pytest.raises(DataError, match="row 1: the id 'x' is no integer"):
         prepare(RawData(log(item=[1, 2, 3] * 2), items=pd.DataFrame({"item": ["x"]})), EVERYTHING)

@@ -103,7 +103,7 @@ def test_a_known_type_of_ids_decides(put: Any) -> None:
 
 def test_lists_and_objects_are_no_ids_and_lists_can_be_exploded(put: Any) -> None:
     lists = put("lists.csv", 'user,items\n1,"[10, 11, 12]"\n2,"[11, 10]"\n')
-    with pytest.raises(DataError, match=r"column 'item' is made of lists, such as '\[10, 11, 12\]'.*explode = true"):
+    with pytest.raises(DataError, match=r"column 'items' is made of lists, such as '\[10, 11, 12\]'.*explode = true"):
         events(lists)
     assert events(lists, explode=True) == [(1, 10), (1, 11), (1, 12), (2, 11), (2, 10)]
     assert events(put("spaces.csv", "user,items\n1,b a\n2,c\n"), explode=True) == [(1, "b"), (1, "a"), (2, "c")]

@@ -79,7 +79,7 @@ def test_a_funnel_gets_a_proposal_that_can_be_taken(put: Any) -> None:
 @pytest.mark.parametrize(("lowest", "is_proposed"), [(0, True), (-1, True), (1, False), (0.5, False)])
 def test_ratings_that_may_mean_none_get_a_proposal(put: Any, lowest: float, is_proposed: bool) -> None:
     rows = "".join(f"{u},{i},{lowest if (u + i) % 2 else 7}\n" for u in range(9) for i in range(9))
-    assert ("# min_rating = 1" in begun(put("rated.csv", f"user,item,rating\n{rows}"))) is is_proposed
+    assert ("# min_rating = 7" in begun(put("rated.csv", f"user,item,rating\n{rows}"))) is is_proposed
 
 
 def test_repeats_are_kept_and_recommended_where_people_repeat(put: Any) -> None:

@@ -23,7 +23,7 @@ from p5plugins.loaders.table import Table, TableConfig
 
 CSV = "userId,movieId,rating,timestamp\n1,10,4.5,1000000000\n2,20,3,1000000001\n"
 
-SPACES = "".join(chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) == "Zs")
+SPACES = "".join(chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) == "Zs") + "\t"
 
 
 def load(path: Path, **options: Any) -> RawData:

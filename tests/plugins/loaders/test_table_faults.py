@@ -100,7 +100,7 @@ def test_parquet_files_of_a_glob_must_be_alike(tmp_path):
     [
         ("item,title\n7,a\n8,b\n7,c\n", r"m\.csv, column 'item': the id 7 stands in row 2 and in row 4"),
         ("item,title\n7,a\n,b\n,c\n7,d\n", r"m\.csv, column 'item': the id 7 stands in row 2 and in row 5"),
-        ("code,title\n7,a\n", r"m\.csv: no column looks like the item"),
+        ("code,title\n7,a\n", r"m\.csv: no column looks like the id\. Name it by items_id"),
         ("item_id,item,name\n1,2,x\n", r"m\.csv has two columns that would be called 'item'"),
     ],
 )
