@@ -50,6 +50,10 @@ LABEL = "label"
 """Field of the kit's events with 0 or 1, for tasks that predict a probability."""
 
 
+BEGIN = 1_600_000_000_000_000
+"""Microseconds since 1970 at which the events of the world begin: a log has no event at 0."""
+
+
 class WorldLoader(Loader):
     """The events and items of the kit's world."""
 
@@ -64,7 +68,7 @@ class WorldLoader(Loader):
             {
                 USER: [f"user {code}" for code in events.users],
                 ITEM: world.catalogue.decode(events.items),
-                TIMESTAMP: events.times,
+                TIMESTAMP: BEGIN + events.times,
                 **events.fields,
             }
         )
