@@ -27,7 +27,7 @@ BROKEN = {
     "separator.csv": (b"user#item\n1#2\n3#4\n", "has one column only, 'user#item'"),
     "header.csv": (b"user,item,time\n", "header.csv has no rows"),
     "item.csv": (b"user,thing,time\n1,2,1700000000\n", "no column looks like the item"),
-    "time.csv": (b"user,item,time\n1,2,soon\n", "row 2, column 'timestamp': 'soon' is no time"),
+    "time.csv": (b"user,item,time\n1,2,soon\n", "row 2, column 'time': 'soon' is no time"),
     "archive.zip": (b"PK\x03\x04" * 20, "archive.zip cannot be opened or unpacked"),
 }
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
 from p5core.data.raw import RawData
-from p5core.data.tables.sql import cell, quote_identifier, quote_text
+from p5core.data.tables.sql import cell, plain_code, plain_code_sql, quote_identifier, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -52,23 +51,11 @@ def field_expressions(
         expressions[column] = f"CAST({text} AS FLOAT)" if is_number else text
         fields.append(StagedField(name, column, is_number))
         if name == EVENT and raw.event_weights:
-            weights = {_plain_code(kind): weight for kind, weight in raw.event_weights.items()}
+            weights = {plain_code(kind): weight for kind, weight in raw.event_weights.items()}
             cases = " ".join(f"WHEN {quote_text(kind)} THEN {weight!r}" for kind, weight in weights.items())
-            expressions[WEIGHT] = f"CAST(CASE {_plain_code_of(text)} {cases} END AS FLOAT)"
+            expressions[WEIGHT] = f"CAST(CASE {plain_code_sql(text)} {cases} END AS FLOAT)"
             fields.append(StagedField(WEIGHT, WEIGHT, True))
     return tuple(fields), expressions, tuple(notes)
-
-
-def _plain_code(code: str) -> str:
-    """A kind of event as it is compared: 1.0 is 1, as pandas writes it in a column with gaps, and True is true."""
-    plain = re.sub(r"^(-?\d+)\.0+$", r"\1", code.strip())
-    return plain.lower() if plain.lower() in ("true", "false") else plain
-
-
-def _plain_code_of(text: str) -> str:
-    """The same as SQL."""
-    whole = f"regexp_replace({text}, '^(-?[0-9]+)\\.0+$', '\\1')"
-    return f"CASE WHEN lower({text}) IN ('true', 'false') THEN lower({text}) ELSE {whole} END"
 
 
 def _is_number(workspace: Workspace, kind: str, text: str) -> bool:

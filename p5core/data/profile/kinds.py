@@ -9,11 +9,12 @@ import duckdb
 import pandas as pd
 
 from p5core.data.raw import RawData, Scan
-from p5core.data.tables.columns import LOOKED_AT, find_event_column
+from p5core.data.tables.columns import LOOKED_AT, MAX_KINDS, find_event_column
+from p5core.data.tables.conditions import parse_condition
+from p5core.data.tables.sql import cell, plain_code_sql, quote_identifier
 
 __all__ = ["EventKinds", "event_kinds"]
 
-MAX_KINDS = 20
 BOOLEANS = ("true", "false")
 YES, NO = {"1", "true", "yes", "y", "t", "clicked", "click"}, {"0", "false", "no", "n", "f"}
 
@@ -49,11 +50,6 @@ class EventKinds:
         return ", ".join(f"{' '.join(kind.split())} {count:,}" for kind, count in self.counts.items())
 
 
-def _plain(column: str) -> str:
-    """SQL of a kind as a text; 1.0 is 1, as pandas writes it in a column with gaps."""
-    return f"regexp_replace(CAST({column} AS VARCHAR), '^(-?[0-9]+)\\.0+$', '\\1')"
-
-
 def event_kinds(raw: RawData) -> EventKinds | None:
     """The kinds of events of a log, unless its options choose among them; reads one column of it."""
     if raw.event_weights:
@@ -66,12 +62,14 @@ def event_kinds(raw: RawData) -> EventKinds | None:
         connection.register("events", events)
         relation = "events"
     head = connection.execute(f"SELECT * FROM {relation} LIMIT {LOOKED_AT}").df()
-    column = find_event_column(head.drop(columns=[name for name in head.columns if name in (raw.where or "")]))
+    chosen = parse_condition(raw.where).columns if raw.where else ()
+    column = find_event_column(head.drop(columns=[name for name in head.columns if name in chosen]))
     if column is None:
         return None
-    name = '"' + column.replace('"', '""') + '"'
+    name = quote_identifier(column)
+    kind = plain_code_sql(cell(f"CAST({name} AS VARCHAR)", raw.null_words))
     counted: pd.DataFrame = connection.execute(
-        f"SELECT {_plain(name)} AS kind, count(*) AS n FROM {relation} WHERE {name} IS NOT NULL "
+        f"SELECT {kind} AS kind, count(*) AS n FROM {relation} WHERE kind IS NOT NULL "
         f"GROUP BY kind ORDER BY n DESC, kind LIMIT {MAX_KINDS + 1}"
     ).df()
     if not 1 < len(counted) <= MAX_KINDS:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, TITLE, USER, WEIGHT
+from p5core.data.tables.conditions import parse_condition
 from p5core.data.tables.options import ColumnOptions
 from p5core.errors import DataError, did_you_mean
 from p5core.system.messages import Message
@@ -17,6 +18,7 @@ from p5core.system.messages import Message
 __all__ = [
     "CALENDAR",
     "LOOKED_AT",
+    "MAX_KINDS",
     "Mapping",
     "find_event_column",
     "find_id",
@@ -208,7 +210,7 @@ def _joined_times(parts: dict[str, pd.Series[str]]) -> pd.Series[str]:
 def unused_columns(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -> tuple[str, ...]:
     """Name the columns that look like a time, a rating, an event type or a weight and are not used as such."""
     used = {*mapping.columns.values(), *mapping.time_parts}
-    asked = options.where or ""
+    asked = parse_condition(options.where).columns if options.where else ()
     notes = []
     if TIMESTAMP not in mapping.columns and not mapping.time_parts and options.timestamp is None:
         unused = "'{name}' looks like a time and is not used; take it with timestamp = '{name}'"

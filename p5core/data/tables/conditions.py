@@ -12,6 +12,7 @@ The time column is compared as times, written as in the log or in ISO 8601.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -245,6 +246,8 @@ def _with_number(number: str) -> Comparison:
     is_exact = number.lstrip("+-").isdecimal() and EXACT_FLOATS < abs(int(number)) < 2**127
     if is_exact:
         return lambda operator, column: f"(TRY_CAST({column.text} AS HUGEINT) {operator} {int(number)})"
+    if not math.isfinite(float(number)):
+        raise ValueError(f"the condition compares with {number}, which is beyond what a number can be.")
     return lambda operator, column: f"({column.number} {operator} {float(number)!r})"
 
 
@@ -258,7 +261,7 @@ def _with_text(word: str) -> Comparison:
     def compare(operator: str, column: Operand) -> str:
         if column.times is not None:
             return f"({column.times(column.text)} {operator} {column.times(quote_text(word))})"
-        if number is not None and operator not in ("=", "<>"):
+        if number is not None and math.isfinite(number) and operator not in ("=", "<>"):
             return f"({column.number} {operator} {number!r})"
         return f"({column.text} {operator} {quote_text(word)})"
 

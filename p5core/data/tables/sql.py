@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-__all__ = ["NULL_WORDS", "cell", "quote_identifier", "quote_text"]
+__all__ = ["NULL_WORDS", "cell", "plain_code", "plain_code_sql", "quote_identifier", "quote_text"]
 
 NULL_WORDS = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "<NA>", r"\N")
 """Words that stand for a missing value."""
@@ -29,3 +30,15 @@ def cell(text: str, null_words: Sequence[str] | None = None) -> str:
     words = ", ".join(quote_text(word) for word in ("", *(NULL_WORDS if null_words is None else null_words)))
     trimmed = f"trim({text}, {quote_text(SPACES)})"
     return f"CASE WHEN {trimmed} NOT IN ({words}) THEN {trimmed} END"
+
+
+def plain_code(code: str) -> str:
+    """A kind of event as it is compared: 1.0 is 1, as pandas writes it in a column with gaps, and True is true."""
+    plain = re.sub(r"^(-?\d+)\.0+$", r"\1", code.strip())
+    return plain.lower() if plain.lower() in ("true", "false") else plain
+
+
+def plain_code_sql(text: str) -> str:
+    """SQL of `plain_code`."""
+    whole = f"regexp_replace({text}, '^(-?[0-9]+)\\.0+$', '\\1')"
+    return f"CASE WHEN lower({text}) IN ('true', 'false') THEN lower({text}) ELSE {whole} END"

@@ -61,6 +61,13 @@ def test_clicks_are_kept_and_impressions_are_not(put: Any, tmp_path: Path, form:
     assert list(kept[["user", "item"]].itertuples(index=False, name=None)) == [(u, i) for u, i, is_it in rows if is_it]
 
 
+def test_a_condition_of_one_s_own_is_kept_beside_the_proposal(put: Any) -> None:
+    rows = "".join(f"{u},{i},{(u + i) % 2},{u}\n" for u in range(9) for i in range(9))
+    text = begun(put("log.csv", f"user,item,clicked,clicked_total\n{rows}"), "where=clicked_total > 2 or user = 1")
+    assert 'where = "(clicked_total > 2 or user = 1) and clicked = 1"' in text
+    assert "log.csv: 7 users, 9 items, 32 events" in text
+
+
 def test_a_funnel_gets_a_proposal_that_can_be_taken(put: Any) -> None:
     kinds = ["view", "view", "view", "cart", "transaction"]
     rows = "".join(f"{user},{item},{kinds[item % 5]}\n" for user in range(8) for item in range(9))

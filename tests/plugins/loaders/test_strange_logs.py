@@ -15,7 +15,7 @@ from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
 from p5core.data.profile.clean_events import event_frame
 from p5core.data.profile.report import PrepareReport
-from p5core.errors import DataError
+from p5core.errors import ConfigError, DataError
 from p5core.plugins.discovery import load_plugins
 from p5plugins.loaders.sequences import Sequences
 
@@ -70,6 +70,19 @@ def test_the_time_is_compared_as_a_time(put: Any, rows: str, where: str, expecte
 def test_values_are_compared_as_they_are_read(put: Any, cells: list[str], where: str, expected: list[int]) -> None:
     rows = "".join(f"u;{place};{text}\n" for place, text in enumerate(cells))
     assert items(put("log.csv", f"user;item;price\n{rows}"), where=where, separator=";") == expected
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_beyond_all_is_refused(put: Any, number: str) -> None:
+    with pytest.raises(ConfigError, match=f"compares with {number}, which is beyond"):
+        items(put("log.csv", "user,item,price\nu,1,2\n"), where=f"price > {number}")
+
+
+def test_a_column_named_within_another_is_still_named(put: Any) -> None:
+    """A condition hides the columns that it reads, not those whose names are a part of it."""
+    path = put("log.csv", "user,item,rate,rate_total\nu,1,4,9\nu,2,3,9\n")
+    _, report = prepared(path, where="rate_total > 5")
+    assert any("'rate' looks like a rating" in note for note in report.notes)
 
 
 def test_a_list_of_edges_is_no_list_of_histories(put: Any) -> None:
