@@ -148,10 +148,10 @@ def _prove_metrics(
     )
     # Where another kind of device ranked, a near-tie of one user may fall the other way.
     tolerance = 5e-5 if metrics.device == "cpu" else max(5e-5, 1 / max(1, proof.n_users))
-    for label, value in proof.exported.items() if is_same_question else ():
+    for label, value in proof.network.items() if is_same_question else ():
         own = metrics.test["model"].get(label)
         if own is not None and abs(own - value) > tolerance:
-            raise ExportError(f"The run's {label} is {own:.6f}; through ONNX Runtime it is {value:.6f}.")
+            raise ExportError(f"The run's {label} is {own:.6f}; evaluated again it is {value:.6f}.")
     return proof
 
 

@@ -1,17 +1,21 @@
-"""Items that nobody had are recommended through the export, by their content and under their own ids."""
+"""Items that are known by content: those that nobody had, and those of equal content."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import torch
 
 import p5core
 from p5core.config.document import parse_experiment
+from p5core.data.dataset import Ragged
 from p5core.plugins.registry import Registry
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
+from p5export.validation.near_ties import NearTies
 
 COLD = ["new-0", "new-1"]
 
@@ -49,3 +53,43 @@ def test_cold_items_are_recommended_under_their_own_ids(registry: Registry, tmp_
     assert all(set(COLD) <= place.keys() for place in places)
     assert places[0]["new-0"] < places[0]["new-1"]
     assert places[1]["new-1"] < places[1]["new-0"]
+
+
+def test_a_catalogue_of_equal_items_is_exported(registry: Registry, tmp_path: Path) -> None:
+    """Items of equal content tie; that a graph rounds their scores differently is no difference."""
+    rng = np.random.default_rng(0)
+    rows = [(user, int(item), step) for user in range(60) for step, item in enumerate(rng.permutation(53)[:6])]
+    items = pd.DataFrame({"item": range(53), "genre": [f"g{item % 2}" for item in range(53)]})
+    data = {"interactions": pd.DataFrame(rows, columns=["user", "item", "timestamp"]), "items": items}
+    experiment = parse_experiment(
+        {
+            "data": {"name": "dataframe", **data},
+            "model": {
+                "width": 24,
+                "encoders": [{"name": "categories", "columns": ["genre"]}],
+                "backbone": {"name": "gru"},
+            },
+            "stages": [{"epochs": 2}],
+            "evaluate": {"resamples": 0, "metrics": ["hr@5", "ndcg@10"]},
+        }
+    )
+    run = p5core.run(experiment, tmp_path, "equal", registry)
+    made = export_run(run, tmp_path / "export", registry, say=lambda text: None)
+    assert made.manifest["parity"]["users_measured"] == 60
+
+
+def test_near_ties_are_equal_and_nothing_else_is() -> None:
+    scores = torch.tensor([[1.0, 1.0 + 1e-6, 0.9, -torch.inf, 0.9 - 1e-6, 0.5, -torch.inf]])
+    joined = NearTies(_Fixed(scores)).scores(np.zeros(1, np.int32), Ragged.of([[0]]))
+    assert joined.tolist() == [[scores[0, 1], scores[0, 1], scores[0, 2], -torch.inf, scores[0, 2], 0.5, -torch.inf]]
+
+
+class _Fixed:
+    def __init__(self, table: torch.Tensor) -> None:
+        self.table = table
+
+    def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> torch.Tensor:
+        return self.table
+
+    def predict(self, field: str, users: object, histories: Ragged, targets: Ragged) -> None:
+        return None
