@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pytest
 import torch
 
 import p5core
 from p5core.config.document import parse_experiment
 from p5core.data.dataset import Ragged
+from p5core.errors import ExportError
 from p5core.plugins.registry import Registry
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender
+from p5export.validation import parity
 from p5export.validation.near_ties import NearTies
+from p5export.validation.sessions import ExportedScorer
 
 COLD = ["new-0", "new-1"]
 
@@ -55,8 +60,11 @@ def test_cold_items_are_recommended_under_their_own_ids(registry: Registry, tmp_
     assert places[1]["new-1"] < places[1]["new-0"]
 
 
-def test_a_catalogue_of_equal_items_is_exported(registry: Registry, tmp_path: Path) -> None:
-    """Items of equal content tie; that a graph rounds their scores differently is no difference."""
+@pytest.mark.parametrize(("error", "is_rounding"), [(1e-6, True), (0.5, False)])
+def test_equal_items_tie_however_scores_are_rounded(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, is_rounding: bool
+) -> None:
+    """Items of equal content tie; that an export rounds their scores differently is no difference."""
     rng = np.random.default_rng(0)
     rows = [(user, int(item), step) for user in range(60) for step, item in enumerate(rng.permutation(53)[:6])]
     items = pd.DataFrame({"item": range(53), "genre": [f"g{item % 2}" for item in range(53)]})
@@ -74,8 +82,17 @@ def test_a_catalogue_of_equal_items_is_exported(registry: Registry, tmp_path: Pa
         }
     )
     run = p5core.run(experiment, tmp_path, "equal", registry)
-    made = export_run(run, tmp_path / "export", registry, say=lambda text: None)
-    assert made.manifest["parity"]["users_measured"] == 60
+
+    class Rounded(ExportedScorer):
+        def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> torch.Tensor:
+            scores = super().scores(users, histories)
+            return scores * (1 + error * torch.arange(scores.shape[1]) / scores.shape[1])
+
+    monkeypatch.setattr(parity, "ExportedScorer", Rounded)
+    expected = contextlib.nullcontext() if is_rounding else pytest.raises(ExportError, match="Measured through ONNX")
+    with expected:
+        made = export_run(run, tmp_path / "export", registry, say=lambda text: None)
+        assert made.manifest["parity"]["users_measured"] == 60
 
 
 def test_near_ties_are_equal_and_nothing_else_is() -> None:

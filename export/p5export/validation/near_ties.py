@@ -38,6 +38,6 @@ class NearTies:
 
     def predict(
         self, field: str, users: npt.NDArray[np.int32], histories: Ragged, targets: Ragged
-    ) -> npt.NDArray[np.float64] | None:
+    ) -> npt.NDArray[np.floating] | None:
         """The predictions of the scorer."""
         return self._scorer.predict(field, users, histories, targets)
