@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from p5core.evaluation.evaluator import Evaluator
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.files import sha256, write_json, write_text
+from p5core.system.folders import hidden_path, remove_leftovers, replace_folder
 from p5core.training.defaults import metric_refs
 from p5core.workflows.evaluate import installed_metrics, make_evaluator
 from p5core.workflows.experiment_data import ExperimentData
@@ -64,13 +65,15 @@ def export_run(
         options = replace(options, exclude_seen=data.experiment.evaluate.exclude_seen)
     serving = serving_of(load_model(run, data, registry), data.target.dataset, options)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as name:
-        made = Path(name) / "export"
-        made.mkdir()
+    remove_leftovers(folder.parent)
+    hidden = hidden_path(folder)
+    try:
+        made = hidden / "export"
+        made.mkdir(parents=True)
         manifest = _fill(made, run, data, serving, registry, say)
-        if folder.exists():
-            folder.rename(Path(name) / "old")
-        made.rename(folder)
+        replace_folder(made, folder)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
     return Exported(folder, manifest)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from p5core.runs.documents import FORMAT, READ_FORMATS, PartRecord, RunInfo, Ver
 from p5core.runs.names import check_run_name
 from p5core.runs.run import Run, read_document
 from p5core.system.files import write_json, write_text
+from p5core.system.folders import hidden_path, remove_leftovers, replace_folder
 
 __all__ = ["create_run", "list_runs", "open_run", "replace_run"]
 
@@ -37,12 +37,15 @@ def create_run(
     """
     check_run_name(path.name)
     _refuse_existing(path)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
+    remove_leftovers(path.parent)
+    hidden = hidden_path(path)
     run = Run(hidden)
     try:
         run.checkpoints.mkdir(parents=True)
         _write_head(run, experiment, report, fold, updated_from, parts)
         fill(run)
+        if not run.is_sealed():
+            run.record_prepared()
         _refuse_existing(path)
         hidden.rename(path)
     except BaseException:
@@ -100,9 +103,7 @@ def list_runs(folder: Path) -> list[Run]:
 
 def replace_run(new: Path, old: Path) -> Run:
     """Put a finished run folder in the place of another one."""
-    if old.exists():
-        if not (old / "run.json").is_file():
-            raise RunError(f"{old} is no run folder and is left alone. Move it away and try again.")
-        shutil.rmtree(old)
-    new.rename(old)
+    if old.exists() and not (old / "run.json").is_file():
+        raise RunError(f"{old} is no run folder and is left alone. Move it away and try again.")
+    replace_folder(new, old)
     return Run(old)

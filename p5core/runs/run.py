@@ -9,7 +9,7 @@ runs/NAME/
   split.safetensors     role of every event
   status.json           state, pid and its beginning, heartbeat, share done, time left
   events.jsonl, log.txt losses and metrics as they come; the same for people
-  checkpoints/          last and best weights while training
+  checkpoints/          while training: last and best weights, the blend, SHA-256 of the prepared files
   weights.safetensors   the trained network
   blend.json, blend.safetensors  scorers that are blended with it, and their weights
   metrics.json          figures of model and baselines
@@ -22,7 +22,7 @@ A run gets its name when its experiment and data are whole; until then its folde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from p5core.config.experiment import Experiment
 from p5core.errors import RunError
 from p5core.runs.documents import FORMAT, READ_FORMATS, Manifest, Metrics, RunInfo, RunState, Status
 from p5core.system.files import read_json, sha256, write_json
+from p5core.system.folders import remove_leftovers
 from p5core.system.processes import lives
 
 if TYPE_CHECKING:
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "read_document"]
 
-SEALED = ("run.json", "experiment.toml", "report.json", "weights.safetensors", "metrics.json", "per_user.safetensors")
+PREPARED = ("run.json", "experiment.toml", "report.json")
 
-SEALED_IF_THERE = ("split.safetensors", "blend.json", "blend.safetensors")
+SEALED = (*PREPARED, "weights.safetensors", "metrics.json", "per_user.safetensors")
+
+BLEND = ("blend.json", "blend.safetensors")
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
@@ -81,6 +84,16 @@ class Run:
     def last_checkpoint(self) -> Path:
         """Checkpoint from which a stopped run resumes."""
         return self.checkpoints / "last.safetensors"
+
+    @property
+    def prepared(self) -> Path:
+        """Hashes of everything that training reads, until it is done."""
+        return self.checkpoints / "prepared.json"
+
+    @property
+    def blended(self) -> Path:
+        """Hashes of the blend, until the run is done."""
+        return self.checkpoints / "blend.json"
 
     @property
     def features(self) -> Path:
@@ -144,21 +157,50 @@ class Run:
                 "'p5 run ... --resume'."
             )
         if self.is_sealed():
-            self._check(path.name, self._hashes()[path.name])
+            self._check(path.name, self._hashes(self._manifest(), self._sealed())[path.name])
         return read_document(path, Metrics)
 
     def seal(self) -> None:
         """Record the hashes of all files that must not change any more."""
-        files = {name: sha256(self.path / name) for name in (*SEALED, *self._further_files())}
-        write_json(self.path / "manifest.json", Manifest(format=FORMAT, files=files).model_dump())
+        self._write_hashes(self.path / "manifest.json", (*self._sealed(), *self._data_files()))
 
-    def _further_files(self) -> list[str]:
-        """The files of the prepared data, of features, split and blend, relative to the folder."""
-        files = [
-            path for folder in (self.data, self.features) for path in sorted(folder.rglob("*.*")) if path.is_file()
-        ]
-        files += [self.path / name for name in SEALED_IF_THERE if (self.path / name).exists()]
-        return [path.relative_to(self.path).as_posix() for path in files]
+    def record_prepared(self) -> None:
+        """Record the hashes of the files that training reads."""
+        self._write_hashes(self.prepared, (*PREPARED, *self._data_files()))
+
+    def _write_hashes(self, path: Path, names: Iterable[str]) -> None:
+        files = {name: sha256(self.path / name) for name in names}
+        write_json(path, Manifest(format=FORMAT, files=files).model_dump())
+
+    def record_blend(self) -> None:
+        """Record the hashes of the blend, which was chosen before the evaluation."""
+        self._write_hashes(self.blended, BLEND)
+
+    def has_blend(self) -> bool:
+        """True if the blend was chosen; raises RunError when it was damaged since."""
+        if not self.blended.exists():
+            return False
+        for name, expected in read_document(self.blended, Manifest).files.items():
+            self._check(name, expected)
+        return True
+
+    def check_prepared(self) -> None:
+        """Raise RunError unless the files that training reads are as they were prepared.
+
+        Runs of P5 0.1 have no hashes of them.
+        """
+        if self.info().format == 1:
+            return
+        if not self.prepared.exists():
+            raise RunError(f"Run {self.path} lacks its file checkpoints/{self.prepared.name}. Run it again.")
+        self._check_all(self.prepared, PREPARED)
+
+    def _data_files(self) -> list[str]:
+        """The files of the prepared data, of features and split, relative to the folder."""
+        folders = (self.data, self.features)
+        files = [path for folder in folders for path in sorted(folder.rglob("*.*")) if path.is_file()]
+        split = self.path / "split.safetensors"
+        return [path.relative_to(self.path).as_posix() for path in (*files, *([split] if split.exists() else []))]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -168,6 +210,8 @@ class Run:
         """
         try:
             with FileLock(self.path / "lock", timeout=0):
+                for folder in (self.path, self.checkpoints):
+                    remove_leftovers(folder)
                 yield
         except Timeout:
             pid = self.status().pid
@@ -180,24 +224,36 @@ class Run:
 
         Of the contents those of `names` alone are looked at, or all.
         """
-        for name, expected in self._hashes().items():
-            if not names or name in names:
-                self._check(name, expected)
+        self._check_all(self._manifest(), self._sealed(), names)
 
-    def _hashes(self) -> dict[str, str]:
-        """File → hash, from the manifest; raises RunError when it is missing, damaged or incomplete."""
+    def _sealed(self) -> tuple[str, ...]:
+        """The files that the manifest must list; a blend that it does not list would be read all the same."""
+        return (*SEALED, *(name for name in BLEND if (self.path / name).exists()))
+
+    def _manifest(self) -> Path:
+        """manifest.json; raises RunError while it is missing."""
         path = self.path / "manifest.json"
         if not path.exists():
             raise RunError(
                 f"Run {self.path} is not finished (state: {self.status().state}). Finish it with 'p5 run ... --resume'."
             )
+        return path
+
+    def _check_all(self, manifest: Path, required: Iterable[str], names: Sequence[str] = ()) -> None:
+        """Compare files with their hashes: those of `names`, or all; raises RunError."""
+        for name, expected in self._hashes(manifest, required).items():
+            if not names or name in names:
+                self._check(name, expected)
+
+    def _hashes(self, path: Path, required: Iterable[str]) -> dict[str, str]:
+        """File → hash, from a manifest; raises RunError when it is damaged or incomplete."""
         manifest = read_document(path, Manifest)
         if manifest.format not in READ_FORMATS:
             raise RunError(
                 f"{path} has format {manifest.format}; this version of P5 reads format {FORMAT}. Open it with the "
                 "version that made it."
             )
-        unlisted = sorted({*SEALED, *self._further_files()} - set(manifest.files))
+        unlisted = sorted({*required, *self._data_files()} - set(manifest.files))
         if unlisted:
             raise RunError(f"{path} does not list {unlisted[0]}; it was changed. Restore it or run again.")
         return manifest.files
@@ -207,7 +263,7 @@ class Run:
         if not path.is_file():
             raise RunError(f"Run {self.path} lacks its file {name}. Restore it from a copy or run again.")
         if sha256(path) != expected:
-            raise RunError(f"{path} was changed after the run: its hash differs. Restore it or run again.")
+            raise RunError(f"{path} was changed since P5 wrote it: its hash differs. Restore it or run again.")
 
 
 def read_document(path: Path, model: type[DocumentT]) -> DocumentT:

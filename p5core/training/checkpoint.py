@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from p5core.errors import RunError
-from p5core.system.files import write_tensors
+from p5core.system.tensors import read_hashed_tensors, write_hashed_tensors
 
 __all__ = ["Progress", "load_checkpoint", "random_state", "save_checkpoint", "set_random_state"]
 
@@ -85,7 +83,7 @@ def save_checkpoint(
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors |= {f"random.{rank}": state for rank, state in enumerate(random_states)}
-    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    write_hashed_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
 def load_checkpoint(path: Path, rank: int = 0) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
@@ -93,24 +91,16 @@ def load_checkpoint(path: Path, rank: int = 0) -> tuple[dict[str, Tensor], dict[
 
     Raises RunError when the file is damaged.
     """
-    try:
-        return _load(path, rank)
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Run the experiment again.") from None
-
-
-def _load(path: Path, rank: int) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
+    tensors, metadata = read_hashed_tensors(path)
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Any]] = {}
-    with safe_open(path, framework="pt") as stored:
-        for name in sorted(stored.keys()):
-            kind, _, rest = name.partition(".")
-            if kind == "network":
-                weights[rest] = stored.get_tensor(name)
-            elif kind == "optimiser":
-                index, _, key = rest.partition(".")
-                moments.setdefault(int(index), {})[key] = stored.get_tensor(name)
-            elif name == f"random.{rank}":
-                set_random_state(stored.get_tensor(name))
-        progress = Progress(**json.loads(stored.metadata()["progress"]))
-    return weights, moments, progress
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "network":
+            weights[rest] = tensor
+        elif kind == "optimiser":
+            index, _, key = rest.partition(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        elif name == f"random.{rank}":
+            set_random_state(tensor)
+    return weights, moments, Progress(**json.loads(metadata["progress"]))

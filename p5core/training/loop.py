@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from p5core.config.experiment import StageConfig
@@ -19,7 +18,7 @@ from p5core.contracts.tracker import EarlyStopEvent, RunEvent, StepEvent, Valida
 from p5core.data.batch import Batch
 from p5core.errors import TrainingError
 from p5core.model.network import Network
-from p5core.system.files import write_tensors
+from p5core.system.tensors import read_hashed_tensors, write_hashed_tensors
 from p5core.training.checkpoint import Progress, random_state, save_checkpoint
 from p5core.training.engine import Engine
 from p5core.training.optimiser import build_optimiser, clip_norm, set_learning_rate
@@ -128,12 +127,12 @@ def train_stage(
         loop.train_epoch()
         if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.config.epochs:
             loop.validate()
-        loop.stop_if_requested()
-        loop.save(at_least_every=SECONDS_BETWEEN_CHECKPOINTS)
+        loop.save_if_due()
     if loop.progress.epoch < stage.config.epochs:
         loop.tell(EarlyStopEvent(stage.config.name, loop.progress.epoch))
     engine.any(False)  # the first process has written the best weights
-    network.load_state_dict(load_file(stage.best))
+    weights, _ = read_hashed_tensors(stage.best)
+    network.load_state_dict(weights)
     return loop.timed().next_stage()
 
 
@@ -233,16 +232,20 @@ class _Loop:
             group = []
             self.tell_step()
             if self.progress.batch < self.n_batches:  # an epoch that is through is validated before it stops
-                self.stop_if_requested()
+                self.save_if_due()
         self.progress = self.progress.next_epoch()
 
     def is_out_of_patience(self) -> bool:
         return 0 < self.stage.config.patience <= self.progress.n_worse
 
-    def stop_if_requested(self) -> None:
-        if self.engine.any(self.callback.stop_requested()):
+    def save_if_due(self) -> None:
+        """Save from time to time, and when training is asked to stop; raises StopRequestedError then."""
+        is_asked = self.callback.stop_requested()
+        is_due = time.monotonic() - self.saved_at >= SECONDS_BETWEEN_CHECKPOINTS
+        if self.engine.any(is_asked or is_due):
             self.save()
-            raise StopRequestedError
+            if self.engine.any(is_asked):
+                raise StopRequestedError
 
     def moved(self, batches: list[Batch]) -> list[Batch]:
         return [batch.to(self.engine.device) for batch in batches]
@@ -330,7 +333,7 @@ class _Loop:
             )
         is_best = self.progress.best is None or value > self.progress.best  # never for NaN
         if is_best and self.engine.is_first:
-            write_tensors(self.stage.best, self.network.state_dict())
+            write_hashed_tensors(self.stage.best, self.network.state_dict())
         self.progress = replace(
             self.progress,
             best=value if is_best else self.progress.best,
@@ -343,9 +346,9 @@ class _Loop:
         """The progress with the time of this process added."""
         return replace(self.progress, seconds=self.progress.seconds + time.monotonic() - self.began_at)
 
-    def save(self, at_least_every: float = 0.0) -> None:
-        if not self.engine.any(time.monotonic() - self.saved_at >= at_least_every):
-            return
+    def save(self) -> None:
+        if self.losses:
+            self.recent_loss()  # weights of a loss that is not finite are no progress
         states = self.engine.gather(random_state())
         if self.engine.is_first:
             plain = getattr(self.optimiser, "optimizer", self.optimiser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from p5core.contracts.tracker import TestEvent
 from p5core.data.storage import read_dataset, write_dataset
 from p5core.errors import RunError
 from p5core.evaluation.report import plain_intervals, plain_values
-from p5core.model.blend import Blend, write_blend
+from p5core.model.blend import Blend, read_blend, write_blend
 from p5core.model.build import serving_tasks
 from p5core.model.features import write_features
 from p5core.model.network import Network
@@ -29,7 +30,8 @@ from p5core.runs.logger import Display, Logger, RunLogger, catch_signals
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.progress import Phases
 from p5core.runs.run import Run
-from p5core.system.files import write_bytes, write_json, write_tensors
+from p5core.system.files import write_bytes, write_json
+from p5core.system.tensors import write_tensors
 from p5core.training.blending import choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
 from p5core.training.engine import Engine
@@ -95,7 +97,8 @@ def run(
     check_run_name(path.name if name is None else name)
     prepared = prepare_run(experiment, Path(runs), registry, fold)
     folder = Run(prepared.engine.from_first(lambda: _create(path, prepared, registry)))
-    return _train_and_evaluate(folder, prepared.data, prepared.network, registry, display, prepared.engine)
+    with _held(folder, prepared.engine):
+        return _train_and_evaluate(folder, prepared.data, prepared.network, registry, display, prepared.engine)
 
 
 def _create(path: Path, prepared: Prepared, registry: Registry) -> Path:
@@ -162,17 +165,27 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
             f"Run {folder.path} was left behind by a 'p5 update' that did not end. Delete it and run the update again."
         )
     registry = registry or load_plugins()
-    data = load_run_data(folder, registry)
-    network = new_network(data, registry)
-    source = data.experiment.stages[0].from_run
-    if source and not folder.last_checkpoint.exists():
-        start_from_run(network, data.target.dataset, open_source(source, folder.path.parent), registry)
-    engine = Engine(data.experiment.device, data.experiment.precision)
-    return _train_and_evaluate(folder, data, network, registry, display, engine)
+    experiment = folder.experiment()
+    engine = Engine(experiment.device, experiment.precision)
+    with _held(folder, engine):
+        folder.check_prepared()
+        data = load_run_data(folder, registry)
+        network = new_network(data, registry)
+        source = experiment.stages[0].from_run
+        if source and not folder.last_checkpoint.exists():
+            start_from_run(network, data.target.dataset, open_source(source, folder.path.parent), registry)
+        return _train_and_evaluate(folder, data, network, registry, display, engine)
+
+
+def _held(folder: Run, engine: Engine) -> AbstractContextManager[None]:
+    """The lock of a run, held by the first of the processes that train it together."""
+    return folder.locked() if engine.is_first else nullcontext()
 
 
 def is_experiment_of(experiment: Experiment, folder: Run, registry: Registry) -> bool:
     """True if an experiment is that of a run; "auto" options are resolved as they were then."""
+    if not folder.is_sealed():
+        folder.check_prepared()
     started = folder.experiment()
     named = name_defaults(experiment, registry)
     if named.precision == "auto":
@@ -205,12 +218,11 @@ def _train_and_evaluate(
     if not engine.is_first:
         fit_all(folder.checkpoints, data, network, registry, _Quiet(), engine)
         return folder
-    with folder.locked():
-        experiment = data.experiment
-        trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
-        phases = Phases(len(experiment.stages), folder.status().expected_seconds)
-        logger = RunLogger(folder, trackers, display, phases)
-        _logged(folder, data, network, registry, logger, engine)
+    experiment = data.experiment
+    trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
+    phases = Phases(len(experiment.stages), folder.status().expected_seconds)
+    logger = RunLogger(folder, trackers, display, phases)
+    _logged(folder, data, network, registry, logger, engine)
     return folder
 
 
@@ -235,7 +247,7 @@ def _logged(
         with catch_signals(logger):
             seconds = fit_all(folder.checkpoints, data, network, registry, logger, engine)
             began = time.perf_counter()
-            model = blend_with_scorers(network, data, registry, logger)
+            model = _blended(folder, network, data, registry, logger)
             _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
         logger.state(RunState.DONE)
     except StopRequestedError:
@@ -249,6 +261,21 @@ def _logged(
         raise
     finally:
         logger.close()
+
+
+def _blended(
+    folder: Run, network: Network, data: ExperimentData, registry: Registry, logger: RunLogger
+) -> TrainedModel:
+    """The network with its blend, which is saved before the evaluation begins."""
+    if folder.has_blend():
+        experiment = data.experiment
+        blend = read_blend(folder.path, registry)
+        return TrainedModel(network, experiment.model.max_length, blend, serving_tasks(experiment, registry))
+    model = blend_with_scorers(network, data, registry, logger)
+    if model.blend is not None:
+        write_blend(folder.path, model.blend)
+        folder.record_blend()
+    return model
 
 
 def _what_is_left(folder: Run) -> str:
@@ -310,8 +337,6 @@ def _evaluate_and_seal(
     refs = metric_refs(data.experiment, registry, data.experiment.stages[-1:])
     evaluation = evaluate_all(model, data, registry, refs, logger)
     write_tensors(folder.weights, model.network.state_dict())
-    if model.blend is not None:
-        write_blend(folder.path, model.blend)
     write_tensors(folder.path / "per_user.safetensors", per_user(evaluation, data))
     metrics = Metrics(
         test=plain_values(evaluation.results["test"]),

@@ -131,8 +131,10 @@ def test_a_stage_whose_data_are_missing_is_never_trained_on_others(
 ) -> None:
     run = p5core.Run(shutil.copytree(whole.path, tmp_path / "copy"))
     (run.path / "manifest.json").unlink()
+    run.checkpoints.mkdir()
+    run.record_prepared()
     shutil.rmtree(run.data / "stage-0")
-    with pytest.raises(RunError, match=r"lacks its folder data/stage-0, the data of stage 'pretrain'. Restore it"):
+    with pytest.raises(RunError, match=r"lacks its file data/stage-0/events.safetensors. Restore it from a copy"):
         p5core.resume(run, registry)
     assert not (run.path / "manifest.json").exists()
 

@@ -76,7 +76,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path, name: str) -> N
     content = bytearray((run.path / name).read_bytes())
     content[len(content) // 2] ^= 1
     (run.path / name).write_bytes(content)
-    with pytest.raises(RunError, match=f"{name} was changed after the run: its hash differs. Restore it or run again"):
+    with pytest.raises(RunError, match=f"{name} was changed since P5 wrote it: its hash differs. Restore it or run"):
         run.verify()
 
 
@@ -85,7 +85,7 @@ def test_changed_figures_are_not_shown(tmp_path: Path, metrics: object) -> None:
     run = sealed(tmp_path / "one")
     assert run.metrics() == Metrics(test={"model": {"hr@10": 0.5}})
     write_json(run.path / "metrics.json", metrics)
-    with pytest.raises(RunError, match=r"metrics.json was changed after the run: its hash differs"):
+    with pytest.raises(RunError, match=r"metrics.json was changed since P5 wrote it: its hash differs"):
         run.metrics()
 
 

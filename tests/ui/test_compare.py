@@ -68,7 +68,7 @@ def test_equal_runs_differ_by_nothing_and_a_damaged_one_is_refused_in_a_sentence
     found = paired(workspace, sides_of(workspace, ["a", "b"]), "a: popularity")
     assert {side.name for side, _ in found.rows} == {"a"}
     assert [re.sub("/.*/", "", one) for one in found.refusals] == [
-        "b: per_user.safetensors was changed after the run: its hash differs. Restore it or run again."
+        "b: per_user.safetensors was changed since P5 wrote it: its hash differs. Restore it or run again."
     ]
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from p5core.data.columns import ITEM, USER
 from p5core.data.ingest.database import Workspace
 from p5core.errors import DataError
+from p5core.system.folders import hidden_path, remove_leftovers
 from p5export.batch.histories import Columns, History, open_histories
 from p5export.bundle.bundle import Bundle
 from p5export.runtime import OnnxRecommender, Recommended
@@ -157,7 +158,8 @@ def _table(schema: pa.Schema, chunk: Sequence[History], answers: Sequence[Sequen
 @contextmanager
 def _written(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A Parquet file that takes the place of an older one when it is whole."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_leftovers(path.parent)
+    partial = hidden_path(path)
     try:
         with partial.open("wb") as stream:
             with pq.ParquetWriter(stream, schema, compression="zstd") as writer:

@@ -24,6 +24,7 @@ from typing import Any
 
 from p5core.errors import ExportError
 from p5core.system.files import read_json, sha256
+from p5core.system.folders import hidden_path
 from p5export.bundle.external_data import external_files
 
 __all__ = ["FORMAT", "REQUIRED", "SEAL", "Bundle", "opened", "seal", "zip_folder"]
@@ -175,14 +176,17 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def zip_folder(folder: Path, target: Path) -> None:
     """Pack an export; equal folders give equal files."""
-    partial = target.with_name(f".{target.name}.tmp")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.iterdir()):
-            entry = zipfile.ZipInfo(path.name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as packed:
-                shutil.copyfileobj(source, packed)
-    partial.replace(target)
+    partial = hidden_path(target)
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.iterdir()):
+                entry = zipfile.ZipInfo(path.name, date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as packed:
+                    shutil.copyfileobj(source, packed)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
