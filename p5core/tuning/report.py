@@ -16,7 +16,7 @@ from p5core.config.document import dump_experiment
 from p5core.system.files import write_bytes, write_text
 from p5core.system.text import shown_value
 from p5core.tuning.search_space import Option, short_names, with_values
-from p5core.tuning.study import Study
+from p5core.tuning.study import Study, position
 from p5core.tuning.worker import Worker
 
 __all__ = ["trials_table", "write_report"]
@@ -30,7 +30,7 @@ def write_report(folder: Path, worker: Worker, study: Study) -> None:
     best = study.best_first()
     if not best:
         return
-    about = f"# {worker.watch.label} {best[0].value:.4f} on validation events: trial {best[0].number}.\n\n"
+    about = f"# {worker.watch.label} {best[0].value:.4f} on validation events: trial {position(best[0])}.\n\n"
     write_text(folder / "best.toml", about + dump_experiment(with_values(worker.experiment, best[0].params)))
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
@@ -43,13 +43,13 @@ def write_report(folder: Path, worker: Worker, study: Study) -> None:
 def trials_table(study: Study, label: str) -> Table:
     """The best trials beside the experiment's own options, one row an option."""
     best = study.best_first()
-    shown = best[:TRIALS_IN_TABLE] + [trial for trial in best[TRIALS_IN_TABLE:] if trial.number == 0]
+    shown = best[:TRIALS_IN_TABLE] + [trial for trial in best[TRIALS_IN_TABLE:] if position(trial) == 0]
     importances = study.importances()
     names = short_names([option.key for option in study.options])
     table = Table(title=f"Best of {len(study.ended())} trials; trial 0 is the file as it is")
     table.add_column("", no_wrap=True)
     for trial in shown:
-        table.add_column(f"trial {trial.number}", justify="right")
+        table.add_column(f"trial {position(trial)}", justify="right")
     table.add_column("importance", justify="right")
     table.add_row(label, *(f"{option.value:.4f}" for option in shown), "", style="bold")
     for key in sorted(names, key=lambda name: -importances.get(name, 0.0)):
@@ -66,7 +66,7 @@ def _csv(study: Study) -> str:
     for trial in study.ended():
         seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
         reason = trial.user_attrs.get("reason", "its process ended") if trial.state == TrialState.FAIL else ""
-        fields = [trial.number, trial.state.name.lower(), trial.value, seconds, trial.last_step, reason]
+        fields = [position(trial), trial.state.name.lower(), trial.value, seconds, trial.last_step, reason]
         rows.writerow([*fields, *(trial.params.get(key) for key in keys)])
     return text.getvalue()
 
@@ -75,11 +75,11 @@ def _history(study: Study, label: str) -> Figure:
     figure = Figure(layout="constrained")
     axes = figure.add_subplot(xlabel="trial", ylabel=f"{label} on validation events")
     trials = [trial for trial in study.ended() if trial.value is not None]
-    _scatter(axes, trials, [trial.number for trial in trials])
+    _scatter(axes, trials, [position(trial) for trial in trials])
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     better = max if study.higher_is_better else min
     best = [better(trial.value or 0.0 for trial in complete[: nth + 1]) for nth in range(len(complete))]
-    axes.step([trial.number for trial in complete], best, where="post", label="best so far")
+    axes.step([position(trial) for trial in complete], best, where="post", label="best so far")
     axes.legend()
     return figure
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
+from filelock import FileLock
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from p5core.system.processes import born, lives
+from p5core.tuning.journal import Journal
 from p5core.tuning.search_space import Option
 
-__all__ = ["Study"]
+__all__ = ["Study", "position"]
+
+MOST_KILLS = 3
+"""Times that a process may die in a trial; what kills it, such as too little memory, would kill the next one too."""
 
 TRIALS_BEFORE_PRUNING = 4
 TRIALS_BEFORE_IMPORTANCES = 10
@@ -26,8 +31,8 @@ TRIALS_BEFORE_IMPORTANCES = 10
 class Study:
     """Trials over some options, of which the best has the highest or the lowest value.
 
-    The first trial takes the experiment's own values. Draws depend on seed and number of the trial alone, so that a
-    search that was interrupted goes on as if it had not been.
+    The first trial takes the experiment's own values. Draws depend on the seed, the position of the trial and those
+    before it, so that a search that was interrupted or killed goes on as if it had not been.
     """
 
     def __init__(
@@ -38,9 +43,9 @@ class Study:
         self.options = options
         self.higher_is_better = higher_is_better
         self._seed = seed
-        self._lock = JournalFileOpenLock(str(folder / "claim"))
+        self._lock = FileLock(folder / "claim.lock")
         self._study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
+            storage=JournalStorage(Journal(folder / "journal.log")),
             study_name="tune",
             direction="maximize" if higher_is_better else "minimize",
             pruner=optuna.pruners.MedianPruner(TRIALS_BEFORE_PRUNING, n_warmup_steps=n_epochs // 4),
@@ -49,22 +54,40 @@ class Study:
 
     def claim(self, n_trials: int) -> Trial | None:
         """Begin a trial; None when `n_trials` are finished or under way, in all processes together."""
-        with self._locked():
-            for earlier in self._study.get_trials(deepcopy=False):
-                if _has_lost_its_process(
-                    earlier
-                ):  # what kills a process, such as too little memory, would kill the next
-                    self._study.tell(earlier.number, state=TrialState.FAIL)
+        with self._lock:
+            self._end_lost_trials()
             trials = self._study.get_trials(deepcopy=False)
-            if sum(_counts(begun) for begun in trials) >= n_trials:
+            taken = {position(begun) for begun in trials if _counts(begun)}
+            if len(taken) >= n_trials:
                 return None
-            if not trials:
-                self._study.enqueue_trial({option.key: option.own for option in self.options})
-            seed = np.random.default_rng([self._seed, len(trials)]).integers(2**31)
-            self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
+            place = next(nth for nth in range(len(taken) + 1) if nth not in taken)
+            self._study.sampler = self._sampler(place, [trial for trial in trials if position(trial) == place])
             trial = self._study.ask()
+            trial.set_user_attr("position", place)
             trial.set_user_attr("process", [platform.node(), os.getpid(), born(os.getpid())])
             return trial
+
+    def _end_lost_trials(self) -> None:
+        """Trials whose process died are tried again, unless it died too often in them."""
+        trials = self._study.get_trials(deepcopy=False)
+        for lost in (trial for trial in trials if _has_lost_its_process(trial)):
+            kills = sum(position(trial) == position(lost) and "killed" in trial.user_attrs for trial in trials) + 1
+            trial = Trial(self._study, lost._trial_id)
+            trial.set_user_attr("killed", True)
+            if kills < MOST_KILLS:
+                trial.set_user_attr("interrupted", True)
+            else:
+                trial.set_user_attr("reason", f"its process was killed {kills} times")
+            self._study.tell(lost.number, state=TrialState.FAIL)
+
+    def _sampler(self, place: int, earlier: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler:
+        """The draws of one position; those of an interrupted trial are made again."""
+        seed = np.random.default_rng([self._seed, place]).integers(2**31)
+        sampler = optuna.samplers.TPESampler(seed=int(seed))
+        own = {option.key: option.own for option in self.options}
+        drawn = [trial.params for trial in earlier if trial.params.keys() == own.keys()]
+        kept = drawn[-1] if drawn else own if place == 0 else None
+        return sampler if kept is None else _Repeated(kept)
 
     def finish(self, trial: Trial, value: float) -> None:
         """Record the value of a complete trial."""
@@ -83,11 +106,11 @@ class Study:
         """Record an interrupted trial; it does not count, and its options are tried again."""
         trial.set_user_attr("interrupted", True)
         self._study.tell(trial, state=TrialState.FAIL)
-        self._study.enqueue_trial(trial.params)
 
     def ended(self) -> list[FrozenTrial]:
-        """The trials that are complete, pruned or failed, by number."""
-        return [trial for trial in self._study.get_trials() if _counts(trial) and trial.state.is_finished()]
+        """The trials that are complete, pruned or failed, by position."""
+        ended = [trial for trial in self._study.get_trials() if _counts(trial) and trial.state.is_finished()]
+        return sorted(ended, key=position)
 
     def n_running(self) -> int:
         """Number of running trials."""
@@ -109,13 +132,24 @@ class Study:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return optuna.importance.get_param_importances(self._study, evaluator=evaluator)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._lock.acquire()
-        try:
-            yield
-        finally:
-            self._lock.release()
+
+class _Repeated(optuna.samplers.RandomSampler):
+    """Gives values that are known."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(seed=0)
+        self._values = values
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The value of an option."""
+        return self._values[param_name]
+
+
+def position(trial: FrozenTrial) -> int:
+    """The place of a trial in its search; one that was interrupted leaves its place to another."""
+    return int(trial.user_attrs.get("position", trial.number))
 
 
 def _counts(trial: FrozenTrial) -> bool:
@@ -126,5 +160,7 @@ def _has_lost_its_process(trial: FrozenTrial) -> bool:
     """True if the process of a running trial, on this machine, no longer exists."""
     if trial.state != TrialState.RUNNING:
         return False
-    host, pid, began = trial.user_attrs.get("process", ["", 0, None])
+    if "process" not in trial.user_attrs:  # it died between two records; while it lived, it held the lock
+        return True
+    host, pid, began = trial.user_attrs["process"]
     return host == platform.node() and not lives(pid, began)

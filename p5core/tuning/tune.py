@@ -3,7 +3,8 @@
 runs/NAME-tune/
   experiment.toml   what is tuned, every option spelt out
   space.json        the options and their ranges
-  journal.log       all trials, as Optuna's JournalStorage keeps them
+  journal.log       all trials: records of Optuna, each with a hash
+  lock, process.json  held by the process that searches
   trials/           checkpoints of trials that are under way
   trials.csv        one row a trial
   best.toml         the experiment with the options of the best trial
@@ -13,20 +14,25 @@ runs/NAME-tune/
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from p5core.config.document import dump_experiment
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, RunError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.system.files import read_json, write_json, write_text
+from p5core.system.folders import remove_leftovers
 from p5core.system.signals import STOPPING, handled
 from p5core.tuning.report import write_report
 from p5core.tuning.search_space import short_names
@@ -44,6 +50,12 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
     Raises P5Error before anything is written; KeyboardInterrupt after writing when it was asked to stop.
     """
     worker = Worker(plan, registry)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(plan.folder):
+        return worker, _search(plan, worker, say)
+
+
+def _search(plan: Plan, worker: Worker, say: Callable[[str], None]) -> Study:
     _open_folder(plan, worker)
     study = worker.study()
     names = ", ".join(short_names([option.key for option in worker.options]).values())
@@ -59,7 +71,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
             for name in ("trials", "features"):
                 shutil.rmtree(plan.folder / name, ignore_errors=True)
         write_report(plan.folder, worker, study)
-    return worker, study
+    return study
 
 
 def _open_folder(plan: Plan, worker: Worker) -> None:
@@ -68,14 +80,38 @@ def _open_folder(plan: Plan, worker: Worker) -> None:
     space = {option.key: option.to_dict() for option in worker.options}
     kept, space_kept = plan.folder / "experiment.toml", plan.folder / "space.json"
     if not kept.exists():
-        plan.folder.mkdir(parents=True, exist_ok=True)
         write_json(space_kept, space)
         write_text(kept, text)
-    if kept.read_text(encoding="utf-8") != text or read_json(space_kept) != space:
+    if kept.read_bytes() != text.encode() or _stored(space_kept) != space:
         raise ConfigError(
-            f"{plan.folder} holds the search of another experiment or of other options ({kept}, {space_kept.name}). "
+            f"{plan.folder} holds the search of another experiment or of other options, or its files {kept.name} and "
+            f"{space_kept.name} were damaged. "
             "Go on with the same file, --set and --only, or choose another --name."
         )
+
+
+def _stored(path: Path) -> Any:
+    """The stored options; None when the file is damaged."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a search for this process and its helpers; raises RunError while another one holds it."""
+    holder = folder / "process.json"
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            remove_leftovers(folder)
+            write_json(holder, {"pid": os.getpid()})
+            yield
+    except Timeout:
+        pid = (_stored(holder) or {}).get("pid")
+        raise RunError(
+            f"{folder} is being searched by another process (pid {pid}). Wait for it to end, or stop it."
+        ) from None
 
 
 @contextmanager

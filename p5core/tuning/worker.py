@@ -22,7 +22,7 @@ from p5core.runs.run import Run
 from p5core.system.text import clock, shown_value
 from p5core.training.defaults import watched_metric
 from p5core.tuning.search_space import narrow, search_space, short_names, with_values
-from p5core.tuning.study import Study
+from p5core.tuning.study import Study, position
 from p5core.tuning.trial import run_trial
 from p5core.workflows.experiment_data import gather
 from p5core.workflows.trained_model import open_source
@@ -110,8 +110,8 @@ class Worker:
         names = short_names([option.key for option in self.options])
         return "; ".join(
             [
-                f"{len(ended)} of {self.plan.n_trials} (trial {number}): {self._outcome(trial)}",
-                f"best {best[0].value:.4f} (trial {best[0].number})" if best else "none complete yet",
+                f"{len(ended)} of {self.plan.n_trials} (trial {position(trial)}): {self._outcome(trial)}",
+                f"best {best[0].value:.4f} (trial {position(best[0])})" if best else "none complete yet",
                 f"{seconds[ended.index(trial)]:.0f} s, {clock(left)} left",
                 ", ".join(f"{names[key]} {shown_value(value)}" for key, value in trial.params.items()),
             ]

@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 from optuna.trial import TrialState
 from support import experiment_of
 
@@ -24,7 +25,7 @@ from p5core.config.base import Choices, Tunable
 from p5core.config.document import load_experiment
 from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import StageEvent, ValidationEvent
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, RunError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.tuning import study as study_module
@@ -214,16 +215,73 @@ def filled(study: Study, n_trials: int) -> Study:
     return study
 
 
-def test_a_trial_whose_process_was_killed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = a_study(tmp_path)
-    assert study.claim(2) is not None
-    assert study.claim(1) is None  # its process lives
-    monkeypatch.setattr(study_module, "lives", lambda *_process: False)
-    trial = study.claim(2)
+@pytest.mark.parametrize("n_drawn", [0, 1, 2])
+def test_a_trial_whose_process_was_killed_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_drawn: int
+) -> None:
+    """The process dies before, between or after its draws; the search ends as if it had not."""
+    whole, folder = filled(a_study(tmp_path), 14), tmp_path / "killed"
+    folder.mkdir()
+    study = filled(a_study(folder), 12)
+    trial = study.claim(13)
     assert trial is not None
-    study.finish(trial, 1.0)
-    assert [one.state for one in study.ended()] == [TrialState.FAIL, TrialState.COMPLETE]
-    assert study.claim(2) is None
+    for option in study.options[:n_drawn]:
+        option.suggest(trial)
+    assert study.claim(13) is None  # its process lives
+    monkeypatch.setattr(study_module, "lives", lambda *_process: False)
+    again = filled(a_study(folder), 14)
+    assert [one.params for one in again.ended()] == [one.params for one in whole.ended()]
+    assert [one.value for one in again.best_first()] == [one.value for one in whole.best_first()]
+
+
+def test_a_trial_that_kills_its_process_each_time_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = a_study(tmp_path)
+    monkeypatch.setattr(study_module, "lives", lambda *_process: False)
+    for _ in range(3):
+        assert study.claim(1) is not None
+    assert study.claim(1) is None
+    (failed,) = study.ended()
+    assert failed.state == TrialState.FAIL
+    assert failed.user_attrs["reason"] == "its process was killed 3 times"
+
+
+def test_a_record_that_was_cut_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_module, "lives", lambda *_process: False)
+    whole = [one.params for one in filled(a_study(tmp_path), 4).ended()]
+    journal = tmp_path / "journal.log"
+    content = journal.read_bytes()
+    journal.write_bytes(content[:-7])
+    again = filled(a_study(tmp_path), 4)
+    assert [one.params for one in again.ended()] == whole
+    assert journal.read_bytes().startswith(content[: content[:-7].rindex(b"\n") + 1])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_damaged_record_is_named(tmp_path: Path, share: float) -> None:
+    filled(a_study(tmp_path), 4)
+    journal = tmp_path / "journal.log"
+    content = bytearray(journal.read_bytes())
+    content[int(len(content) * share)] ^= 1
+    journal.write_bytes(content)
+    with pytest.raises(RunError, match=r"journal.log, line \d+: the record was damaged. Restore the file"):
+        a_study(tmp_path)
+
+
+def test_records_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    whole = [one.value for one in filled(a_study(tmp_path), 3).ended()]
+    journal = tmp_path / "journal.log"
+    lines = [line.split(" ", 1)[1] for line in journal.read_text().splitlines(keepends=True)]
+    journal.write_text("".join(lines))
+    again = filled(a_study(tmp_path), 4)
+    assert [one.value for one in again.ended()][:3] == whole
+    assert len(again.ended()) == 4
+
+
+def test_a_search_is_one_process_s(registry: Registry, plan: Plan) -> None:
+    tune(replace(plan, n_trials=1), registry, quiet)
+    said = rf"is being searched by another process \(pid {os.getpid()}\)"
+    with FileLock(plan.folder / "lock"), pytest.raises(RunError, match=said):
+        tune(plan, registry, quiet)
 
 
 def test_processes_together_run_as_many_trials_as_planned(tmp_path: Path) -> None:
