@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -27,11 +27,15 @@ from p5export.bundle.document import ManifestDocument
 from p5export.bundle.manifest import build_manifest
 from p5export.bundle.model_card import licence_notes, model_card
 from p5export.bundle.onnx_file import write_model
+from p5export.bundle.signature import sign
 from p5export.graph.requests import ranking_graph, scoring_graph
 from p5export.graph.serving import ExportOptions, Serving, serving_of
 from p5export.graph.states import export_prediction, export_states
 from p5export.quantisation.cost import cost_of
 from p5export.validation.parity import Proof, check_metrics, check_parity
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["Exported", "export_run"]
 
@@ -50,12 +54,17 @@ class Exported:
 
 
 def export_run(
-    run: Run, folder: Path, registry: Registry, options: ExportOptions | None = None, say: Say = print
+    run: Run,
+    folder: Path,
+    registry: Registry,
+    options: ExportOptions | None = None,
+    say: Say = print,
+    key: Ed25519PrivateKey | None = None,
 ) -> Exported:
     """Export a finished run into `folder`, replacing an older export there.
 
-    The folder appears when everything was proven: scores, order and test metrics equal those of the network. Raises
-    ExportError otherwise, or when something else lies there; nothing is left behind.
+    The folder appears when everything was proven: scores, order and test metrics equal those of the network. It is
+    signed if there is a `key`. Raises ExportError otherwise, or when something else lies there; nothing is left behind.
     """
     options = options or ExportOptions()
     _may_replace(folder)
@@ -71,6 +80,8 @@ def export_run(
         made = hidden / "export"
         made.mkdir(parents=True)
         manifest = _fill(made, run, data, serving, registry, say)
+        if key is not None:
+            sign(made, key)
         replace_folder(made, folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

@@ -3,6 +3,7 @@
 model.onnx    history (or user), k → items, scores, metadata columns
 score.onnx    history (or user), candidates → scores, ratings
 p5.json       signature, hashes, parity, metrics, data, plugins, and a hash of all that
+p5.sig        Ed25519 signature of p5.json, where one was asked for
 golden.json   inputs and the outputs that belong to them
 README.md     what it was trained on, how good it is, how to call it
 LICENSE.md    what is known of the licences of model and data
@@ -59,6 +60,7 @@ NAMES = {
     "score.onnx",
     "score.onnx.data",
     "p5.json",
+    "p5.sig",
     "golden.json",
     "README.md",
     "LICENSE.md",

@@ -46,6 +46,13 @@ __all__ = ["export", "verify"]
     help="Bytes per vector for --quantize product; default: a quarter of the width.",
 )
 @click.option("--force", is_flag=True, help="Keep a quantised file even if its ranking lost too much.")
+@click.option(
+    "--sign",
+    "key",
+    metavar="KEY",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Sign the export with a private Ed25519 key (PEM file).",
+)
 @click.pass_obj
 def export(
     registry: Registry,
@@ -60,11 +67,13 @@ def export(
     quantize: str,
     subvectors: int | None,
     force: bool,
+    key: Path | None,
 ) -> None:
     """Export RUN as ONNX files that take raw ids and return raw ids."""
     from p5core.runs.create import open_run
     from p5export.bundle.bundle import zip_folder
     from p5export.bundle.model_card import node_call
+    from p5export.bundle.signature import read_private_key
     from p5export.export import export_run
     from p5export.graph.serving import ExportOptions
 
@@ -78,7 +87,8 @@ def export(
         subvectors=subvectors,
         force=force,
     )
-    made = export_run(open_run(run), output or run / "export", registry, options, click.echo)
+    signing_key = None if key is None else read_private_key(key)
+    made = export_run(open_run(run), output or run / "export", registry, options, click.echo, signing_key)
     if quantize == "none":
         click.echo(_proof(made.manifest["parity"]))
     click.echo(f"Export: {made.folder}")
@@ -91,15 +101,26 @@ def export(
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def verify(folder: Path) -> None:
+@click.option(
+    "--key",
+    metavar="KEY",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Check the signature with a public Ed25519 key (PEM file).",
+)
+def verify(folder: Path, key: Path | None) -> None:
     """Verify that the export in FOLDER (or a zip) is intact and gives the same answers as when it was made."""
     from p5export.bundle.bundle import opened
+    from p5export.bundle.signature import check_signature
     from p5export.validation.verify import sentence_of
     from p5export.validation.verify import verify as verify_folder
 
     with opened(folder) as where:
+        if key is not None:
+            check_signature(where, key)
         verified = verify_folder(where)
     click.echo(sentence_of(folder, verified))
+    if key is not None:
+        click.echo(f"Signed with the key that belongs to {key}.")
 
 
 def _lines(path: Path) -> list[str]:

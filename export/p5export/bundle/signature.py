@@ -1,0 +1,82 @@
+"""Signatures of exports: Ed25519 (RFC 8032) over p5.json, which holds the hashes of all other files."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from p5core.errors import ConfigError, ExportError
+from p5core.system.files import write_text
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+__all__ = ["SIGNATURE", "check_signature", "read_private_key", "sign"]
+
+SIGNATURE = "p5.sig"
+"""File of the signature, in Base64."""
+
+MISSING = "Signatures need the package cryptography: pip install 'p5rec[sign]'"
+
+
+def sign(folder: Path, key: Ed25519PrivateKey) -> None:
+    """Write the signature of an export into its folder."""
+    signature = key.sign((folder / "p5.json").read_bytes())
+    write_text(folder / SIGNATURE, base64.b64encode(signature).decode() + "\n")
+
+
+def check_signature(folder: Path, key: Path) -> None:
+    """Raise ExportError unless p5.json is as the owner of the public key signed it; ConfigError for what is no key."""
+    public = _read_public_key(key)
+    from cryptography.exceptions import InvalidSignature
+
+    path = folder / SIGNATURE
+    if not path.is_file():
+        raise ExportError(f"{folder} is not signed: it has no {SIGNATURE}. Export the run with --sign KEY.")
+    try:
+        public.verify(base64.b64decode(path.read_bytes().strip(), validate=True), (folder / "p5.json").read_bytes())
+    except (InvalidSignature, binascii.Error, ValueError):
+        raise ExportError(
+            f"{folder} was not signed with the key that belongs to {key}, or p5.json was changed since."
+        ) from None
+
+
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """The key that signs: Ed25519 in PEM, without a password; raises ConfigError for another."""
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError:
+        raise ConfigError(MISSING) from None
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(
+            f"{path} holds no private Ed25519 key in PEM without a password. Make one: "
+            "openssl genpkey -algorithm ed25519 -out key.pem"
+        )
+    return key
+
+
+def _read_public_key(path: Path) -> Ed25519PublicKey:
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        raise ConfigError(MISSING) from None
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigError(
+            f"{path} holds no public Ed25519 key in PEM. Take it from the private one: "
+            "openssl pkey -in key.pem -pubout -out key.pub.pem"
+        )
+    return key
