@@ -52,7 +52,8 @@ def list_command(folder: Path, as_json: bool) -> None:
         table.add_column(column)
     for row in rows:
         figures = "  ".join(f"{label} {value:.4f}" for label, value in row["test"].items() if value is not None)
-        table.add_row(escape(row["run"]), row["state"], f"{row['share']:.0%}", figures)
+        state = f"{row['state']}{_silence(row['seconds_of_silence'])}"
+        table.add_row(escape(row["run"]), state, f"{row['share']:.0%}", figures)
     Console().print(table if rows else f"There are no runs in {folder}.")
 
 
@@ -64,8 +65,23 @@ def _summary(run: Run, folder: Path) -> dict[str, Any]:
             test = dict(run.metrics().test["model"])
         except RunError:  # one damaged run hides no other; `p5 runs show` says what is wrong
             state = RunState.DAMAGED
-    share = 1.0 if run.is_sealed() else run.status().share
-    return {"run": str(run.path.relative_to(folder)), "state": state, "share": share, "test": test}
+    status = run.status()
+    return {
+        "run": str(run.path.relative_to(folder)),
+        "state": state,
+        "share": 1.0 if run.is_sealed() else status.share,
+        "test": test,
+        "seconds_of_silence": round(status.silent_seconds) if state.is_written else None,
+    }
+
+
+def _silence(seconds: float | None) -> str:
+    """Words on a run that may be hanging."""
+    from p5core.runs.documents import SILENT_SECONDS
+
+    if seconds is None or seconds < SILENT_SECONDS:
+        return ""
+    return f", no sign of life for {seconds // 60:.0f} minutes"
 
 
 @runs.command()
@@ -79,8 +95,10 @@ def show(run: Path) -> None:
 
     folder, console = open_run(run), Console()
     console.print((folder.path / "experiment.toml").read_text(encoding="utf-8"), markup=False, highlight=False)
-    console.print(f"State: {folder.state()} {folder.status().message}", markup=False)
-    if folder.state() == RunState.DONE:
+    state, status = folder.state(), folder.status()
+    silence = _silence(status.silent_seconds) if state.is_written else ""
+    console.print(f"State: {state}{silence} {status.message}", markup=False)
+    if state == RunState.DONE:
         metrics = folder.metrics()
         for part in ("validation", "test"):
             console.print(stored_table(metrics, part, part))

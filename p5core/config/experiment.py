@@ -15,10 +15,10 @@ __all__ = ["EvaluateConfig", "Experiment", "ModelConfig", "OptimiserConfig", "St
 class ModelConfig(Config):
     """The network: encoders, their combination and the backbone."""
 
-    width: Annotated[int, Choices((32, 64, 128, 256))] = Field(64, ge=1)
+    width: Annotated[int, Choices((32, 64, 128, 256))] = Field(64, ge=1, le=16_384)
     """Dimension of item, user and state vectors, D."""
 
-    max_length: int = Field(50, ge=1)
+    max_length: int = Field(50, ge=1, le=100_000)
     """Number of most recent history items that the model reads."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
@@ -61,7 +61,7 @@ class OptimiserConfig(Config):
     clip_norm: float = Field(5.0, gt=0)
     """Maximum gradient norm; longer gradients are scaled down to it."""
 
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, le=100_000)
     """Number of batches whose gradients are accumulated before each step."""
 
 
@@ -84,16 +84,16 @@ class StageConfig(Config):
     tasks: Annotated[list[TaskSpec], Slot("task")] = Field([TaskSpec(name="auto")], min_length=1)
     """Training tasks; their weighted losses are summed."""
 
-    epochs: int = Field(20, ge=1)
+    epochs: int = Field(20, ge=1, le=1_000_000)
     """Maximum number of passes over the training events."""
 
-    token_budget: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(default="auto")
+    token_budget: Annotated[int, Field(ge=1, le=100_000_000)] | Literal["auto"] = Field(default="auto")
     """Positions per batch, padding included; "auto" chooses by device and size of the log."""
 
-    patience: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0, le=1_000_000)
     """Stop after this many validations without improvement; 0 disables early stopping."""
 
-    validate_every: int = Field(1, ge=1)
+    validate_every: int = Field(1, ge=1, le=1_000_000)
     """Number of epochs between validations."""
 
     watch: str = ""
@@ -124,23 +124,23 @@ class EvaluateConfig(Config):
     exclude_seen: bool = True
     """Exclude items of the history from the ranking."""
 
-    candidates: int = Field(0, ge=0)
+    candidates: int = Field(0, ge=0, le=10_000_000)
     """Number of sampled items to rank the target against; 0 ranks the whole catalogue."""
 
-    memory: int = Field(256, ge=1)
+    memory: int = Field(256, ge=1, le=1_000_000)
     """Memory for scores, in megabytes."""
 
-    validation_users: int = Field(0, ge=0)
+    validation_users: int = Field(0, ge=0, le=1_000_000_000)
     """Number of users sampled for each validation during training; 0: all."""
 
-    resamples: int = Field(1000, ge=0)
+    resamples: int = Field(1000, ge=0, le=1_000_000)
     """Bootstrap resamples for 95 % intervals; 0: no intervals."""
 
 
 class Experiment(Config):
     """Everything about a run: data, preparation, split, model, stages, evaluation."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Seed of all random draws."""
 
     device: str = "auto"

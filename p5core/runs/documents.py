@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from p5core.system.messages import Message
 __all__ = [
     "FORMAT",
     "READ_FORMATS",
+    "SILENT_SECONDS",
     "Manifest",
     "Metrics",
     "PartRecord",
@@ -29,6 +30,9 @@ FORMAT = 2
 
 READ_FORMATS = (1, FORMAT)
 """Versions that can be read: 1 was written by P5 0.1."""
+
+SILENT_SECONDS = 120
+"""Seconds without a sign of life after which a running process may be hanging."""
 
 LARGEST = 10**15
 """Above all numbers that a status holds."""
@@ -78,6 +82,11 @@ class Status(_Document):
     """estimated time of each stage and of what follows; empty without an estimate"""
     heartbeat: AwareDatetime | None = None
     """time of the last writing"""
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the last sign of life."""
+        return (datetime.now(UTC) - self.heartbeat).total_seconds() if self.heartbeat else 0.0
 
     @classmethod
     def read(cls, content: Any) -> Status:

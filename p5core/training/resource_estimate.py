@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,9 @@ PROBED_USERS = 256
 BLENDED = 4
 """Cost of choosing a blend, in validations."""
 
+SAVED_COPIES = 3
+"""Arrays of the size of the weights in a checkpoint: they and two moments of Adam."""
+
 TRAINED_BYTES = 3 * 4
 """Bytes per weight in training: its gradient and two moments of Adam, in float32."""
 
@@ -45,6 +49,10 @@ class Estimate:
     """bytes that this process will hold at its peak, on the device that trains"""
     free: int
     """free memory in bytes"""
+    disk: int = 0
+    """bytes of data, checkpoints and weights on the disk"""
+    free_disk: int = 0
+    """free bytes of the disk"""
 
     @property
     def seconds(self) -> float:
@@ -65,6 +73,16 @@ class Estimate:
             f"{self.n_parameters:,} weights."
         )
 
+    @property
+    def disk_warning(self) -> str | None:
+        """A sentence when the run may fill the disk."""
+        if self.disk < self.free_disk:
+            return None
+        return (
+            f"Warning: the run will write up to {self.disk / 2**20:,.0f} MB, and {self.free_disk / 2**20:,.0f} MB are "
+            "free. Free some space, or choose another folder with --runs."
+        )
+
 
 def estimate(
     network: Network,
@@ -73,6 +91,7 @@ def estimate(
     stages_data: Sequence[StageData],
     evaluators: Sequence[StageEvaluator],
     engine: Engine,
+    folder: Path,
 ) -> Estimate:
     """Make a few steps and rank a few users with a copy of the network; neither it nor random states change.
 
@@ -95,7 +114,29 @@ def estimate(
     n_rankings += BLENDED * len(experiment.model.blend) * len(split.validation)
     n_parameters = sum(weight.numel() for weight in network.parameters())
     memory = engine.used_memory() + TRAINED_BYTES * n_parameters
-    return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free)
+    disk, free_disk = _bytes_written(network, stages_data), shutil.disk_usage(_existing(folder)).free
+    return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free, disk, free_disk)
+
+
+def _bytes_written(network: Network, stages_data: Sequence[StageData]) -> int:
+    """Bytes of a run at most: the data, the weights of each stage, and the last checkpoint, written beside the old."""
+    data = {id(stage_data): stage_data.dataset for stage_data in stages_data}
+    events = 0
+    for dataset in data.values():
+        of_fields = sum(array.nbytes for array in dataset.events.fields.values())
+        events += dataset.events.offsets.nbytes + dataset.events.items.nbytes + dataset.events.times.nbytes + of_fields
+    frames = sum(
+        int(frame.memory_usage(deep=True).sum())
+        for dataset in data.values()
+        for frame in (dataset.catalogue.frame, dataset.user_frame)
+    )
+    weights: int = sum(value.nbytes for value in network.state_dict().values())
+    return events + frames + weights * (len(stages_data) + 1 + 2 * SAVED_COPIES)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder or the nearest one above it that exists."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
 
 
 def _validation_seconds(network: Network, stage: StageEvaluator) -> float:

@@ -27,6 +27,7 @@ from p5core.plugins.registry import Registry
 from p5core.training.checkpoint import Progress, load_checkpoint, random_state, save_checkpoint
 from p5core.training.engine import Engine
 from p5core.training.loop import Callback, Moments, Stage, train_stage
+from p5core.training.memory import advised
 
 __all__ = ["StageData", "StageEvaluator", "fit", "make_stage", "make_tasks"]
 
@@ -104,7 +105,9 @@ def fit(
             _start_new_items(network, stages_data, index)
         count_items(network, stage_data.split.train)
         stage = make_stage(experiment, registry, stage_data, evaluators[index], folder, index)
-        progress = train_stage(network, stage, engine, callback, progress, moments)
+        options = f"stages.{index}.token_budget (now {stage.config.token_budget:,}), model.max_length or model.width"
+        with advised(f"Lower {options}."):
+            progress = train_stage(network, stage, engine, callback, progress, moments)
         states = engine.gather(random_state())
         if engine.is_first:
             save_checkpoint(stage.last, network, None, progress, states)

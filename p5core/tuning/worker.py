@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from p5core.config.experiment import Experiment
@@ -21,6 +20,7 @@ from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.text import clock, shown_value
 from p5core.training.defaults import watched_metric
+from p5core.training.memory import advised
 from p5core.tuning.search_space import narrow, search_space, short_names, with_values
 from p5core.tuning.study import Study, position
 from p5core.tuning.trial import run_trial
@@ -79,11 +79,13 @@ class Worker:
         place = Run(self.plan.folder / "trials" / str(trial.number))
         try:
             place.checkpoints.mkdir(parents=True, exist_ok=True)
-            study.finish(trial, self._value(trial, place))
+            with advised("Lower the upper end of the range of model.width or of token_budget."):
+                value = self._value(trial, place)
+            study.finish(trial, value)
         except optuna.TrialPruned:
             study.prune(trial)
-        except (P5Error, MemoryError, torch.OutOfMemoryError) as error:
-            study.fail(trial, str(error) or "not enough memory")
+        except P5Error as error:
+            study.fail(trial, str(error))
         except BaseException:
             study.give_back(trial)
             raise

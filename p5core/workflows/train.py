@@ -36,6 +36,7 @@ from p5core.training.blending import choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
 from p5core.training.engine import Engine
 from p5core.training.loop import StopRequestedError
+from p5core.training.memory import advised
 from p5core.training.resource_estimate import Estimate, estimate
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
@@ -149,11 +150,14 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
     source = experiment.stages[0].from_run
     source_run = open_source(source, runs) if source else None
     data = gather(experiment, registry, read_dataset(source_run.data / "target") if source_run else None, fold)
-    network = new_network(data, registry)
-    if source_run:
-        start_from_run(network, data.target.dataset, source_run, registry)
-    expected = estimate(network, data.experiment, registry, data.stages, stage_evaluators(data, registry), engine)
-    return Prepared(replace(data, sentences=[*data.sentences, expected.sentence]), network, engine, expected)
+    with advised("Lower model.width, model.max_length, the number of layers, or token_budget of the stages."):
+        network = new_network(data, registry)
+        if source_run:
+            start_from_run(network, data.target.dataset, source_run, registry)
+        evaluators = stage_evaluators(data, registry)
+        expected = estimate(network, data.experiment, registry, data.stages, evaluators, engine, runs)
+    told = [sentence for sentence in (expected.sentence, expected.disk_warning) if sentence]
+    return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected)
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -247,8 +251,9 @@ def _logged(
         with catch_signals(logger):
             seconds = fit_all(folder.checkpoints, data, network, registry, logger, engine)
             began = time.perf_counter()
-            model = _blended(folder, network, data, registry, logger)
-            _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
+            with advised(f"Lower evaluate.memory (now {data.experiment.evaluate.memory} MB) or model.max_length."):
+                model = _blended(folder, network, data, registry, logger)
+                _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
         logger.state(RunState.DONE)
     except StopRequestedError:
         logger.state(RunState.STOPPED)

@@ -20,16 +20,16 @@ __all__ = ["SelfAttention", "Transformer", "TransformerConfig", "with_first"]
 class TransformerConfig(Config):
     """Options of a transformer."""
 
-    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
+    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1, le=256)
     """Number of blocks."""
 
-    n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1)
+    n_heads: Annotated[int, Choices((1, 2, 4))] = Field(2, ge=1, le=1024)
     """Number of attention heads; must divide the width."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
     """Dropout probability of attention weights and block outputs."""
 
-    feedforward: float = Field(4.0, gt=0)
+    feedforward: float = Field(4.0, gt=0, le=64)
     """Hidden dimension of feed-forward layers, as a multiple of the model width."""
 
 

@@ -22,16 +22,16 @@ SHORT = 32
 class FilterConfig(Config):
     """Options of the filters."""
 
-    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
+    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1, le=256)
     """Number of blocks."""
 
-    reach: Annotated[int, Tunable(4, 64, log=True)] = Field(16, ge=1)
+    reach: Annotated[int, Tunable(4, 64, log=True)] = Field(16, ge=1, le=100_000)
     """Length of the filters: number of most recent positions read."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)
     """Dropout probability of block outputs."""
 
-    feedforward: Annotated[float, Tunable(1, 4)] = Field(4.0, gt=0)
+    feedforward: Annotated[float, Tunable(1, 4)] = Field(4.0, gt=0, le=64)
     """Hidden dimension of feed-forward layers, as a multiple of the model width."""
 
 

@@ -19,10 +19,10 @@ __all__ = ["MLP", "MLPConfig"]
 class MLPConfig(Config):
     """Options of the multi-layer perceptron."""
 
-    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
+    n_layers: Annotated[int, Tunable(1, 4)] = Field(2, ge=1, le=256)
     """Number of hidden layers."""
 
-    n_means: Annotated[int, Tunable(1, 4)] = Field(2, ge=1)
+    n_means: Annotated[int, Tunable(1, 4)] = Field(2, ge=1, le=64)
     """Number of history means, each with a learned decay."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)

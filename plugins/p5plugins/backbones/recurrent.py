@@ -19,7 +19,7 @@ __all__ = ["GRU", "LSTM", "RecurrentConfig"]
 class RecurrentConfig(Config):
     """Options of a recurrent network."""
 
-    n_layers: Annotated[int, Tunable(1, 3)] = Field(1, ge=1)
+    n_layers: Annotated[int, Tunable(1, 3)] = Field(1, ge=1, le=256)
     """Number of recurrent layers."""
 
     dropout: Annotated[float, Tunable(0, 0.6)] = Field(0.2, ge=0, lt=1)

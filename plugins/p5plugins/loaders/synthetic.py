@@ -26,16 +26,16 @@ MEAN_GAP_SECONDS = 3_600
 class SyntheticConfig(Config):
     """Options of the synthetic loader."""
 
-    n_users: int = Field(1_000, ge=1)
+    n_users: int = Field(1_000, ge=1, le=100_000_000)
     """Number of users."""
 
-    n_items: int = Field(500, ge=1)
+    n_items: int = Field(500, ge=1, le=10_000_000)
     """Number of items."""
 
-    n_events: int = Field(20_000, ge=1)
+    n_events: int = Field(20_000, ge=1, le=100_000_000)
     """Number of events; each user has at least about half the mean."""
 
-    n_clusters: int = Field(20, ge=1)
+    n_clusters: int = Field(20, ge=1, le=100_000)
     """Number of item clusters; the next event tends to come from the following cluster."""
 
     predictability: float = Field(0.8, ge=0, le=1)

@@ -18,7 +18,7 @@ __all__ = ["BPR", "BPRConfig"]
 class BPRConfig(Config):
     """Options of Bayesian personalised ranking."""
 
-    n_negatives: Annotated[int, Tunable(1, 64, log=True)] = Field(1, ge=1)
+    n_negatives: Annotated[int, Tunable(1, 64, log=True)] = Field(1, ge=1, le=100_000)
     """Number of negatives drawn for each state."""
 
 

@@ -18,7 +18,7 @@ __all__ = ["GBCE", "GBCEConfig"]
 class GBCEConfig(Config):
     """Options of generalised binary cross-entropy."""
 
-    n_negatives: Annotated[int, Tunable(16, 1024, log=True)] = Field(256, ge=1)
+    n_negatives: Annotated[int, Tunable(16, 1024, log=True)] = Field(256, ge=1, le=1_000_000)
     """Number of negatives drawn per batch, shared by its states."""
 
     t: Annotated[float, Tunable(0, 1)] = Field(0.75, ge=0, le=1)

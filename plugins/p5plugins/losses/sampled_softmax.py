@@ -19,7 +19,7 @@ __all__ = ["SampledSoftmax", "SampledSoftmaxConfig"]
 class SampledSoftmaxConfig(SoftmaxConfig):
     """Options of the sampled softmax."""
 
-    n_uniform: Annotated[int, Tunable(128, 4096, log=True)] = Field(1024, ge=0)
+    n_uniform: Annotated[int, Tunable(128, 4096, log=True)] = Field(1024, ge=0, le=10_000_000)
     """Number of uniformly drawn negatives per batch."""
 
     in_batch: bool = True

@@ -31,7 +31,7 @@ class CoOccurrenceConfig(Config):
     The defaults were chosen on validation events of Beauty, MovieLens-100K and Last.FM.
     """
 
-    window: int = Field(30, ge=1)
+    window: int = Field(30, ge=1, le=100_000)
     """Maximum distance between two events that count as a pair."""
 
     distance_decay: Annotated[float, Tunable(0, 1)] = Field(0.4, ge=0)
@@ -55,13 +55,13 @@ class CoOccurrenceConfig(Config):
     choose: bool = True
     """Choose among variants of counting on validation events."""
 
-    n_neighbours: int = Field(200, ge=1)
+    n_neighbours: int = Field(200, ge=1, le=100_000)
     """Number of neighbours kept for each item."""
 
     recency: Annotated[float, Tunable(0.3, 1)] = Field(0.7, gt=0, le=1)
     """Weight of a history item, relative to the next more recent one."""
 
-    n_recent: int = Field(50, ge=1)
+    n_recent: int = Field(50, ge=1, le=100_000)
     """Number of most recent history items that are read."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from p5core.errors import P5Error
@@ -16,16 +15,13 @@ from p5core.runs.job import Job
 from p5core.runs.run import Run
 from p5ui.workspace.workspace import Workspace
 
-__all__ = ["ACTIVE", "DEMO", "SILENT_SECONDS", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
+__all__ = ["ACTIVE", "DEMO", "RunRow", "find_row", "run_folder", "run_rows", "stage_names", "tail"]
 
 ACTIVE = ("queued", "starting", "running")
 """States of runs that may still change."""
 
 DEMO = "demo"
 """The run that `p5 demo` makes; while it trains, its folder lies in a hidden one."""
-
-SILENT_SECONDS = 120
-"""Seconds without a sign of life after which a running job is marked as possibly hanging."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def _row(workspace: Workspace, name: str, job: Job | None) -> RunRow:
         status.epoch or 0,
         _best(workspace, path, state),
         status.message,
-        _seconds_since(status.heartbeat) if is_running else 0.0,
+        status.silent_seconds if is_running else 0.0,
     )
 
 
@@ -151,10 +147,6 @@ def _watched(path: Path) -> str:
         return str(tomllib.loads(path.read_text(encoding="utf-8"))["stages"][-1].get("watch", ""))
     except (OSError, ValueError, LookupError):
         return ""
-
-
-def _seconds_since(heartbeat: datetime | None) -> float:
-    return (datetime.now(UTC) - heartbeat).total_seconds() if heartbeat else 0.0
 
 
 def _last_line(job: Job) -> str:

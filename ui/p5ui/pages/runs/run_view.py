@@ -9,10 +9,11 @@ from itertools import cycle
 import pandas as pd
 
 from p5core.runs.curves import LearningCurves, thinned
+from p5core.runs.documents import SILENT_SECONDS
 from p5core.system.text import clock
 from p5ui.i18n.messages import said
 from p5ui.pages.compare.frames import legend
-from p5ui.pages.runs.run_list import SILENT_SECONDS, RunRow
+from p5ui.pages.runs.run_list import RunRow
 
 __all__ = [
     "POINTS",
