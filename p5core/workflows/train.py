@@ -36,7 +36,7 @@ from p5core.training.blending import choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
 from p5core.training.engine import Engine
 from p5core.training.loop import StopRequestedError
-from p5core.training.memory import advised
+from p5core.training.memory import WeightLimit, advised
 from p5core.training.resource_estimate import Estimate, estimate
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
@@ -62,6 +62,9 @@ __all__ = [
     "stage_evaluators",
 ]
 
+
+COPIES = 5
+"""Arrays of the size of the weights: they and, in the copy by which time is estimated, gradients and moments."""
 
 BLENDING_USERS = 20_000
 """Validation users at most by whom a blend is chosen."""
@@ -151,7 +154,8 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
     source_run = open_source(source, runs) if source else None
     data = gather(experiment, registry, read_dataset(source_run.data / "target") if source_run else None, fold)
     with advised("Lower model.width, model.max_length, the number of layers, or token_budget of the stages."):
-        network = new_network(data, registry)
+        with WeightLimit(engine.free_memory() // COPIES):
+            network = new_network(data, registry)
         if source_run:
             start_from_run(network, data.target.dataset, source_run, registry)
         evaluators = stage_evaluators(data, registry)

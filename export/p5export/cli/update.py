@@ -48,12 +48,12 @@ def update(
 def _options(export: Path) -> ExportOptions:
     """The options of an earlier export; the defaults where there is none."""
     from p5core.errors import ExportError
-    from p5core.system.files import read_json
+    from p5export.bundle.bundle import Bundle
     from p5export.graph.serving import ExportOptions
 
     if not (export / "p5.json").is_file():
         return ExportOptions()
-    manifest = read_json(export / "p5.json")
+    manifest = Bundle.load(export).manifest
     if manifest["n_allowed"] < manifest["n_items"]:
         raise ExportError(f"{export} recommends some items alone. Use --no-export, then 'p5 export --allow'.")
     columns = [name for name in manifest["outputs"] if name not in ("items", "scores")]
