@@ -94,7 +94,8 @@ def show(run: Path) -> None:
     from p5core.runs.create import open_run
 
     folder, console = open_run(run), Console()
-    console.print((folder.path / "experiment.toml").read_text(encoding="utf-8"), markup=False, highlight=False)
+    text = (folder.path / "experiment.toml").read_text(encoding="utf-8", errors="replace")
+    console.print(text, markup=False, highlight=False)
     state, status = folder.state(), folder.status()
     silence = _silence(status.silent_seconds) if state.is_written else ""
     console.print(f"State: {state}{silence} {status.message}", markup=False)

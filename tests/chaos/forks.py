@@ -108,10 +108,9 @@ def main() -> None:
         first = run_forked(folder, scenario.command, "first", (point, asked.fault))
         again = scenario.again(folder)
         code, said, _ = run_forked(folder, again, "again")
-        print(json.dumps({
-            "point": point, "operation": operations[point], "first": judged(first[0], first[1]),
-            "again": " ".join(again), "end": end_of(code, said, scenario.outcome, folder, expected),
-        }), flush=True)  # fmt: skip
+        end = end_of(code, said, scenario, folder, expected, cleans=again[0] != "verify")
+        found = {"first": judged(first[0], first[1]), "again": " ".join(again), "end": end}
+        print(json.dumps({"point": point, "operation": operations[point], **found}), flush=True)
         shutil.rmtree(folder)
 
 
@@ -230,20 +229,18 @@ def judged(code: int, said: str) -> str:
     )
 
 
-def end_of(
-    code: int, said: str, outcome: Callable[[Path], Mapping[str, str]], folder: Path, expected: Mapping[str, str]
-) -> str:
-    """ "same", a sentence, or the fault."""
+def end_of(code: int, said: str, scenario: Scenario, folder: Path, expected: Mapping[str, str], *, cleans: bool) -> str:
+    """ "same", a sentence, or what is wrong; `cleans` if the command removes what dead processes left."""
     found = judged(code, said)
     is_finished = "is finished; there is nothing to resume" in said
     if found != "ok" and not is_finished:
         return found
-    got = outcome(folder)
+    got = scenario.outcome(folder)
     differing = sorted(name for name in {*got, *expected} if got.get(name) != expected.get(name))
     leftovers = [str(path.relative_to(folder)) for path in folder.rglob(".*.p5-*")]
     if differing:
         return f"different: {differing[:4]}"
-    return f"leftovers: {leftovers[:3]}" if leftovers else "same"
+    return f"leftovers: {leftovers[:3]}" if leftovers and cleans else "same"
 
 
 def hashes(folder: Path, *patterns: str) -> dict[str, str]:

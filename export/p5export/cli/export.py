@@ -124,7 +124,12 @@ def verify(folder: Path, key: Path | None) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    from p5core.errors import ConfigError
+
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid UTF-8: {error}. Save it as UTF-8, one id a line.") from None
 
 
 def _proof(parity: Mapping[str, Any]) -> str:

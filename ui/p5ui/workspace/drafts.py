@@ -75,7 +75,10 @@ def read_draft(workspace: Workspace, name: str) -> str:
     path = workspace.inside(f"{place}.toml")
     if not path.is_file():
         raise ConfigError(f"There is no draft '{name}'. Save one on the page Data, or choose another.")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The draft '{name}' is not valid UTF-8: {error}.") from None
 
 
 def save_draft(workspace: Workspace, name: str, text: str) -> str:
