@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: setup demo test lint docs reference site clean
+.PHONY: setup demo test lint chaos docs reference site clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,9 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n 2
+
+chaos: setup   # all interruptions, damages and extremes of options, of which `make test` takes a sample: hours
+	P5_WHOLE_CHAOS=1 $(BIN)/pytest -n 2 tests/chaos
 
 docs: setup   # every command of README and docs as it stands there: hours, for they train and search for long
 	P5_WHOLE_DOCS=1 $(BIN)/pytest tests/docs

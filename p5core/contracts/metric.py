@@ -116,7 +116,7 @@ class EvalResult:
 class AtK(Config):
     """Options of a metric with a cut-off, written `name@k` in an experiment."""
 
-    k: int = Field(10, ge=1)
+    k: int = Field(10, ge=1, le=10_000)
     """Length of the list, k."""
 
 

@@ -45,19 +45,26 @@ class FeatureCache:
         self._folder = folder
         self._known: dict[str, Features] = {}
 
-    def get(self, encoder: Chosen, entities: Entities) -> Features:
-        """The features of an encoder, computed when they are not known yet."""
+    def get(self, encoder: Chosen, entities: Entities, place: str) -> Features:
+        """The features of the encoder at a place of the experiment, computed when they are not known yet."""
         key = fingerprint(encoder, entities)
         path = None if self._folder is None else self._folder / f"{key}.safetensors"
         if key not in self._known:
             if path is not None and path.exists():
                 self._known[key] = _read(path)
             else:
-                self._known[key] = encoder.part.features(encoder.config, entities)
+                self._known[key] = _computed(encoder, entities, place)
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     _write(path, self._known[key], {"fingerprint": key})
         return self._known[key]
+
+
+def _computed(encoder: Chosen, entities: Entities, place: str) -> Features:
+    try:
+        return cast(Features, encoder.part.features(encoder.config, entities))
+    except OSError as error:
+        raise DataError(f"{place}: the encoder '{encoder.part.name}' cannot read its files: {error}.") from None
 
 
 def encoder_places(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, EntityKind, Chosen]]:
@@ -91,13 +98,10 @@ def compute_features(
 ) -> FeatureSet:
     """The features of every encoder of an experiment."""
     cache = cache or FeatureCache()
-    features = {}
-    for key, kind, chosen in encoder_places(experiment, registry):
-        try:
-            features[key] = cache.get(chosen, entities_of(kind, dataset))
-        except OSError as error:
-            raise DataError(f"{key}: the encoder '{chosen.part.name}' cannot read its files: {error}.") from None
-    return features
+    return {
+        key: cache.get(chosen, entities_of(kind, dataset), key)
+        for key, kind, chosen in encoder_places(experiment, registry)
+    }
 
 
 def fingerprint(encoder: Chosen, entities: Entities) -> str:

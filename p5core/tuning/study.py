@@ -113,8 +113,9 @@ class Study:
         return sorted(ended, key=position)
 
     def n_running(self) -> int:
-        """Number of running trials."""
-        return len(self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+        """Number of running trials, those whose process died left out."""
+        running = self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return sum(not _has_lost_its_process(trial) for trial in running)
 
     def best_first(self) -> list[FrozenTrial]:
         """The complete trials."""

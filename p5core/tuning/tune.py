@@ -58,6 +58,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
 def _search(plan: Plan, worker: Worker, say: Callable[[str], None]) -> Study:
     _open_folder(plan, worker)
     study = worker.study()
+    _remove_temporary(plan.folder, study)
     names = ", ".join(short_names([option.key for option in worker.options]).values())
     say(f"By {worker.watch.label} on validation events, {len(study.ended())} of {plan.n_trials} trials done: {names}")
     try:
@@ -67,11 +68,16 @@ def _search(plan: Plan, worker: Worker, say: Callable[[str], None]) -> Study:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"Saved in {plan.folder}; the same command goes on.") from None
     finally:
-        if not study.n_running():  # a process that was killed leaves checkpoints behind
-            for name in ("trials", "features"):
-                shutil.rmtree(plan.folder / name, ignore_errors=True)
+        _remove_temporary(plan.folder, study)
         write_report(plan.folder, worker, study)
     return study
+
+
+def _remove_temporary(folder: Path, study: Study) -> None:
+    """Remove checkpoints and features, unless a process works with them; one that was killed leaves them behind."""
+    if not study.n_running():
+        for name in ("trials", "features"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _open_folder(plan: Plan, worker: Worker) -> None:
