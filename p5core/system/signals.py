@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["STOPPING", "handled"]
+__all__ = ["STOPPING", "handled", "stopped_with"]
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """A terminal that is closed; Windows has no such signal."""
@@ -35,3 +35,12 @@ def handled(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stopped_with(sentence: str) -> Iterator[None]:
+    """Say what is left when the work within is stopped, unless it says so itself."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        raise KeyboardInterrupt(str(stopped) or sentence) from None

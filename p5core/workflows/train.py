@@ -31,6 +31,7 @@ from p5core.runs.names import check_run_name, free_name
 from p5core.runs.progress import Phases
 from p5core.runs.run import Run
 from p5core.system.files import write_bytes, write_json
+from p5core.system.signals import stopped_with
 from p5core.system.tensors import write_tensors
 from p5core.training.blending import choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
@@ -99,8 +100,9 @@ def run(
     registry = registry or load_plugins()
     path = Path(runs) / (name or free_name(Path(runs), "run"))
     check_run_name(path.name if name is None else name)
-    prepared = prepare_run(experiment, Path(runs), registry, fold)
-    folder = Run(prepared.engine.from_first(lambda: _create(path, prepared, registry)))
+    with stopped_with("Stopped before training began; nothing was saved. Run it again."):
+        prepared = prepare_run(experiment, Path(runs), registry, fold)
+        folder = Run(prepared.engine.from_first(lambda: _create(path, prepared, registry)))
     with _held(folder, prepared.engine):
         return _train_and_evaluate(folder, prepared.data, prepared.network, registry, display, prepared.engine)
 

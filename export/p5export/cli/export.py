@@ -71,6 +71,7 @@ def export(
 ) -> None:
     """Export RUN as ONNX files that take raw ids and return raw ids."""
     from p5core.runs.create import open_run
+    from p5core.system.signals import stopped_with
     from p5export.bundle.bundle import zip_folder
     from p5export.bundle.model_card import node_call
     from p5export.bundle.signature import read_private_key
@@ -88,7 +89,8 @@ def export(
         force=force,
     )
     signing_key = None if key is None else read_private_key(key)
-    made = export_run(open_run(run), output or run / "export", registry, options, click.echo, signing_key)
+    with stopped_with("Stopped; no export was made, and an older one is as it was. Export again."):
+        made = export_run(open_run(run), output or run / "export", registry, options, click.echo, signing_key)
     if quantize == "none":
         click.echo(_proof(made.manifest["parity"]))
     click.echo(f"Export: {made.folder}")

@@ -30,18 +30,21 @@ def update(
     It is exported with the options of RUN's own export, if there is one.
     """
     from p5core.runs.create import open_run
+    from p5core.system.signals import stopped_with
     from p5core.workflows.update import update as update_run
     from p5export.export import export_run
 
     options = _options(run / "export")
-    made = update_run(open_run(run), events, name, registry, assignments)
+    with stopped_with("Stopped; no run was made. Run the update again."):
+        made = update_run(open_run(run), events, name, registry, assignments)
     click.echo(
         f"{made.run.path}: {made.n_events:,} new events, {made.n_items:,} new items, {made.n_users:,} new users."
     )
     for step in made.dropped:
         click.echo(f"  dropped {step.rows:,}: {step.reason}")
     if not no_export:
-        exported = export_run(made.run, made.run.path / "export", registry, options, click.echo)
+        with stopped_with(f"Stopped; the run is whole and not exported. Go on with: p5 export {made.run.path}"):
+            exported = export_run(made.run, made.run.path / "export", registry, options, click.echo)
         click.echo(f"Export: {exported.folder}")
 
 
