@@ -49,13 +49,12 @@ def serve(
     """Answer HTTP requests with the export in FOLDER (or a zip).
 
     Listens on this machine alone, under the names 127.0.0.1 and localhost, unless told otherwise. There is no
-    password and no encryption: put a proxy that has both in front before others can reach it.
+    password and no encryption: put a proxy that has both in front before others can reach it. SIGHUP loads the export
+    again.
     """
-    from p5export.bundle.bundle import opened
     from p5export.service.limits import Limits
     from p5export.service.server import require, run
 
     require()
     limits = Limits(max_k, max_history, max_candidates, max_body, max_requests, timeout)
-    with opened(folder) as where:
-        run(where, host, port, threads, names, limits, click.echo)
+    run(folder, host, port, threads, names, limits, click.echo)

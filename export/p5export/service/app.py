@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -13,7 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from p5core.errors import ExportError
+from p5core.errors import ExportError, P5Error
 from p5export.bundle.bundle import Bundle
 from p5export.bundle.raw_ids import as_id, as_ids
 from p5export.runtime import Recommended
@@ -32,7 +34,7 @@ from p5export.service.schema import (
     ScoreRequest,
 )
 
-__all__ = ["build_app"]
+__all__ = ["Source", "build_app"]
 
 CELLS = 2**24
 """Scores that one call may hold: 64 MB."""
@@ -48,23 +50,45 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 class _Service:
     """The model and the processing of requests."""
 
-    def __init__(self, model: RequestModel, limits: Limits) -> None:
-        self.model, self.limits, self.load = model, limits, Load()
-        most = max(1, min(limits.batch, CELLS // max(1, int(model.bundle.manifest["n_items"]))))
+    def __init__(self, model: RequestModel, limits: Limits, source: Source | None) -> None:
+        self.model, self.limits, self.load, self.source = model, limits, Load(), source
         self.batcher: MicroBatcher[RecommendJob | ScoreJob, Answer] = MicroBatcher(
-            model.answer, model.shape, lambda: self.load.reading, most, limits.wait
+            lambda jobs: self.model.answer(jobs), model.shape, lambda: self.load.reading, self._most(), limits.wait
         )
+
+    def _most(self) -> int:
+        """Requests of one call at most."""
+        return max(1, min(self.limits.batch, CELLS // max(1, int(self.model.bundle.manifest["n_items"]))))
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
         """The model answers while the application runs."""
         worker = asyncio.create_task(self.batcher.run())
+        reloader = asyncio.create_task(self._reload_when_asked()) if self.source else None
         try:
             yield
         finally:
-            worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await worker
+            for task in (worker, *([reloader] if reloader else [])):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _reload_when_asked(self) -> None:
+        """Load the model again at each SIGHUP."""
+        assert self.source is not None
+        asked = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        while await asked.wait():
+            asked.clear()
+            try:
+                model = await asyncio.to_thread(self.source.load)
+                _refuse_other_ids(self.model.bundle, model.bundle)
+            except (P5Error, OSError) as error:
+                self.source.say(f"The model is not replaced: {error}")
+            else:
+                self.model = model
+                self.batcher.most = self._most()
+                self.source.say(f"Serving '{model.bundle.manifest['run']}' from now on.")
 
     async def recommend(self, asked: RecommendRequest) -> RecommendAnswer:
         """The `k` best items of the catalogue, best first."""
@@ -122,9 +146,28 @@ class _Service:
             raise ExportError(f"{name}: {actual:,} {unit}".rstrip() + f" is more than this server allows ({most:,}).")
 
 
-def build_app(model: RequestModel, limits: Limits, hosts: Sequence[str]) -> FastAPI:
-    """The application; `hosts` are the names under which it may be asked, against DNS rebinding."""
-    service = _Service(model, limits)
+@dataclass(frozen=True)
+class Source:
+    """Where the model comes from when it is loaded again."""
+
+    load: Callable[[], RequestModel]
+    say: Callable[[str], None]
+
+
+def _refuse_other_ids(old: Bundle, new: Bundle) -> None:
+    """Raise ExportError for a model that takes something else: requests that wait were made for the old one."""
+    if (old.id_kind, _takes(old), old.manifest.get("user_kind")) != (
+        new.id_kind, _takes(new), new.manifest.get("user_kind"),
+    ):  # fmt: skip
+        raise ExportError("the export takes other ids than the model that is served. Start another server for it.")
+
+
+def build_app(model: RequestModel, limits: Limits, hosts: Sequence[str], source: Source | None = None) -> FastAPI:
+    """The application; `hosts` are the names under which it may be asked, against DNS rebinding.
+
+    With a `source` the model is loaded again at SIGHUP; one that cannot be trusted replaces nothing.
+    """
+    service = _Service(model, limits, source)
     app = FastAPIOffline(
         redoc_url=None,
         title=f"P5 recommender '{model.bundle.manifest['run']}'",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from p5core.errors import ExportError
+from p5export.bundle.bundle import opened
 from p5export.service.limits import Limits
 
+if TYPE_CHECKING:
+    from p5export.service.model import RequestModel
+
 __all__ = ["require", "run"]
+
+SECONDS_TO_ACCEPT = 0.2
 
 SPARE_FILES = 100
 """Of those that the process may open: for the model and libraries, not for connections."""
@@ -42,22 +50,29 @@ def run(
     limits: Limits,
     say: Callable[[str], None],
 ) -> None:
-    """Serve an export until SIGTERM or Ctrl-C; what was asked before is still answered.
+    """Serve an export, a folder or a zip, until SIGTERM or Ctrl-C; what was asked before is still answered.
 
-    Raises ExportError for an export that cannot be trusted and for an address that cannot be had.
+    SIGHUP loads the export again. Raises ExportError for an export that cannot be trusted, and for an address that
+    cannot be had.
     """
     import uvicorn
 
-    from p5export.service.app import build_app
-    from p5export.service.model import RecommendJob, RequestModel, ScoreJob
+    from p5export.service.app import Source, build_app
     from p5export.service.protocol import protocol_of
 
+    class Server(uvicorn.Server):
+        """Answers what has arrived before it ends, connections that wait to be accepted included."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.sleep(SECONDS_TO_ACCEPT)
+            await super().shutdown(sockets)
+
     with _stopped_by_sigterm(), _listening(host, port) as listener:
-        model = RequestModel(folder, threads=threads)
-        nobody: list[str | int] | int = [] if model.uses_history else 0
-        model.answer([RecommendJob(nobody, 1), ScoreJob(nobody, [])])  # the first request shall not wait for loading
+        model = _loaded(folder, threads)
+        can_reload = hasattr(signal, "SIGHUP")
+        source = Source(lambda: _loaded(folder, threads), say) if can_reload else None
         hosts = list(dict.fromkeys([*LOCAL, *(f"[{name}]" if ":" in name else name for name in (host, *names))]))
-        app = build_app(model, limits, hosts)
+        app = build_app(model, limits, hosts, source)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30,
             timeout_graceful_shutdown=max(1, round(limits.timeout)), proxy_headers=False, ws="none",
@@ -66,7 +81,18 @@ def run(
         at = listener.getsockname()
         shown = f"[{at[0]}]" if ":" in at[0] else at[0]
         say(f"Serving '{model.bundle.manifest['run']}' at http://{shown}:{at[1]} (page: /docs) as {', '.join(hosts)}.")
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
+
+
+def _loaded(path: Path, threads: int | None) -> RequestModel:
+    """The model of a folder or a zip, ready to answer: the first request shall not wait for loading."""
+    from p5export.service.model import RecommendJob, RequestModel, ScoreJob
+
+    with opened(path) as folder:
+        model = RequestModel(folder, threads=threads)
+        nobody: list[str | int] | int = [] if model.uses_history else 0
+        model.answer([RecommendJob(nobody, 1), ScoreJob(nobody, [])])
+    return model
 
 
 def _n_files() -> int:
