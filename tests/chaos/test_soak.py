@@ -33,7 +33,7 @@ BAD = (
     b"{",
     b'{"history": 5}',
     b'{"history": [[1]]}',
-    b'{"history": [], "k": 0}',
+    b'{"history": [], "k": -1}',
     b"[" * 900,
     b"\xff\xfe",
     b"null",
