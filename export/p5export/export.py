@@ -27,7 +27,7 @@ from p5export.bundle.document import ManifestDocument
 from p5export.bundle.manifest import build_manifest
 from p5export.bundle.model_card import licence_notes, model_card
 from p5export.bundle.onnx_file import write_model
-from p5export.bundle.signature import sign
+from p5export.bundle.signature import SIGNATURE, sign
 from p5export.graph.requests import ranking_graph, scoring_graph
 from p5export.graph.serving import ExportOptions, Serving, serving_of
 from p5export.graph.states import export_prediction, export_states
@@ -82,6 +82,8 @@ def export_run(
         manifest = _fill(made, run, data, serving, registry, say)
         if key is not None:
             sign(made, key)
+        elif (folder / SIGNATURE).exists():
+            say(f"The export that was in {folder} was signed, and this one is not: give --sign KEY to sign it.")
         replace_folder(made, folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

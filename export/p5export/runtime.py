@@ -8,6 +8,7 @@ model.recommend([50, 181], k=10)
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,10 @@ class OnnxRecommender:
         `threads` is how many a single call may use, all cores when None; `options` replaces it by session options of
         your own. `check=False` skips the hashes, for files that were checked before.
         """
+        if not isinstance(folder, (str, os.PathLike)):
+            raise ExportError(f"Give the folder of an export; got {shown(folder)}.")
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ExportError(f"threads is a positive number, or None for all cores; got {shown(threads)}.")
         self.bundle = Bundle.load(folder)
         self._stamps = self.bundle.stamps()
         if check:
@@ -62,7 +67,7 @@ class OnnxRecommender:
         if options is None:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads or 0
-        self._options, self._providers = options, list(providers)
+        self._options, self._providers = options, [providers] if isinstance(providers, str) else list(providers)
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._opening = threading.Lock()
 

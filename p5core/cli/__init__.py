@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,7 @@ from p5core.cli.tune import tune
 from p5core.errors import P5Error
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
-from p5core.system.signals import handled
+from p5core.system.signals import STOPPING, handled, is_interrupted_query
 
 __all__ = ["build", "main"]
 
@@ -30,6 +31,7 @@ REMEDIES = {
     errno.ENOSPC: "Free some space and try again; a run that was training goes on with --resume.",
     errno.EDQUOT: "Your quota is used up. Free some space and try again.",
     errno.EACCES: "Change the permissions, or choose another place.",
+    errno.EFBIG: "A limit on the size of files was met (ulimit -f), here or in the temporary folder. Raise it.",
     errno.EPERM: "Change the permissions, or choose another place.",
     errno.EROFS: "Choose a place that can be written.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
@@ -61,6 +63,9 @@ class _Group(click.Group):
                 raise
             raise click.ClickException(_environment_fault(error)) from None
         except Exception as error:
+            if is_interrupted_query(error):
+                click.echo("Stopped.", err=True)
+                ctx.exit(130)
             if not _is_database_io(error):
                 raise
             text = str(error).strip().splitlines()[0]
@@ -107,4 +112,8 @@ def main() -> None:
         Path.cwd()
     except FileNotFoundError:  # libraries below would end the process without a word of what is wrong
         raise SystemExit("Error: The working folder no longer exists. Change to another one.") from None
-    build(load_plugins())(prog_name="p5")
+    try:
+        build(load_plugins())(prog_name="p5")
+    finally:
+        for number in STOPPING:  # all is said; what libraries do at the end of the process need not be unwound
+            signal.signal(number, signal.SIG_DFL)

@@ -62,10 +62,11 @@ def run(
     experiment = load_experiment(file, assignments)
     if dry_run:
         _plan(experiment, registry, runs, console, as_json)
+    elif folds is not None:
+        chosen = name or (stem if is_resumed else free_name(runs, stem))
+        _cross_validate(experiment, registry, runs, chosen, folds, is_resumed, console)
     elif is_resumed:
         _resume(experiment, registry, runs / (name or stem), console)
-    elif folds is not None:
-        _cross_validate(experiment, registry, runs, name or free_name(runs, stem), folds, console)
     else:
         _run_once(experiment, registry, runs, name or free_name(runs, stem), None, console)
 
@@ -89,12 +90,20 @@ def _run_once(
     from p5core.workflows import train
 
     finished = train.run(experiment, runs, name, registry, fold, Terminal(console))
-    if finished.is_sealed():  # of several processes the first one evaluates, and the others are over by now
-        print_figures(finished, console)
+    _show(finished, console)
     return finished
 
 
-def _resume(experiment: Experiment, registry: Registry, path: Path, console: Console) -> None:
+def _show(finished: Run, console: Console) -> None:
+    """Print the figures; of several processes the first one evaluates, and the others are over by now."""
+    from p5core.system.signals import stopped_with
+
+    if finished.is_sealed():
+        with stopped_with(f"Stopped; the run is whole: {finished.path}"):
+            print_figures(finished, console)
+
+
+def _resume(experiment: Experiment, registry: Registry, path: Path, console: Console) -> Run:
     from p5core.cli.display import Terminal
     from p5core.errors import ConfigError
     from p5core.runs.create import open_run
@@ -106,21 +115,33 @@ def _resume(experiment: Experiment, registry: Registry, path: Path, console: Con
             f"The experiment differs from the one that run {path} was started with ({path}/experiment.toml). "
             "Resume with the same file and --set values, or start a new run with another --name."
         )
-    if train.resume(folder, registry, Terminal(console)).is_sealed():
-        print_figures(folder, console)
+    finished = train.resume(folder, registry, Terminal(console))
+    _show(finished, console)
+    return finished
 
 
 def _cross_validate(
-    experiment: Experiment, registry: Registry, runs: Path, name: str, n_folds: int, console: Console
+    experiment: Experiment,
+    registry: Registry,
+    runs: Path,
+    name: str,
+    n_folds: int,
+    is_resumed: bool,
+    console: Console,
 ) -> None:
     import statistics
 
     from p5core.system.files import write_json
 
+    experiment = _with_source_in(experiment, runs)
     finished = []
     for fold in range(n_folds):
         console.print(f"Fold {fold + 1} of {n_folds}", style="bold")
-        finished.append(_run_once(experiment, registry, runs / name, f"fold-{fold + 1}", (fold, n_folds), console))
+        path = runs / name / f"fold-{fold + 1}"
+        if is_resumed and path.exists():
+            finished.append(_fold_again(experiment, registry, path, (fold, n_folds), console))
+        else:
+            finished.append(_run_once(experiment, registry, path.parent, path.name, (fold, n_folds), console))
     figures = [run.metrics().test for run in finished]
     summary: dict[str, Any] = {}
     for scorer, by_label in figures[0].items():
@@ -133,6 +154,26 @@ def _cross_validate(
     write_json(runs / name / "folds.json", {"test": summary, "n_folds": n_folds})
     _print_summary(summary, n_folds, console)
     console.print(f"Folds: {runs / name}", highlight=False)
+
+
+def _with_source_in(experiment: Experiment, runs: Path) -> Experiment:
+    """The experiment with the run that it starts from as a path: folds lie one level deeper than runs."""
+    first, *others = experiment.stages
+    if not first.from_run or not (runs / first.from_run).exists():
+        return experiment
+    first = first.model_copy(update={"from_run": str(runs / first.from_run)})
+    return experiment.model_copy(update={"stages": [first, *others]})
+
+
+def _fold_again(experiment: Experiment, registry: Registry, path: Path, fold: tuple[int, int], console: Console) -> Run:
+    """A fold that is finished, or one that goes on."""
+    from p5core.errors import ConfigError
+    from p5core.runs.create import open_run
+
+    run = open_run(path)
+    if run.fold() != fold:
+        raise ConfigError(f"Run {path} is no fold {fold[0] + 1} of {fold[1]}. Resume with the same --folds.")
+    return run if run.is_sealed() else _resume(experiment, registry, path, console)
 
 
 def _print_summary(summary: dict[str, Any], n_folds: int, console: Console) -> None:

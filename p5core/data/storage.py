@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from safetensors import SafetensorError, safe_open
@@ -18,7 +20,7 @@ from p5core.data.vocabulary import Vocabulary
 from p5core.errors import RunError
 from p5core.system.files import write_bytes
 
-__all__ = ["read_dataset", "write_dataset"]
+__all__ = ["dataset_hash", "read_dataset", "write_dataset"]
 
 FIELD = "field."
 """Beginning of the names of arrays that hold fields of events."""
@@ -34,6 +36,17 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
     arrays |= {FIELD + name: values for name, values in events.fields.items()}
     metadata = {"has_clock": str(dataset.has_clock), "field_values": json.dumps(dict(dataset.field_values))}
     write_bytes(folder / "events.safetensors", save(arrays, metadata))
+
+
+def dataset_hash(dataset: Dataset) -> str:
+    """Hex SHA-256 of the events, items and users of a data set."""
+    digest, events = hashlib.sha256(), dataset.events
+    for name, array in {"": events.offsets, "items": events.items, "times": events.times, **events.fields}.items():
+        digest.update(f"\0{name}\0{array.dtype}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for frame in (dataset.catalogue.frame, dataset.user_frame):
+        digest.update(pd.util.hash_pandas_object(frame.astype("str"), index=False).to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_dataset(folder: Path) -> Dataset:

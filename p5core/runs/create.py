@@ -28,6 +28,7 @@ def create_run(
     fold: tuple[int, int] | None,
     updated_from: str | None = None,
     parts: Sequence[PartRecord] = (),
+    source: Run | None = None,
     fill: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Make a run folder; raises RunError when it exists, ConfigError for a name that no run may have.
@@ -42,7 +43,19 @@ def create_run(
     run = Run(hidden)
     try:
         run.checkpoints.mkdir(parents=True)
-        _write_head(run, experiment, report, fold, updated_from, parts)
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        info = RunInfo(
+            format=FORMAT,
+            p5=version("p5rec"),
+            created=started,
+            fold=fold,
+            updated_from=updated_from,
+            source=None if source is None else source.seal_hash(),
+            parts=list(parts),
+        )
+        write_json(run.path / "run.json", info.model_dump(mode="json"))
+        write_text(run.path / "experiment.toml", dump_experiment(experiment))
+        write_json(run.path / "report.json", report)
         fill(run)
         if not run.is_sealed():
             run.record_prepared()
@@ -57,28 +70,6 @@ def create_run(
 def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise RunError(f"Run folder {path} exists. Choose another --name, go on with --resume, or delete it first.")
-
-
-def _write_head(
-    run: Run,
-    experiment: Experiment,
-    report: Mapping[str, Any],
-    fold: tuple[int, int] | None,
-    updated_from: str | None,
-    parts: Sequence[PartRecord],
-) -> None:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    info = RunInfo(
-        format=FORMAT,
-        p5=version("p5rec"),
-        created=started,
-        fold=fold,
-        updated_from=updated_from,
-        parts=list(parts),
-    )
-    write_json(run.path / "run.json", info.model_dump(mode="json"))
-    write_text(run.path / "experiment.toml", dump_experiment(experiment))
-    write_json(run.path / "report.json", report)
 
 
 def open_run(path: Path) -> Run:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from p5core.system.messages import Message
 
@@ -152,13 +153,25 @@ class RunInfo(Versioned):
     """(i, n) of a cross-validation fold"""
     updated_from: str | None = None
     """run that this one was made from by an update with new events"""
+    source: str | None = None
+    """SHA-256 of the manifest of the run that this one starts from"""
     parts: list[PartRecord] = []
 
 
 class Manifest(Versioned):
     """manifest.json: hash of every file that must not change. With it a run is done."""
 
+    model_config = ConfigDict(extra="forbid", strict=True)
+
     files: dict[str, str]
+    """path below the folder → SHA-256"""
+
+    @field_validator("files")
+    @classmethod
+    def _are_inside(cls, files: dict[str, str]) -> dict[str, str]:
+        if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in files):
+            raise ValueError("a path leads outside the folder")
+        return files
 
 
 Figures = dict[str, dict[str, Annotated[float, Field(strict=True)] | None]]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -71,6 +72,8 @@ class RunLogger:
             state=RunState.STARTING, pid=os.getpid(), born=born(os.getpid()), expected_seconds=phases.expected
         )
         self._wrote_status = 0.0
+        for name in ("events.jsonl", "log.txt"):
+            _end_last_line(run.path / name)
 
     def event(self, event: RunEvent) -> None:
         """Append to `events.jsonl`, refresh `status.json`, tell trackers and the display.
@@ -160,6 +163,13 @@ def catch_signals(logger: RunLogger) -> Iterator[None]:
 
     with handled(stop):  # in another thread the file `stop` does the same
         yield
+
+
+def _end_last_line(path: Path) -> None:
+    """End a line that was cut when its process died, so that the next one begins a line of its own."""
+    if path.exists() and path.read_bytes()[-1:] not in (b"", b"\n"):
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("\n")
 
 
 def _now() -> str:

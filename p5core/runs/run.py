@@ -34,7 +34,16 @@ from pydantic import BaseModel, ValidationError
 from p5core.config.document import load_experiment
 from p5core.config.experiment import Experiment
 from p5core.errors import RunError
-from p5core.runs.documents import FORMAT, READ_FORMATS, Manifest, Metrics, RunInfo, RunState, Status
+from p5core.runs.documents import (
+    FORMAT,
+    READ_FORMATS,
+    Manifest,
+    Metrics,
+    RunInfo,
+    RunState,
+    Status,
+    Versioned,
+)
 from p5core.system.files import read_json, sha256, write_json
 from p5core.system.folders import remove_leftovers
 from p5core.system.processes import lives
@@ -129,7 +138,7 @@ class Run:
         path = self.path / "status.json"
         try:
             return Status.read(read_json(path) if path.exists() else {})
-        except (ValueError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             return Status(state=RunState.DAMAGED)
 
     def write_status(self, status: Status) -> None:
@@ -172,15 +181,24 @@ class Run:
         files = {name: sha256(self.path / name) for name in names}
         write_json(path, Manifest(format=FORMAT, files=files).model_dump())
 
+    def seal_hash(self) -> str:
+        """SHA-256 of the manifest, which tells a finished run from every other."""
+        return sha256(self._manifest())
+
     def record_blend(self) -> None:
         """Record the hashes of the blend, which was chosen before the evaluation."""
-        self._write_hashes(self.blended, BLEND)
+        self._write_hashes(self.blended, self._of_blend())
+
+    def _of_blend(self) -> tuple[str, ...]:
+        """What the hashes of the blend must list: its files, and what tells its run from others."""
+        return (*BLEND, self.prepared.relative_to(self.path).as_posix())
 
     def has_blend(self) -> bool:
         """True if the blend was chosen; raises RunError when it was damaged since."""
         if not self.blended.exists():
             return False
-        for name, expected in read_document(self.blended, Manifest).files.items():
+        hashes = self._hashes(self.blended, self._of_blend(), of_data=False)
+        for name, expected in hashes.items():
             self._check(name, expected)
         return True
 
@@ -189,9 +207,9 @@ class Run:
 
         Runs of P5 0.1 have no hashes of them.
         """
-        if self.info().format == 1:
-            return
         if not self.prepared.exists():
+            if self.info().format == 1:
+                return
             raise RunError(f"Run {self.path} lacks its file checkpoints/{self.prepared.name}. Run it again.")
         self._check_all(self.prepared, PREPARED)
 
@@ -245,15 +263,16 @@ class Run:
             if not names or name in names:
                 self._check(name, expected)
 
-    def _hashes(self, path: Path, required: Iterable[str]) -> dict[str, str]:
+    def _hashes(self, path: Path, required: Iterable[str], *, of_data: bool = True) -> dict[str, str]:
         """File → hash, from a manifest; raises RunError when it is damaged or incomplete."""
-        manifest = read_document(path, Manifest)
-        if manifest.format not in READ_FORMATS:
+        version = read_document(path, Versioned).format
+        if version not in READ_FORMATS:
             raise RunError(
-                f"{path} has format {manifest.format}; this version of P5 reads format {FORMAT}. Open it with the "
+                f"{path} has format {version}; this version of P5 reads format {FORMAT}. Open it with the "
                 "version that made it."
             )
-        unlisted = sorted({*required, *self._data_files()} - set(manifest.files))
+        manifest = read_document(path, Manifest)
+        unlisted = sorted({*required, *(self._data_files() if of_data else ())} - set(manifest.files))
         if unlisted:
             raise RunError(f"{path} does not list {unlisted[0]}; it was changed. Restore it or run again.")
         return manifest.files

@@ -16,6 +16,9 @@ HOST = re.sub(r"[^\w-]", "-", platform.node())[:40]
 
 HIDDEN = re.compile(r"\..+\.p5-(?P<host>[\w-]*)-(?P<pid>\d+)")
 
+CLOCK_STEPS = 2.0
+"""Seconds by which the recorded start of a process may be off."""
+
 EXCHANGE = 2
 """RENAME_EXCHANGE of renameat2, linux/fs.h."""
 
@@ -30,12 +33,15 @@ def hidden_path(path: Path) -> Path:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what processes of this machine that no longer exist were making in a folder."""
-    from p5core.system.processes import lives
+    from p5core.system.processes import born
 
     for path in folder.glob(".*.p5-*") if folder.is_dir() else ():
         made_by = HIDDEN.fullmatch(path.name)
-        if made_by is None or made_by["host"] != HOST or lives(int(made_by["pid"]), None):
+        if made_by is None or made_by["host"] != HOST:
             continue
+        began = born(int(made_by["pid"]))
+        if began is not None and path.stat().st_mtime > float(began) - CLOCK_STEPS:
+            continue  # an older one was left by a process that had the number before
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["STOPPING", "handled", "stopped_with"]
+__all__ = ["STOPPING", "handled", "is_interrupted_query", "stopped_with"]
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """A terminal that is closed; Windows has no such signal."""
@@ -44,3 +44,12 @@ def stopped_with(sentence: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stopped:
         raise KeyboardInterrupt(str(stopped) or sentence) from None
+    except RuntimeError as error:
+        if not is_interrupted_query(error):
+            raise
+        raise KeyboardInterrupt(sentence) from None
+
+
+def is_interrupted_query(error: Exception) -> bool:
+    """True for what DuckDB raises when a signal stops one of its queries."""
+    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"

@@ -36,6 +36,8 @@ def write_hashed_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Ma
 
 def read_hashed_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and metadata of `write_hashed_tensors`; raises RunError when the file was damaged since."""
+    if not path.is_file():
+        raise RunError(f"{path} is no file. Restore it from a copy or run the experiment again.")
     try:
         with safe_open(path, framework="pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in sorted(stored.keys())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from p5core.errors import RunError
+from p5core.system.files import sha256
 from p5core.system.tensors import read_hashed_tensors, write_hashed_tensors
 
-__all__ = ["Progress", "load_checkpoint", "random_state", "save_checkpoint", "set_random_state"]
+__all__ = [
+    "Progress",
+    "load_checkpoint",
+    "load_weights",
+    "random_state",
+    "save_checkpoint",
+    "save_weights",
+    "set_random_state",
+]
+
+OWNER = "run"
+"""Key of the owner among the metadata of a file."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,35 @@ def save_checkpoint(
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors |= {f"random.{rank}": state for rank, state in enumerate(random_states)}
-    write_hashed_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    _write(path, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write the weights of a network; atomic."""
+    _write(path, network.state_dict(), {})
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Put weights of `save_weights` into a network; raises RunError when the file is damaged or another run's."""
+    weights, _ = _read(path)
+    network.load_state_dict(weights)
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    write_hashed_tensors(path, tensors, {**metadata, OWNER: _owner(path)})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    tensors, metadata = read_hashed_tensors(path)
+    if metadata.get(OWNER) != _owner(path):
+        raise RunError(f"{path} is of another run. Restore that of this run from a copy, or run it again.")
+    return tensors, metadata
+
+
+def _owner(path: Path) -> str:
+    """What tells the run of a checkpoint from others: the hash of the list of its prepared files, if it has one."""
+    prepared = path.with_name("prepared.json")
+    return sha256(prepared) if prepared.exists() else ""
 
 
 def load_checkpoint(path: Path, rank: int = 0) -> tuple[dict[str, Tensor], dict[int, dict[str, Any]], Progress]:
@@ -91,7 +132,7 @@ def load_checkpoint(path: Path, rank: int = 0) -> tuple[dict[str, Tensor], dict[
 
     Raises RunError when the file is damaged.
     """
-    tensors, metadata = read_hashed_tensors(path)
+    tensors, metadata = _read(path)
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():

@@ -18,8 +18,7 @@ from p5core.contracts.tracker import EarlyStopEvent, RunEvent, StepEvent, Valida
 from p5core.data.batch import Batch
 from p5core.errors import TrainingError
 from p5core.model.network import Network
-from p5core.system.tensors import read_hashed_tensors, write_hashed_tensors
-from p5core.training.checkpoint import Progress, random_state, save_checkpoint
+from p5core.training.checkpoint import Progress, load_weights, random_state, save_checkpoint, save_weights
 from p5core.training.engine import Engine
 from p5core.training.optimiser import build_optimiser, clip_norm, set_learning_rate
 
@@ -131,8 +130,7 @@ def train_stage(
     if loop.progress.epoch < stage.config.epochs:
         loop.tell(EarlyStopEvent(stage.config.name, loop.progress.epoch))
     engine.any(False)  # the first process has written the best weights
-    weights, _ = read_hashed_tensors(stage.best)
-    network.load_state_dict(weights)
+    load_weights(stage.best, network)
     return loop.timed().next_stage()
 
 
@@ -333,7 +331,7 @@ class _Loop:
             )
         is_best = self.progress.best is None or value > self.progress.best  # never for NaN
         if is_best and self.engine.is_first:
-            write_hashed_tensors(self.stage.best, self.network.state_dict())
+            save_weights(self.stage.best, self.network)
         self.progress = replace(
             self.progress,
             best=value if is_best else self.progress.best,

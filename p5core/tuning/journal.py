@@ -24,12 +24,12 @@ __all__ = ["Journal"]
 class Journal(BaseJournalBackend):
     """Storage of Optuna's records in one file."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or begin it."""
+    def __init__(self, path: Path, anchor: str) -> None:
+        """Open the file, or begin it; `anchor`, which the first hash covers, tells a study from others."""
         self._path = path
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))  # the system frees it when its process dies
         self._records: list[dict[str, Any]] = []
-        self._hash = ""
+        self._hash = anchor
         self._end = 0
         path.touch()
 
@@ -63,9 +63,10 @@ class Journal(BaseJournalBackend):
             try:
                 self._take(line.decode())
             except (ValueError, TypeError, RecursionError):
+                reason = "was damaged" if self._records else "was damaged, or is of other data or other options"
                 raise RunError(
-                    f"{self._path}, line {len(self._records) + 1}: the record was damaged. Restore the file from a "
-                    "copy, or search again under another --name."
+                    f"{self._path}, line {len(self._records) + 1}: the record {reason}. Restore what was there, or "
+                    "search again under another --name."
                 ) from None
             self._end += len(line) + 1
 

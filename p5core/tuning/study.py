@@ -36,16 +36,26 @@ class Study:
     """
 
     def __init__(
-        self, folder: Path, options: Sequence[Option], seed: int, *, higher_is_better: bool, n_epochs: int
+        self,
+        folder: Path,
+        options: Sequence[Option],
+        seed: int,
+        *,
+        higher_is_better: bool,
+        n_epochs: int,
+        anchor: str = "",
     ) -> None:
-        """Open the study in `folder`, or begin it; trials of up to `n_epochs` epochs are pruned after a quarter."""
+        """Open the study in `folder`, or begin it; trials of up to `n_epochs` epochs are pruned after a quarter.
+
+        `anchor` stands for what is searched, on which data: a study with another one is refused.
+        """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.options = options
         self.higher_is_better = higher_is_better
         self._seed = seed
         self._lock = FileLock(folder / "claim.lock")
         self._study = optuna.create_study(
-            storage=JournalStorage(Journal(folder / "journal.log")),
+            storage=JournalStorage(Journal(folder / "journal.log", anchor)),
             study_name="tune",
             direction="maximize" if higher_is_better else "minimize",
             pruner=optuna.pruners.MedianPruner(TRIALS_BEFORE_PRUNING, n_warmup_steps=n_epochs // 4),

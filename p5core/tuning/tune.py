@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,14 +26,13 @@ from types import FrameType
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from p5core.config.document import dump_experiment
-from p5core.errors import ConfigError, RunError
+from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.system.files import read_json, write_json, write_text
-from p5core.system.folders import remove_leftovers
+from p5core.system.locks import alone_in
 from p5core.system.signals import STOPPING, handled
 from p5core.tuning.report import write_report
 from p5core.tuning.search_space import short_names
@@ -51,7 +51,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
     """
     worker = Worker(plan, registry)
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(plan.folder):
+    with alone_in(plan.folder):
         return worker, _search(plan, worker, say)
 
 
@@ -105,22 +105,6 @@ def _stored(path: Path) -> Any:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a search for this process and its helpers; raises RunError while another one holds it."""
-    holder = folder / "process.json"
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            remove_leftovers(folder)
-            write_json(holder, {"pid": os.getpid()})
-            yield
-    except Timeout:
-        pid = (_stored(holder) or {}).get("pid")
-        raise RunError(
-            f"{folder} is being searched by another process (pid {pid}). Wait for it to end, or stop it."
-        ) from None
-
-
-@contextmanager
 def _one_stop() -> Iterator[None]:
     """Turn the first signal to stop into KeyboardInterrupt and ignore the next: what was found is being saved."""
 
@@ -167,5 +151,14 @@ def _helpers(plan: Plan) -> Iterator[None]:
 
 def help_out(plan: Plan) -> None:
     """Run trials of a plan beside the process that began it."""
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     with suppress(KeyboardInterrupt), _one_stop(), _threads(plan.n_processes):
         Worker(plan, load_plugins()).work(partial(print, flush=True))
+
+
+def _stop_with_parent() -> None:
+    """Ask this process to stop when the one that started it has ended, be it killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from p5core.config.document import dump_experiment
 from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent, StageEvent, ValidationEvent
-from p5core.data.storage import read_dataset
+from p5core.data.storage import dataset_hash, read_dataset
 from p5core.errors import P5Error, TrainingError
 from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
@@ -66,7 +70,18 @@ class Worker:
         """The study in the plan's folder, which must exist."""
         n_epochs = sum(stage.epochs for stage in self.experiment.stages)
         higher, seed = self.watch.higher_is_better, self.experiment.seed
-        return Study(self.plan.folder, self.options, seed, higher_is_better=higher, n_epochs=n_epochs)
+        options = json.dumps([option.to_dict() for option in self.options])
+        anchor = hashlib.sha256(f"{dump_experiment(self.experiment)}{options}{self._data_hash()}".encode()).hexdigest()
+        folder = self.plan.folder
+        return Study(folder, self.options, seed, higher_is_better=higher, n_epochs=n_epochs, anchor=anchor)
+
+    def _data_hash(self) -> str:
+        """Hex SHA-256 of all data that trials use, and of their split."""
+        digest = hashlib.sha256()
+        for part, roles in zip((self.data.target, *self.data.stages), self.data.roles, strict=True):
+            digest.update(dataset_hash(part.dataset).encode())
+            digest.update(np.ascontiguousarray(roles).tobytes())
+        return digest.hexdigest()
 
     def work(self, say: Callable[[str], None]) -> None:
         """Run trials until there are as many as planned, and say one line about each."""

@@ -82,6 +82,8 @@ class Prepared:
     network: Network
     engine: Engine
     expected: Estimate
+    source: Run | None
+    """the finished run that it starts from"""
 
 
 def run(
@@ -121,7 +123,9 @@ def _create(path: Path, prepared: Prepared, registry: Registry) -> Path:
         run.write_status(Status(state=RunState.STARTING, expected_seconds=list(prepared.expected.phases)))
 
     parts = _part_records(data.experiment, registry)
-    return create_run(path, data.experiment, data.report, data.fold, parts=parts, fill=fill).path
+    return create_run(
+        path, data.experiment, data.report, data.fold, parts=parts, source=prepared.source, fill=fill
+    ).path
 
 
 def _write_split(run: Run, data: ExperimentData) -> None:
@@ -163,7 +167,7 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
         evaluators = stage_evaluators(data, registry)
         expected = estimate(network, data.experiment, registry, data.stages, evaluators, engine, runs)
     told = [sentence for sentence in (expected.sentence, expected.disk_warning) if sentence]
-    return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected)
+    return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected, source_run)
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -183,8 +187,20 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
         network = new_network(data, registry)
         source = experiment.stages[0].from_run
         if source and not folder.last_checkpoint.exists():
-            start_from_run(network, data.target.dataset, open_source(source, folder.path.parent), registry)
+            source_run = open_source(source, folder.path.parent)
+            _refuse_another_source(folder, source_run)
+            start_from_run(network, data.target.dataset, source_run, registry)
         return _train_and_evaluate(folder, data, network, registry, display, engine)
+
+
+def _refuse_another_source(folder: Run, source: Run) -> None:
+    """Raise RunError unless a run started from exactly this one."""
+    known = folder.info().source
+    if known is not None and known != source.seal_hash():
+        raise RunError(
+            f"Run {folder.path} started from {source.path}, which is another run now. Put the former one back, or "
+            "start a new run with another --name."
+        )
 
 
 def _held(folder: Run, engine: Engine) -> AbstractContextManager[None]:
@@ -265,7 +281,7 @@ def _logged(
         logger.state(RunState.STOPPED)
         raise KeyboardInterrupt(f"Saved in {folder.path}; go on with --resume.") from None
     except KeyboardInterrupt:
-        logger.state(RunState.STOPPED)
+        logger.state(RunState.DONE if folder.is_sealed() else RunState.STOPPED)
         raise KeyboardInterrupt(_what_is_left(folder)) from None
     except BaseException as error:
         logger.state(RunState.FAILED, str(error))
@@ -291,6 +307,8 @@ def _blended(
 
 def _what_is_left(folder: Run) -> str:
     """A sentence on where an interrupted run can resume."""
+    if folder.is_sealed():
+        return f"Stopped; the run is whole: {folder.path}"
     if not folder.last_checkpoint.exists():
         return f"Stopped at once, before anything was saved in {folder.path}; --resume trains from the beginning."
     age = time.time() - folder.last_checkpoint.stat().st_mtime

@@ -160,4 +160,4 @@ def _write(
         folder.seal()
 
     path = run.path.parent / (name or free_name(run.path.parent, run.name))
-    return create_run(path, experiment, report, run.fold(), run.name, run.info().parts, fill)
+    return create_run(path, experiment, report, run.fold(), run.name, run.info().parts, fill=fill)

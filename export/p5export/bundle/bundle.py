@@ -122,6 +122,12 @@ class Bundle:
         """Inode, size and modification time of each file; they change when a file is replaced."""
         return {name: _stamp(self.folder / name) for name in ("p5.json", *sorted(self.manifest["files"]))}
 
+    def refuse_foreign_files(self) -> None:
+        """Raise ExportError for a file in the folder that is none of the export."""
+        for path in sorted(self.folder.iterdir()):
+            if path.name not in NAMES:
+                raise ExportError(f"{path} is no file of the export. Move it away.")
+
     def check(self) -> None:
         """Compare every file with its hash; raises ExportError for one that is missing, changed or foreign.
 

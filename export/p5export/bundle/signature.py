@@ -13,7 +13,7 @@ from p5core.system.files import write_text
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-__all__ = ["SIGNATURE", "check_signature", "read_private_key", "sign"]
+__all__ = ["SIGNATURE", "check_form", "check_signature", "read_private_key", "sign"]
 
 SIGNATURE = "p5.sig"
 """File of the signature, in Base64."""
@@ -41,6 +41,19 @@ def check_signature(folder: Path, key: Path) -> None:
         raise ExportError(
             f"{folder} was not signed with the key that belongs to {key}, or p5.json was changed since."
         ) from None
+
+
+def check_form(folder: Path) -> None:
+    """Raise ExportError for a file of a signature that can be none; needs no key."""
+    path = folder / SIGNATURE
+    if not path.exists():
+        return
+    try:
+        is_signature = path.is_file() and len(base64.b64decode(path.read_bytes().strip(), validate=True)) == 64
+    except (binascii.Error, ValueError):
+        is_signature = False
+    if not is_signature:
+        raise ExportError(f"{path} is damaged: it is no Ed25519 signature. Export the run again with --sign KEY.")
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:

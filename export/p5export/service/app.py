@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from p5core.errors import ExportError, P5Error
+from p5core.errors import ExportError
 from p5export.bundle.bundle import Bundle
 from p5export.bundle.raw_ids import as_id, as_ids
 from p5export.runtime import Recommended
@@ -83,7 +83,7 @@ class _Service:
             try:
                 model = await asyncio.to_thread(self.source.load)
                 _refuse_other_ids(self.model.bundle, model.bundle)
-            except (P5Error, OSError) as error:
+            except Exception as error:  # whatever an export raises must not end the server or later reloads
                 self.source.say(f"The model is not replaced: {error}")
             else:
                 self.model = model

@@ -15,6 +15,7 @@ import onnxruntime
 from p5core.errors import ExportError
 from p5core.system.files import read_json
 from p5export.bundle.bundle import Bundle, opened
+from p5export.bundle.signature import check_form
 
 __all__ = [
     "EXACT",
@@ -53,6 +54,8 @@ def verify(folder: Path) -> Verified:
     """Check the hashes, then run every golden case; raises ExportError with the first difference."""
     bundle = Bundle.load(folder)
     bundle.check()
+    bundle.refuse_foreign_files()
+    check_form(folder)
     worst, n_cases = 0.0, 0
     for name in ("model.onnx", "score.onnx"):
         session = _open(folder / name)

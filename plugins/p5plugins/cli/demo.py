@@ -67,17 +67,16 @@ def demo(registry: Registry, runs: Path) -> None:
     from p5core.cli.run import print_figures
     from p5core.config.document import parse_experiment
     from p5core.runs.create import replace_run
-    from p5core.workflows import train
     from p5core.workflows.recommend import Recommender
 
     console = Console()
     unfinished = runs / ".demo"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    new = train.run(
-        parse_experiment(tomllib.loads(DEMO), "demo"), unfinished, "demo", registry, None, Terminal(console)
-    )
-    finished = replace_run(new.path, runs / "demo")
-    unfinished.rmdir()
+    unfinished.mkdir(parents=True, exist_ok=True)
+    experiment = parse_experiment(tomllib.loads(DEMO), "demo")
+    with _alone(unfinished), stopped_with("Stopped; 'p5 demo' goes on from what was saved."):
+        new = _trained(experiment, unfinished, registry, Terminal(console))
+        finished = replace_run(new.path, runs / "demo")
+        shutil.rmtree(unfinished)
     print_figures(finished, console)
     recommender = Recommender.load(finished.path, registry)
     user = 1
