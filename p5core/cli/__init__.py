@@ -20,27 +20,12 @@ from p5core.cli.tune import tune
 from p5core.errors import P5Error
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
+from p5core.system.environment import fault_of
 from p5core.system.signals import STOPPING, handled, is_interrupted_query
 
 __all__ = ["build", "main"]
 
 COMMANDS: tuple[click.Command, ...] = (compare, data, evaluate, init, plugins, recommend, run, runs, tune)
-
-
-REMEDIES = {
-    errno.ENOSPC: "Free some space and try again; a run that was training goes on with --resume.",
-    errno.EDQUOT: "Your quota is used up. Free some space and try again.",
-    errno.EACCES: "Change the permissions, or choose another place.",
-    errno.EFBIG: "A limit on the size of files was met (ulimit -f), here or in the temporary folder. Raise it.",
-    errno.EPERM: "Change the permissions, or choose another place.",
-    errno.EROFS: "Choose a place that can be written.",
-    errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.ENOTDIR: "A file lies where a folder is needed. Move it away, or choose another place.",
-    errno.EISDIR: "A folder lies where a file is needed. Move it away, or choose another place.",
-    errno.ESTALE: "The network drive lost the file. Try again.",
-    errno.EIO: "The disk or network drive failed. Try again; a run that was training goes on with --resume.",
-}
-"""Error number → advice to the user."""
 
 
 class _Group(click.Group):
@@ -61,7 +46,7 @@ class _Group(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has gone
                 raise
-            raise click.ClickException(_environment_fault(error)) from None
+            raise click.ClickException(fault_of(error)) from None
         except Exception as error:
             if is_interrupted_query(error):
                 click.echo("Stopped.", err=True)
@@ -74,13 +59,6 @@ class _Group(click.Group):
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _environment_fault(error: OSError) -> str:
-    """One sentence about an OSError: the failure, the path and the remedy."""
-    said = error.strerror or str(error) or type(error).__name__
-    paths = " → ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
-    return f"{said}{f': {paths}' if paths else ''}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
 
 
 def _is_database_io(error: Exception) -> bool:

@@ -93,6 +93,8 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not valid TOML: {error}.") from None
+    except RecursionError:
+        raise ConfigError(f"{where} is not valid TOML: it is nested too deeply.") from None
 
 
 def to_toml(tree: Mapping[str, Any]) -> str:

@@ -41,7 +41,8 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 def dataset_hash(dataset: Dataset) -> str:
     """Hex SHA-256 of the events, items and users of a data set."""
     digest, events = hashlib.sha256(), dataset.events
-    for name, array in {"": events.offsets, "items": events.items, "times": events.times, **events.fields}.items():
+    arrays: dict[str, npt.NDArray[Any]] = {"offsets": events.offsets, "items": events.items, "times": events.times}
+    for name, array in {**arrays, **events.fields}.items():
         digest.update(f"\0{name}\0{array.dtype}\0".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     for frame in (dataset.catalogue.frame, dataset.user_frame):

@@ -38,7 +38,7 @@ from p5core.training.defaults import metric_refs, name_defaults, resolve, watche
 from p5core.training.engine import Engine
 from p5core.training.loop import StopRequestedError
 from p5core.training.memory import WeightLimit, advised
-from p5core.training.resource_estimate import Estimate, estimate
+from p5core.training.resource_estimate import Estimate, estimate, refuse_too_large
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
 from p5core.workflows.experiment_data import ExperimentData, gather
@@ -66,6 +66,9 @@ __all__ = [
 
 COPIES = 5
 """Arrays of the size of the weights: they and, in the copy by which time is estimated, gradients and moments."""
+
+SMALL = 64 * 2**20
+"""Bytes of weights that are tried whatever memory is said to be free."""
 
 BLENDING_USERS = 20_000
 """Validation users at most by whom a blend is chosen."""
@@ -160,7 +163,8 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
     source_run = open_source(source, runs) if source else None
     data = gather(experiment, registry, read_dataset(source_run.data / "target") if source_run else None, fold)
     with advised("Lower model.width, model.max_length, the number of layers, or token_budget of the stages."):
-        with WeightLimit(engine.free_memory() // COPIES):
+        refuse_too_large(data.experiment, registry, data.stages, engine)
+        with WeightLimit(max(SMALL, engine.free_memory() // COPIES)):
             network = new_network(data, registry)
         if source_run:
             start_from_run(network, data.target.dataset, source_run, registry)

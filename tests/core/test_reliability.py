@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import os
 import shutil
 from collections import namedtuple
@@ -41,13 +43,13 @@ class Killed(BaseException):
 
 
 class KillAt:
-    """A display that ends the process after a number of steps."""
+    """A display that ends the process after a number of steps, in an epoch or in any."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, epoch: int = 0) -> None:
+        self.step, self.epoch = step, epoch
 
     def show(self, event: RunEvent) -> None:
-        if isinstance(event, StepEvent) and event.step == self.step:
+        if isinstance(event, StepEvent) and event.step >= self.step and event.epoch >= self.epoch:
             raise Killed
 
     def say(self, text: str) -> None:
@@ -146,6 +148,126 @@ def test_a_blend_is_chosen_once(
     assert run.metrics().test == whole.metrics().test
 
 
+def killed_in_training(registry: Registry, folder: Path, name: str, *assignments: str) -> p5core.Run:
+    """A run that was killed after its first validation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        patch.setattr(loop, "SECONDS_BETWEEN_EVENTS", 0.0)
+        with pytest.raises(Killed):
+            p5core.run(experiment(*assignments), folder, name, registry, display=KillAt(2, epoch=2))
+    run = p5core.open_run(folder / name)
+    assert load_checkpoint(run.last_checkpoint)[2].epoch == 1
+    return run
+
+
+def test_checkpoints_of_another_run_are_refused(registry: Registry, tmp_path: Path) -> None:
+    run = killed_in_training(registry, tmp_path, "one", "stages.0.epochs=3")
+    other = killed_in_training(registry, tmp_path, "other", "stages.0.epochs=3", "seed=3")
+    for name in ("last.safetensors", "best-0.safetensors"):
+        copy = p5core.Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
+        shutil.copy(other.checkpoints / name, copy.checkpoints)
+        if name.startswith("best"):  # it is read when the stage ends without a better one
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(loop._Loop, "train_epoch", lambda self: _skip_epoch(self))
+                patch.setattr(loop._Loop, "validate", lambda self: None)
+                with pytest.raises(RunError, match=f"{name} is of another run. Restore that of this run"):
+                    p5core.resume(copy, registry)
+        else:
+            with pytest.raises(RunError, match=f"{name} is of another run. Restore that of this run"):
+                p5core.resume(copy, registry)
+        assert not copy.is_sealed()
+        shutil.rmtree(copy.path)
+
+
+def _skip_epoch(one: Any) -> None:
+    one.progress = one.progress.next_epoch()
+
+
+def killed_in_evaluation(registry: Registry, folder: Path, name: str, *assignments: str) -> p5core.Run:
+    def broken(*_arguments: Any) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Popularity, "fit", broken)
+        with pytest.raises(Killed):
+            p5core.run(experiment(*assignments), folder, name, registry)
+    return p5core.open_run(folder / name)
+
+
+@pytest.mark.parametrize("listed", [None, '{"format": 2, "files": {}}', '{"format": 99, "files": {}}'])
+def test_a_blend_of_another_run_is_refused(registry: Registry, tmp_path: Path, listed: str | None) -> None:
+    run = killed_in_evaluation(registry, tmp_path, "one")
+    other = killed_in_evaluation(registry, tmp_path, "other", "seed=3")
+    for name in ("blend.json", "blend.safetensors", "checkpoints/blend.json"):
+        shutil.copy(other.path / name, run.path / name)
+    if listed is not None:
+        run.blended.write_text(listed)
+    with pytest.raises(RunError, match=r"prepared.json was changed|blend.json does not list|blend.json has format 99"):
+        p5core.resume(run, registry)
+    assert not run.is_sealed()
+
+
+def test_what_tells_an_unfinished_run_from_others_cannot_be_changed(registry: Registry, killed: p5core.Run) -> None:
+    about = (killed.path / "run.json").read_text()
+    (killed.path / "run.json").write_text(about.replace('"format": 2', '"format": 1'))
+    with pytest.raises(RunError, match=r"run.json was changed since P5 wrote it"):
+        p5core.resume(killed, registry)
+
+
+def test_a_run_that_starts_from_another_goes_on_with_that_one_alone(registry: Registry, tmp_path: Path) -> None:
+    p5core.run(experiment("stages.0.epochs=1"), tmp_path, "src", registry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "SECONDS_BETWEEN_EVENTS", 0.0)
+        with pytest.raises(Killed):
+            p5core.run(experiment("stages.0.from=src"), tmp_path, "tuned", registry, display=KillAt(2))
+    shutil.rmtree(tmp_path / "src")
+    p5core.run(experiment("stages.0.epochs=1", "seed=8"), tmp_path, "src", registry)
+    run = p5core.open_run(tmp_path / "tuned")
+    assert not run.last_checkpoint.exists()
+    with pytest.raises(RunError, match=r"started from .*src, which is another run now. Put the former one back"):
+        p5core.resume(run, registry)
+
+
+def test_folds_go_on_where_they_were_stopped(tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text(SMALL.replace("[[stages]]", '[[stages]]\nfrom = "src"'))
+    (tmp_path / "src.toml").write_text(SMALL)
+    runs = ["--runs", str(tmp_path / "runs")]
+    group = build(load_plugins())
+    assert CliRunner().invoke(group, ["run", str(tmp_path / "src.toml"), "--name", "src", *runs]).exit_code == 0
+    command = ["run", str(tmp_path / "e.toml"), "--name", "folds", "--folds", "3", *runs]
+    with pytest.MonkeyPatch.context() as patch:
+        fitted = Popularity.fit
+        calls: list[int] = []
+
+        def fit(self: Popularity, *arguments: Any) -> None:
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            fitted(self, *arguments)
+
+        patch.setattr(Popularity, "fit", fit)
+        assert CliRunner().invoke(group, command).exit_code == 130
+    states = [run.state() for run in p5core.list_runs(tmp_path / "runs" / "folds")]
+    assert sorted(states) == ["done", "stopped"]
+    before = (tmp_path / "runs" / "folds" / "fold-1" / "manifest.json").stat().st_mtime_ns
+    result = CliRunner().invoke(group, [*command, "--resume"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs" / "folds" / "fold-1" / "manifest.json").stat().st_mtime_ns == before
+    assert len(list((tmp_path / "runs" / "folds").glob("fold-*/manifest.json"))) == 3
+    assert (tmp_path / "runs" / "folds" / "folds.json").exists()
+
+
+def test_a_line_that_was_cut_ends_before_the_next(registry: Registry, killed: p5core.Run) -> None:
+    events = killed.path / "events.jsonl"
+    events.write_bytes(events.read_bytes()[:-5])
+    p5core.resume(killed, registry)
+    kinds = []
+    for line in events.read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            kinds.append(json.loads(line)["kind"])
+    assert "resume" in kinds
+
+
 def test_a_nearly_full_disk_is_named_before_training(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,13 +278,13 @@ def test_a_nearly_full_disk_is_named_before_training(
         assert any("Free some space, or choose another folder" in one for one in plan.data.sentences) is is_named
 
 
-@pytest.mark.parametrize("option", ["model.width=16384", "model.backbone.n_layers=256"])
+@pytest.mark.parametrize("option", ["model.width=16384", "model.width=1024,model.backbone.n_layers=256"])
 def test_a_network_beyond_memory_is_refused_before_it_is_made(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.setattr(train.Engine, "free_memory", lambda _self: 2**20)
     with pytest.raises(TrainingError, match=r"There is not enough memory. Lower model.width, model.max_length"):
-        p5core.run(experiment(option), tmp_path, "large", registry)
+        p5core.run(experiment(*option.split(",")), tmp_path, "large", registry)
     assert not list(tmp_path.iterdir())
 
 
@@ -222,6 +344,9 @@ def test_what_dead_processes_were_making_is_removed(tmp_path: Path, monkeypatch:
         dead = [hidden_path(tmp_path / "file.json"), hidden_path(tmp_path / "run")]
         patch.setattr(folders, "HOST", "elsewhere")
         other = hidden_path(tmp_path / "other")
+    before = hidden_path(tmp_path / "before")  # of a process that had this number before, as after a restart
+    before.mkdir()
+    os.utime(before, (1, 1))
     dead[1].mkdir()
     kept = [own, other, tmp_path / ".mine.p5-notes", tmp_path / ".git"]
     for path in (dead[0], dead[1] / "weights", *kept):

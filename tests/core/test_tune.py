@@ -263,7 +263,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, share: float) -> None:
     content = bytearray(journal.read_bytes())
     content[int(len(content) * share)] ^= 1
     journal.write_bytes(content)
-    with pytest.raises(RunError, match=r"journal.log, line \d+: the record was damaged. Restore the file"):
+    with pytest.raises(RunError, match=r"journal.log, line \d+: the record was damaged. Restore what was there"):
         a_study(tmp_path)
 
 
@@ -277,9 +277,34 @@ def test_records_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     assert len(again.ended()) == 4
 
 
+def test_a_search_belongs_to_its_data_and_options(tmp_path: Path) -> None:
+    """Trials of other data say nothing of these."""
+
+    def search(seed: int) -> str:
+        lines = [f"{user},{(user * seed + step * step) % 19},{step}" for user in range(30) for step in range(6)]
+        (tmp_path / "log.csv").write_text("user,item,time\n" + "\n".join(lines))
+        text = SMALL.replace("synthetic", "table").split("[model]")
+        head = f'[data]\nname = "table"\npath = "{tmp_path}/log.csv"\n[model]{text[1]}'
+        (tmp_path / "e.toml").write_text(head)
+        command = [
+            "tune",
+            str(tmp_path / "e.toml"),
+            "--runs",
+            str(tmp_path),
+            "--trials",
+            str(seed),
+            "--only",
+            "n_heads",
+        ]
+        return CliRunner().invoke(build(load_plugins()), command).output
+
+    assert "Trials:" in search(1)
+    assert "journal.log, line 1: the record was damaged, or is of other data or other options" in search(2)
+
+
 def test_a_search_is_one_process_s(registry: Registry, plan: Plan) -> None:
     tune(replace(plan, n_trials=1), registry, quiet)
-    said = rf"is being searched by another process \(pid {os.getpid()}\)"
+    said = rf"is in use by another process \(pid {os.getpid()}\)"
     with FileLock(plan.folder / "lock"), pytest.raises(RunError, match=said):
         tune(plan, registry, quiet)
 

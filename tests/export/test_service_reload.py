@@ -15,7 +15,9 @@ from servers import Server, serving
 
 import p5core
 from p5core.plugins.registry import Registry
+from p5core.system.files import sha256
 from p5core.system.folders import replace_folder
+from p5export.bundle.bundle import seal
 from p5export.export import Exported, export_run
 from p5export.graph.serving import ExportOptions
 
@@ -74,6 +76,11 @@ def test_a_damaged_export_replaces_nothing(server: Server, folder: Path, ids: li
     (folder / "p5.json").write_text(json.dumps({**manifest, "n_items": 1}))
     server.process.send_signal(signal.SIGHUP)
     assert "was changed after the export" in told(server)
+    manifest["files"]["model.onnx"] = sha256(folder / "score.onnx")
+    shutil.copy(folder / "score.onnx", folder / "model.onnx")
+    (folder / "p5.json").write_text(json.dumps({**manifest, "seal": seal(manifest)}))
+    server.process.send_signal(signal.SIGHUP)
+    assert told(server).startswith("The model is not replaced: ")
     shutil.rmtree(folder)
     server.process.send_signal(signal.SIGHUP)
     assert "is no exported model" in told(server)

@@ -75,6 +75,20 @@ def test_what_others_sign_change_or_leave_unsigned_is_refused(
     assert "is not signed: it has no p5.sig" in p5("verify", copy, "--key", keys[1]).output
 
 
+def test_what_is_no_signature_or_no_file_of_the_export_is_told_without_a_key(
+    signed: Path, run: p5core.Run, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(signed, tmp_path / "copy"))
+    (copy / "p5.sig").write_text("x")
+    assert "it is no Ed25519 signature" in p5("verify", copy).output
+    (copy / "p5.sig").unlink()
+    assert p5("verify", copy).exit_code == 0
+    (copy / "extra.bin").write_text("x")
+    assert "extra.bin is no file of the export. Move it away." in p5("verify", copy).output
+    replaced = p5("export", run.path, "-o", Path(shutil.copytree(signed, tmp_path / "again")))
+    assert "was signed, and this one is not: give --sign KEY" in replaced.output
+
+
 def test_what_is_no_key_is_named_before_the_work(run: p5core.Run, keys: tuple[Path, Path], tmp_path: Path) -> None:
     private, public = keys
     locked = tmp_path / "locked.pem"

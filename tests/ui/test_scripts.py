@@ -104,3 +104,35 @@ def test_exported(ui, script: Client, exported: Path) -> None:
     }  # fmt: skip
     with pytest.raises(AppError, match="is no run folder"):
         script.predict("nothing", api_name="/exported")
+
+
+WRONG = (
+    ("/recommend", ("first", None, 3), "history: Input should be a valid list"),
+    ("/recommend", ("first", ["x", None], 3), "history.1"),
+    ("/recommend", ("first", [], -1), "k: Input should be greater than or equal to 1"),
+    ("/recommend", ("first", [], 10**9), "k: Input should be less than or equal to 10000"),
+    ("/recommend", ("first", [], "x"), "k: Input should be a valid integer"),
+    ("/recommend", ("n" * 5_000, [], 3), ""),
+    ("/examine", ("x" * 5_000,), ""),
+    ("/examine", (None,), "file: Input should be a valid string"),
+    ("/start_run", ("x = " + "[" * 20_000, "x"), "nested too deeply"),
+    ("/start_run", ("{b=" * 3_000, "x"), ""),
+    ("/start_run", (None, "x"), "experiment: Input should be a valid string"),
+    ("/start_run", ("a = 1\n" * 400_000, "x"), "experiment: String should have at most"),
+    ("/figures", ("n" * 5_000,), ""),
+    ("/exported", ("n" * 5_000,), ""),
+    ("/stop_run", (None,), "run: Input should be a valid string"),
+    ("/resume_run", ("n" * 5_000,), ""),
+    ("/resume_run", (5,), "run: Input should be a valid string; got '5'"),
+)
+"""Endpoint, arguments, and a part of the sentence that they get."""
+
+
+@pytest.mark.parametrize(("endpoint", "arguments", "said"), WRONG, ids=[f"{nth}" for nth in range(len(WRONG))])
+def test_wrong_arguments_get_a_sentence(script: Client, endpoint: str, arguments: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(AppError) as refused:
+        script.predict(*arguments, api_name=endpoint)
+    text = str(refused.value)
+    assert said in text
+    assert len(text) > 10
+    assert "upstream Gradio app has raised an exception" not in text

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from p5core.cli.display import Terminal
+    from p5core.config.experiment import Experiment
     from p5core.plugins.registry import Registry
+    from p5core.runs.run import Run
 
 __all__ = ["DEMO", "demo"]
 
@@ -67,13 +70,15 @@ def demo(registry: Registry, runs: Path) -> None:
     from p5core.cli.run import print_figures
     from p5core.config.document import parse_experiment
     from p5core.runs.create import replace_run
+    from p5core.system.locks import alone_in
+    from p5core.system.signals import stopped_with
     from p5core.workflows.recommend import Recommender
 
     console = Console()
     unfinished = runs / ".demo"
     unfinished.mkdir(parents=True, exist_ok=True)
     experiment = parse_experiment(tomllib.loads(DEMO), "demo")
-    with _alone(unfinished), stopped_with("Stopped; 'p5 demo' goes on from what was saved."):
+    with alone_in(unfinished), stopped_with("Stopped; 'p5 demo' goes on from what was saved."):
         new = _trained(experiment, unfinished, registry, Terminal(console))
         finished = replace_run(new.path, runs / "demo")
         shutil.rmtree(unfinished)
@@ -83,3 +88,28 @@ def demo(registry: Registry, runs: Path) -> None:
     latest = ", ".join(str(title) for _, title in recommender.history(user)[-3:])
     console.print(f"User {user} last watched {latest}.", highlight=False)
     console.print(recommendation_table(recommender.recommend_user(user, 5, n_reasons=2), f"For user {user}"))
+
+
+def _trained(experiment: Experiment, runs: Path, registry: Registry, display: Terminal) -> Run:
+    """The finished run of the demo: a stopped one goes on, if it is of the same experiment."""
+    from p5core.runs.create import open_run
+    from p5core.workflows import train
+
+    path = runs / "demo"
+    if _can_go_on(path, experiment, registry):
+        return train.resume(open_run(path), registry, display)
+    shutil.rmtree(path, ignore_errors=True)
+    return train.run(experiment, runs, "demo", registry, None, display)
+
+
+def _can_go_on(path: Path, experiment: Experiment, registry: Registry) -> bool:
+    """True for an unfinished run of this experiment that is not damaged."""
+    from p5core.errors import P5Error
+    from p5core.runs.create import open_run
+    from p5core.workflows import train
+
+    try:
+        run = open_run(path)
+        return not run.is_sealed() and train.is_experiment_of(experiment, run, registry)
+    except P5Error:
+        return False

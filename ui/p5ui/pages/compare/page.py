@@ -27,7 +27,7 @@ from p5ui.pages.compare.frames import (
     protocols,
     sides_of,
 )
-from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
@@ -92,7 +92,7 @@ class _Events:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self.show, self.test, self.draw = shown(self._show), shown(self._test), shown(self._draw)
-        self.add_control, self.figures = shown(self._add_control), shown(self._endpoint())
+        self.add_control, self.figures = shown(self._add_control), answered(self._endpoint())
 
     def start(self, request: gr.Request) -> tuple[Any, str]:
         """Choose the runs that the address names."""

@@ -11,7 +11,7 @@ from p5ui.forms.widgets import widget
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address
 from p5ui.pages.data.events import CLEANING, COLUMNS, LAYOUT, DataEvents
-from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.workspace.workspace import Workspace
 
 __all__ = ["PATH", "TITLE", "build"]
@@ -237,7 +237,7 @@ class _Page:
         )  # fmt: skip
         for ended in (examined.success, examined.failure):
             ended(lambda: "", None, self.busy, **QUICK)
-        api(shown(answers.endpoint()), api_name="examine", queue=False)
+        api(answered(answers.endpoint()), api_name="examine", queue=False)
         self.save.click(
             shown(answers.save),
             [self.section, self.preset, self.name, self.split, *self.cleaning],

@@ -22,7 +22,7 @@ from p5ui.i18n.translations import told
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.pages.compare.frames import finished_runs
-from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.pages.export.actions import (
     Option,
     ask_export,
@@ -130,7 +130,7 @@ def _endpoints(workspace: Workspace) -> None:
         return export_facts(workspace, run)
 
     for function in (export_run, exported):
-        api(shown(function), api_name=function.__name__, queue=False)
+        api(answered(function), api_name=function.__name__, queue=False)
 
 
 def _field(option: Option) -> Component:

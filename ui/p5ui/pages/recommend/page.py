@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
 from gradio.events import api
+from pydantic import Field
 
 from p5ui.i18n.messages import said, said_in_markdown
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address, missing_in_address, run_in_address
 from p5ui.pages.compare.frames import finished_runs
-from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.pages.recommend.answers import Answers, agreement, as_html
 from p5ui.workspace.workspace import Workspace
 
@@ -21,6 +22,9 @@ __all__ = ["PATH", "TITLE", "build"]
 
 TITLE = "Recommend"
 PATH = "recommend"
+
+MOST = 10_000
+"""Items that a script may ask for."""
 
 N_FOUND = 12
 N_SHOWN = 30
@@ -116,7 +120,7 @@ class _Events:
         self._workspace, self._answers = workspace, Answers(workspace)
         self.find, self.tick, self.choose = shown(self._find), shown(self._tick), shown(self._choose)
         self.draw, self.recommend = shown(self._draw), shown(self._recommend)
-        self.endpoint = shown(self._endpoint())
+        self.endpoint = answered(self._endpoint())
 
     def start(self, request: gr.Request) -> tuple[Any, Any, str]:
         """Choose the run that the address names."""
@@ -189,8 +193,11 @@ class _Events:
     def _endpoint(self) -> Any:
         answers = self._answers
 
-        def recommend(run: str, history: list[str], k: int = 10) -> list[dict[str, Any]]:
+        def recommend(
+            run: str, history: list[str | int], k: Annotated[int, Field(ge=1, le=MOST)] = 10
+        ) -> list[dict[str, Any]]:
             """Recommend `k` items with a finished run for a history of item ids, oldest first, and say why."""
-            return [asdict(recommendation) for recommendation in answers.recommendations(run, history, "", k)]
+            ids = [str(item) for item in history]
+            return [asdict(recommendation) for recommendation in answers.recommendations(run, ids, "", k)]
 
         return recommend

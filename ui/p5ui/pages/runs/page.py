@@ -14,7 +14,7 @@ from p5core.runs.curves import LearningCurves, read_curves
 from p5ui.i18n.messages import said
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address, missing_in_address, run_in_address
-from p5ui.pages.events import ASKED, QUICK, shown
+from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.pages.runs.run_list import ACTIVE, RunRow, run_folder, run_rows, stage_names, tail
 from p5ui.pages.runs.run_view import figures_frame, loss_frame, missing_html, stage_legend, state_html, table
 from p5ui.workspace.file_cache import stamp
@@ -133,7 +133,7 @@ def _endpoints(workspace: Workspace) -> None:
         return run
 
     for function in (runs, stop_run, resume_run):
-        api(shown(function), api_name=function.__name__, queue=False)
+        api(answered(function), api_name=function.__name__, queue=False)
 
 
 class _Events:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
 from gradio.events import api
+from pydantic import Field
 
 from p5core.config.tree import to_toml
 from p5core.errors import ConfigError, P5Error
@@ -15,7 +16,7 @@ from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address
-from p5ui.pages.events import ASKED, IN_TURN, QUICK, shown
+from p5ui.pages.events import ASKED, IN_TURN, QUICK, answered, shown
 from p5ui.workspace.drafts import (
     Ahead,
     begun_with,
@@ -33,6 +34,9 @@ __all__ = ["PATH", "TITLE", "build"]
 
 TITLE = "Train"
 PATH = "train"
+
+LONGEST_EXPERIMENT = 2**20
+"""Characters of an experiment that a script may send."""
 
 LEAVE = """(name) => { window.location.href = "runs?run=" + encodeURIComponent(name); }"""
 """Goes to the run that was started."""
@@ -117,7 +121,7 @@ class _Page:
             concurrency_id="plan",
             api_visibility="private",
         )
-        api(shown(self._endpoint()), api_name="start_run", queue=False)
+        api(answered(self._endpoint()), api_name="start_run", queue=False)
         self.start.click(shown(self._start), [self.code, self.run], self.note, **ASKED).success(
             None, self.run, None, js=LEAVE, **QUICK
         )
@@ -185,7 +189,7 @@ class _Page:
     def _endpoint(self) -> Callable[[str, str], str]:
         workspace = self._workspace
 
-        def start_run(experiment: str, name: str) -> str:
+        def start_run(experiment: Annotated[str, Field(max_length=LONGEST_EXPERIMENT)], name: str) -> str:
             """Queue a run of an experiment given as TOML, under a name that no run has yet."""
             check(experiment, workspace)
             return workspace.jobs.submit(experiment, name).run
