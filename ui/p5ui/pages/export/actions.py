@@ -61,13 +61,11 @@ class Option:
 
 
 def export_options() -> list[Option]:
-    """The options of the command itself, without the folder that it writes to."""
+    """The options of the command, without the folder that it writes to and the key, which no page should keep."""
     from p5export.cli.export import export
 
-    options = [
-        parameter for parameter in export.params if isinstance(parameter, click.Option) and parameter.name != "output"
-    ]
-    return [_option(option) for option in options]
+    options = [parameter for parameter in export.params if isinstance(parameter, click.Option)]
+    return [_option(option) for option in options if option.name not in ("output", "key")]
 
 
 def _option(option: click.Option) -> Option:
