@@ -46,7 +46,7 @@ class ItemNeighbours:
     """(V, M) codes of the M neighbours of each of V items; where an item has fewer, any code with weight 0"""
 
     weights: npt.NDArray[np.float32]
-    """(V, M) weight of each neighbour"""
+    """(V, M) weight of each neighbour; in a blend, an item whose sum is negative counts as one of sum 0"""
 
     age_weights: npt.NDArray[np.float32]
     """(L,) weights of the L newest history items by age; older items are not read"""

@@ -89,7 +89,8 @@ class Blend:
         index = (histories.offsets[1:] - lengths)[:, None] + np.arange(width)
         values = histories.values if len(histories.values) else np.zeros(1, dtype=np.int32)
         items = torch.from_numpy(values[np.minimum(index, len(values) - 1)].astype(np.int64)).to(device)
-        return log_shares(table.scores(items, torch.from_numpy(lengths).to(device)))
+        scores = table.scores(items, torch.from_numpy(lengths).to(device))
+        return log_shares(scores.clamp_min(0))  # weights may be negative
 
     def _table(self, nth: int, device: torch.device) -> NeighbourTable | None:
         if (nth, device) not in self._tables:

@@ -111,9 +111,11 @@ def p5_losses() -> list[type[Loss]]:
 @hookimpl
 def p5_scorers() -> list[type[Scorer]]:
     from p5plugins.scorers.cooccurrence import CoOccurrence
+    from p5plugins.scorers.ease import EASE
+    from p5plugins.scorers.item_knn import ItemKNN
     from p5plugins.scorers.popularity import Popularity
 
-    return [Popularity, CoOccurrence]
+    return [Popularity, CoOccurrence, EASE, ItemKNN]
 
 
 @hookimpl

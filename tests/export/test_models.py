@@ -137,3 +137,14 @@ def test_the_blend_is_in_the_file(
         "scorers": [{"name": "cooccurrence", "weight": 1.3}],
     }
     assert "1 log p of the network + 1.3 log p of cooccurrence" in (made.folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("scorer", [{"name": "ease", "l2": 3, "choose": False}, {"name": "item_knn", "choose": False}])
+def test_a_blend_with_any_item_item_model_is_in_the_file(
+    scorer: dict[str, Any], experiment_of: Experiments, registry: Registry, tmp_path: Path
+) -> None:
+    """EASE has weights of both signs."""
+    run = p5core.run(experiment_of("gru", ALL, blend=[scorer]), tmp_path, "one", registry)
+    set_blend_weights(run, 0.7, 1.0)
+    made = export_run(run, tmp_path / "export", registry, ExportOptions(max_length=4), silent)
+    assert made.manifest["parity"]["largest_difference"] < 1e-4

@@ -81,9 +81,25 @@ def _reached(
     neighbours = ops.constant(model.neighbours, f"{name}_neighbours")
     flat = np.array([0, -1])
     values = ops("Mul", ops("Gather", weights, items), ops("Unsqueeze", of_age, 2))  # (B, T, M)
-    values = ops("Reshape", values, flat)
-    total = ops("Max", ops("ReduceSum", values, 1, keepdims=1), _floats(float(np.finfo(np.float32).tiny)))
-    return _Reached(weight, ops("Reshape", ops("Gather", neighbours, items), flat), ops("Div", values, total))
+    values, codes = ops("Reshape", values, flat), ops("Reshape", ops("Gather", neighbours, items), flat)
+    if (model.weights < 0).any():
+        values, total = _positive_sums(ops, values, codes, ops("Shape", items, start=0, end=1), len(model.neighbours))
+    else:
+        total = ops("ReduceSum", values, 1, keepdims=1)
+    return _Reached(weight, codes, ops("Div", values, ops("Max", total, _floats(float(np.finfo(np.float32).tiny)))))
+
+
+def _positive_sums(
+    ops: Ops, values: ir.Value, codes: ir.Value, n_rows: ir.Value, n_items: int
+) -> tuple[ir.Value, ir.Value]:
+    """For weights of both signs: (B, N) positive sums of items, shared by their places, and (B, 1) the sum of all."""
+    blank = ops("Expand", _floats(0.0), ops("Concat", n_rows, np.array([n_items]), axis=0))
+    sums = ops("Relu", ops("ScatterElements", blank, codes, values, axis=1, reduction="add"))  # (B, V)
+    n_places = ops(
+        "ScatterElements", blank, codes, ops("Expand", _floats(1.0), ops("Shape", codes)), axis=1, reduction="add"
+    )
+    each = ops("Div", ops("GatherElements", sums, codes, axis=1), ops("GatherElements", n_places, codes, axis=1))
+    return each, ops("ReduceSum", sums, 1, keepdims=1)
 
 
 def _added(ops: Ops, blended: ir.Value, scorer: _Reached) -> ir.Value:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 from p5core.data.catalogue import Catalogue
 from p5core.data.columns import TITLE
 from p5core.errors import ConfigError, did_you_mean
-from p5plugins.scorers.sparse import row_numbers, strongest
+from p5plugins.scorers.sparse import row_blocks, row_numbers, strongest
 
 __all__ = ["content_columns", "content_similarity"]
 
@@ -26,9 +26,6 @@ SHARPNESS = 2
 
 PAIRS_AT_MOST = 200_000_000
 """Pairs of items with a value in common that are looked at: the commonest values are left out beyond."""
-
-PAIRS_AT_ONCE = 8_000_000
-"""Number of similarities held in memory."""
 
 WORD = re.compile(r"\w+")
 
@@ -58,7 +55,7 @@ def content_similarity(catalogue: Catalogue, names: Sequence[str] | None) -> csr
     share that not all pairs of them can be looked at is left out, as are values that all items have.
     """
     values = _values(catalogue, content_columns(catalogue, names))
-    blocks = [strongest(csr_array(values[first:last] @ values.T), first, N_ALIKE) for first, last in _blocks(values)]
+    blocks = [strongest(csr_array(values[first:last] @ values.T), first, N_ALIKE) for first, last in row_blocks(values)]
     similarity = csr_array(vstack(blocks, format="csr"))
     similarity.data **= SHARPNESS
     similarity.data /= np.maximum(similarity.sum(axis=1), np.finfo(np.float32).tiny)[row_numbers(similarity)]
@@ -101,14 +98,3 @@ def _split(cell: Any) -> Iterator[str]:
         yield from (str(part).lower() for part in cell)
     elif not pd.isna(cell):
         yield str(cell)
-
-
-def _blocks(values: csr_array) -> Iterator[tuple[int, int]]:
-    """Ranges of items whose pairs fit into memory: the first, and one past the last."""
-    n_holders = np.bincount(values.indices, minlength=values.shape[1])
-    pairs = np.concatenate([[0], np.cumsum(n_holders[values.indices])])[values.indptr]  # (V + 1,) pairs before each
-    first = 0
-    while first < values.shape[0]:
-        last = max(first + 1, int(np.searchsorted(pairs, pairs[first] + PAIRS_AT_ONCE, side="right")) - 1)
-        yield first, last
-        first = last

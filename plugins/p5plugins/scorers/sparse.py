@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-__all__ = ["row_numbers", "strongest"]
+from p5core.data.dataset import Events
+
+__all__ = ["history_table", "row_blocks", "row_numbers", "strongest"]
+
+PAIRS_AT_ONCE = 8_000_000
+"""Products of rows that are held in memory."""
 
 
 def strongest(block: csr_array, first: int, n: int) -> csr_array:
@@ -26,3 +33,24 @@ def strongest(block: csr_array, first: int, n: int) -> csr_array:
 def row_numbers(table: csr_array) -> npt.NDArray[np.int64]:
     """The row of each stored entry."""
     return np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+
+
+def row_blocks(table: csr_array) -> Iterator[tuple[int, int]]:
+    """Ranges of rows whose products with all rows fit into memory: the first, and one past the last."""
+    n_holders = np.bincount(table.indices, minlength=table.shape[1])
+    pairs = np.concatenate([[0], np.cumsum(n_holders[table.indices])])[table.indptr]  # (rows + 1,) pairs before each
+    first = 0
+    while first < table.shape[0]:
+        last = max(first + 1, int(np.searchsorted(pairs, pairs[first] + PAIRS_AT_ONCE, side="right")) - 1)
+        yield first, last
+        first = last
+
+
+def history_table(events: Events, n_items: int) -> csr_array:
+    """(users, V) float32 who had what: 1, or the sum of the events' weights."""
+    weights = np.ones(len(events.items), np.float32) if events.weights is None else events.weights.astype(np.float32)
+    table = csr_array((weights, (events.users, events.items)), shape=(len(events.offsets) - 1, n_items))
+    table.sum_duplicates()
+    if events.weights is None:
+        table.data[:] = 1
+    return table

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
 from p5plugins.scorers import content_similarity as module
+from p5plugins.scorers import sparse
 from p5plugins.scorers.content_similarity import content_columns, content_similarity
 
 WORDS = ["red", "blue", "lamp", "chair", "Art"]
@@ -42,7 +43,7 @@ def brute_force(cells: list[list[str]]) -> npt.NDArray[np.float64]:
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=4), min_size=1, max_size=9), st.integers(1, 50))
 def test_it_is_the_squared_cosine_of_weighted_values_in_blocks_of_any_size(cells: list[list[str]], n: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PAIRS_AT_ONCE", n)
+        patch.setattr(sparse, "PAIRS_AT_ONCE", n)
         for column in ([*map(" ".join, cells)], cells):
             found = content_similarity(catalogue(what=column), None)
             dense = np.zeros((len(cells), len(cells))) if found is None else found.toarray()
