@@ -17,6 +17,7 @@ from p5core.plugins.registry import Registry
 from p5core.training.engine import choose_device, choose_precision
 
 __all__ = [
+    "baseline_labels",
     "check_losses",
     "check_metrics",
     "choose_loss",
@@ -41,6 +42,22 @@ MovieLens-1M lost 7 %.
 
 NEEDS = {"value": "values", "probability": "probabilities", "text": "texts"}
 """Kind of an output → `Metric.needs` of its metrics."""
+
+
+def baseline_labels(refs: Sequence[PartRef]) -> list[str]:
+    """The label of each baseline among the figures: its name, with its options where another one has the name.
+
+    Raises ConfigError for a baseline that is named twice.
+    """
+    labels: list[str] = []
+    for spec in map(PartSpec.of, refs):
+        name = spec.name.rpartition("/")[2]
+        options = ",".join(f"{key}={value}" for key, value in spec.options.items())
+        label = f"{name},{options}" if name in labels and options else name
+        if label in labels:
+            raise ConfigError(f"evaluate.baselines names '{label}' twice. Leave one out, or give it other options.")
+        labels.append(label)
+    return labels
 
 
 def name_defaults(experiment: Experiment, registry: Registry) -> Experiment:

@@ -24,7 +24,7 @@ from p5core.plugins.registry import Registry
 from p5core.runs.logger import Logger
 from p5core.runs.run import Run
 from p5core.system.messages import Message
-from p5core.training.defaults import check_metrics, predicted_fields
+from p5core.training.defaults import baseline_labels, check_metrics, predicted_fields
 from p5core.training.loop import StopRequestedError
 from p5core.training.stages import StageData
 from p5core.workflows.experiment_data import ExperimentData
@@ -132,14 +132,15 @@ def _scorers(
     """The model and its baselines, fitted to the training events."""
     scorers: dict[str, HistoryScorer] = {"model": model.scorer()}
     blended = {} if model.blend is None else {fitted.name: fitted for fitted in model.blend.scorers}
-    for ref in experiment.evaluate.baselines:
+    refs = experiment.evaluate.baselines
+    for label, ref in zip(baseline_labels(refs), refs, strict=True):
         chosen = registry.choose("scorer", ref, "evaluate.baselines")
         name, config = chosen.part.name, chosen.config
         if name in blended and not PartSpec.of(ref).options:
             config = chosen.part.baseline_config(blended[name].config)
         scorer = chosen.part(config)
         scorer.fit(stage_data.split.train, stage_data.dataset.catalogue)
-        scorers[name] = scorer
+        scorers[label] = scorer
     return scorers
 
 

@@ -22,7 +22,7 @@ from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import ConfigError
 from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
-from p5core.training.defaults import check_losses, check_metrics, name_defaults, named_metrics, resolve
+from p5core.training.defaults import baseline_labels, check_losses, check_metrics, name_defaults, named_metrics, resolve
 from p5core.training.stages import StageData
 from p5core.workflows.splitting import Fold, Roles, split_roles
 
@@ -98,6 +98,7 @@ def gather(
     """Load, prepare, unite and split all data; `base` is that of a run to start from, whose codes are kept."""
     check_experiment(experiment, registry)
     experiment = name_defaults(experiment, registry)
+    baseline_labels(experiment.evaluate.baselines)
     target, report = load_data(registry, experiment.data, experiment.prepare)
     own = {}
     for index, stage in enumerate(experiment.stages):

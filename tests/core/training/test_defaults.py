@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from p5core.config.base import PartSpec
 from p5core.config.experiment import StageConfig, TaskSpec
 from p5core.contracts.task import Task
 from p5core.errors import ConfigError, UnknownPartError
 from p5core.plugins.discovery import load_plugins
-from p5core.training.defaults import choose_loss, choose_token_budget, watched_metric
+from p5core.training.defaults import baseline_labels, choose_loss, choose_token_budget, watched_metric
 from p5core.training.engine import Engine, choose_precision
 
 
@@ -92,3 +93,11 @@ def test_the_precision_follows_the_machine(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert choose_precision(device)[0] == precision
+
+
+def test_baselines_of_one_name_are_told_apart_by_their_options() -> None:
+    bm25 = PartSpec(name="item_knn", similarity="bm25")
+    assert baseline_labels(["popularity", "item_knn", bm25]) == ["popularity", "item_knn", "item_knn,similarity=bm25"]
+    for twice in (["popularity", "popularity"], ["item_knn", bm25, bm25]):
+        with pytest.raises(ConfigError, match=r"evaluate.baselines names '.*' twice. Leave one out"):
+            baseline_labels(twice)
