@@ -159,8 +159,8 @@ def _with_condition(registry: Registry, section: dict[str, Any]) -> tuple[dict[s
     comment = f"# '{kinds.column}' has the kinds {kinds.sentence()}. "
     if kinds.wanted is not None:
         kept = "Only the wanted ones count; remove 'where' to count all."
-        wanted, own = kinds.condition(kinds.wanted), section.get("where")
-        return {**section, "where": f"({own}) and {wanted}" if own else wanted}, f"{comment}{kept}\n"
+        proposed, own = kinds.condition(kinds.wanted), section.get("where")
+        return {**section, "where": f"({own}) and {proposed}" if own else proposed}, f"{comment}{kept}\n"
     condition = f"where = {json.dumps(kinds.condition(kinds.rarest), ensure_ascii=False)}"
     weights = ", ".join(f"{json.dumps(kind)} = 1" for kind in kinds.counts)
     return section, (

@@ -43,17 +43,8 @@ def create_run(
     run = Run(hidden)
     try:
         run.checkpoints.mkdir(parents=True)
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        info = RunInfo(
-            format=FORMAT,
-            p5=version("p5rec"),
-            created=started,
-            fold=fold,
-            updated_from=updated_from,
-            source=None if source is None else source.seal_hash(),
-            parts=list(parts),
-        )
-        write_json(run.path / "run.json", info.model_dump(mode="json"))
+        origin = {"fold": fold, "updated_from": updated_from, "source": None if source is None else source.seal_hash()}
+        write_json(run.path / "run.json", _about(origin, parts).model_dump(mode="json"))
         write_text(run.path / "experiment.toml", dump_experiment(experiment))
         write_json(run.path / "report.json", report)
         fill(run)
@@ -65,6 +56,11 @@ def create_run(
         shutil.rmtree(hidden, ignore_errors=True)
         raise
     return Run(path)
+
+
+def _about(origin: Mapping[str, Any], parts: Sequence[PartRecord]) -> RunInfo:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return RunInfo(format=FORMAT, p5=version("p5rec"), created=started, parts=list(parts), **origin)
 
 
 def _refuse_existing(path: Path) -> None:

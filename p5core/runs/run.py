@@ -190,7 +190,7 @@ class Run:
         self._write_hashes(self.blended, self._of_blend())
 
     def _of_blend(self) -> tuple[str, ...]:
-        """What the hashes of the blend must list: its files, and what tells its run from others."""
+        """Names that the hashes of the blend must list: its files, and the list that tells its run from others."""
         return (*BLEND, self.prepared.relative_to(self.path).as_posix())
 
     def has_blend(self) -> bool:

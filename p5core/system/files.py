@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from p5core.system.folders import hidden_path
 
-__all__ = ["read_json", "sha256", "write_bytes", "write_json", "write_text"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["read_json", "sha256", "write_bytes", "write_json", "write_tensors", "write_text"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -45,6 +49,13 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file atomically; its metadata are texts."""
+    from safetensors.torch import save
+
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata or {})))
 
 
 def sha256(path: Path) -> str:

@@ -27,7 +27,7 @@ WORKING_FOLDER = -100
 
 
 def hidden_path(path: Path) -> Path:
-    """Where this process makes what will be `path`: beside it, hidden, named after machine and process."""
+    """The hidden place beside `path` in which this process makes it; its name says machine and process."""
     return path.with_name(f".{path.name[:100]}.p5-{HOST}-{os.getpid()}")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from p5core.errors import RunError
 from p5core.system.files import sha256
-from p5core.system.tensors import read_hashed_tensors, write_hashed_tensors
+from p5core.training.hashed_tensors import read_hashed_tensors, write_hashed_tensors
 
 __all__ = [
     "Progress",
@@ -122,7 +122,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _owner(path: Path) -> str:
-    """What tells the run of a checkpoint from others: the hash of the list of its prepared files, if it has one."""
+    """The hash of the list of prepared files, which tells the run of a checkpoint from others; empty without one."""
     prepared = path.with_name("prepared.json")
     return sha256(prepared) if prepared.exists() else ""
 

@@ -30,9 +30,8 @@ from p5core.runs.logger import Display, Logger, RunLogger, catch_signals
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.progress import Phases
 from p5core.runs.run import Run
-from p5core.system.files import write_bytes, write_json
+from p5core.system.files import write_bytes, write_json, write_tensors
 from p5core.system.signals import stopped_with
-from p5core.system.tensors import write_tensors
 from p5core.training.blending import choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
 from p5core.training.engine import Engine
@@ -199,8 +198,8 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
 
 def _refuse_another_source(folder: Run, source: Run) -> None:
     """Raise RunError unless a run started from exactly this one."""
-    known = folder.info().source
-    if known is not None and known != source.seal_hash():
+    first = folder.info().source
+    if first is not None and first != source.seal_hash():
         raise RunError(
             f"Run {folder.path} started from {source.path}, which is another run now. Put the former one back, or "
             "start a new run with another --name."

@@ -30,8 +30,7 @@ from p5core.runs.create import create_run
 from p5core.runs.documents import RunState, Status
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.run import Run
-from p5core.system.files import write_json
-from p5core.system.tensors import write_tensors
+from p5core.system.files import write_json, write_tensors
 from p5core.workflows.experiment_data import ExperimentData
 from p5core.workflows.trained_model import load_model, load_run_data
 

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
+    from p5export.export import Exported
 
 __all__ = ["export", "verify"]
 
@@ -72,8 +73,6 @@ def export(
     """Export RUN as ONNX files that take raw ids and return raw ids."""
     from p5core.runs.create import open_run
     from p5core.system.signals import stopped_with
-    from p5export.bundle.bundle import zip_folder
-    from p5export.bundle.model_card import node_call
     from p5export.bundle.signature import read_private_key
     from p5export.export import export_run
     from p5export.graph.serving import ExportOptions
@@ -88,17 +87,32 @@ def export(
         subvectors=subvectors,
         force=force,
     )
-    signing_key = None if key is None else read_private_key(key)
+    signs_with = None if key is None else read_private_key(key)
     with stopped_with("Stopped; no export was made, and an older one is as it was. Export again."):
-        made = export_run(open_run(run), output or run / "export", registry, options, click.echo, signing_key)
+        made = export_run(open_run(run), output or run / "export", registry, options, click.echo, signs_with)
     if quantize == "none":
         click.echo(_proof(made.manifest["parity"]))
     click.echo(f"Export: {made.folder}")
     if is_zipped:
-        zip_folder(made.folder, made.folder.with_suffix(".zip"))
-        click.echo(f"Zip: {made.folder.with_suffix('.zip')}")
-    click.echo("From Node, after 'npm install --ignore-scripts onnxruntime-node':")
-    click.echo(node_call(made.manifest, str(made.folder / "model.onnx")))
+        click.echo(f"Zip: {_zipped(made)}")
+    click.echo(_next_step(made))
+
+
+def _zipped(made: Exported) -> Path:
+    """The zip of an export, beside its folder."""
+    from p5export.bundle.bundle import zip_folder
+
+    target = made.folder.with_suffix(".zip")
+    zip_folder(made.folder, target)
+    return target
+
+
+def _next_step(made: Exported) -> str:
+    """A first call of the model."""
+    from p5export.bundle.model_card import node_call
+
+    call = node_call(made.manifest, str(made.folder / "model.onnx"))
+    return f"From Node, after 'npm install --ignore-scripts onnxruntime-node':\n{call}"
 
 
 @click.command()

@@ -148,7 +148,7 @@ class _Service:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the model comes from when it is loaded again."""
+    """Loads the model again, and says how it went."""
 
     load: Callable[[], RequestModel]
     say: Callable[[str], None]

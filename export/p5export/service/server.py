@@ -69,8 +69,7 @@ def run(
 
     with _stopped_by_sigterm(), _listening(host, port) as listener:
         model = _loaded(folder, threads)
-        can_reload = hasattr(signal, "SIGHUP")
-        source = Source(lambda: _loaded(folder, threads), say) if can_reload else None
+        source = Source(lambda: _loaded(folder, threads), say) if hasattr(signal, "SIGHUP") else None
         hosts = list(dict.fromkeys([*LOCAL, *(f"[{name}]" if ":" in name else name for name in (host, *names))]))
         app = build_app(model, limits, hosts, source)
         config = uvicorn.Config(

@@ -70,7 +70,7 @@ def demo(registry: Registry, runs: Path) -> None:
     from p5core.cli.run import print_figures
     from p5core.config.document import parse_experiment
     from p5core.runs.create import replace_run
-    from p5core.system.locks import alone_in
+    from p5core.runs.lock import alone_in
     from p5core.system.signals import stopped_with
     from p5core.workflows.recommend import Recommender
 

@@ -68,5 +68,5 @@ def answered(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
 
 
 def _sentence(text: str) -> gr.Error:
-    """What pops up is read as HTML, and may name a file of anybody's."""
+    """The message that pops up; it is read as HTML, and may name a file of anybody's."""
     return gr.Error(escape(text, quote=False), duration=None, print_exception=False)

@@ -1,4 +1,4 @@
-"""Tensors in safetensors files, with a hash of their content where nothing else vouches for it."""
+"""Tensors in safetensors files with a hash of their content, where no manifest vouches for it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from p5core.errors import RunError
-from p5core.system.files import write_bytes
+from p5core.system.files import write_tensors
 
-__all__ = ["read_hashed_tensors", "write_hashed_tensors", "write_tensors"]
+__all__ = ["read_hashed_tensors", "write_hashed_tensors"]
 
 HASH = "sha256"
 """Key of the hash among the metadata."""
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file atomically; its metadata are texts."""
-    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata or {})))
 
 
 def write_hashed_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
