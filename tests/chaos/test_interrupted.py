@@ -16,11 +16,17 @@ import pytest
 FORKS = Path(__file__).with_name("forks.py")
 
 SAMPLES = [
-    *[("run", "kill", 4), ("update", "kill", 5), ("export", "kill", 1), ("replace", "kill", 1), ("tune", "kill", 4)],
-    *[("score", "kill", 1), ("run", "term", 9), ("update", "term", 11), ("tune", "term", 13), ("export", "term", 4)],
+    *[("run", "kill", 2), ("update", "kill", 2), ("export", "kill", 1), ("replace", "kill", 1), ("tune", "kill", 12)],
+    *[("score", "kill", 1), ("run", "term", 9), ("update", "term", 11), ("tune", "term", 13), ("export", "term", 1)],
     *[("run", "ENOSPC", 9), ("run", "EIO", 11), ("run", "ESTALE", 13), ("run", "rename", 4), ("update", "EIO", 9)],
-    *[("tune", "ENOSPC", 13), ("export", "EIO", 3), ("replace", "ESTALE", 3), ("replace", "rename", 1)],
-    *[("score", "ENOSPC", 1), ("tune", "rename", 5)],
+    *[("tune", "ENOSPC", 13), ("export", "EIO", 1), ("replace", "ESTALE", 1), ("replace", "rename", 1)],
+    *[
+        ("score", "ENOSPC", 1),
+        ("tune", "rename", 5),
+        ("score", "EIO", 1),
+        ("score", "term", 1),
+        ("export", "ENOSPC", 1),
+    ],
 ]
 """Scenario, fault, and of how many points one is tried."""
 

@@ -93,9 +93,7 @@ def export(
     if quantize == "none":
         click.echo(_proof(made.manifest["parity"]))
     click.echo(f"Export: {made.folder}")
-    if is_zipped:
-        click.echo(f"Zip: {_zipped(made)}")
-    click.echo(_next_step(made))
+    click.echo(f"Zip: {_zipped(made)}\n{_next_step(made)}" if is_zipped else _next_step(made))
 
 
 def _zipped(made: Exported) -> Path:
