@@ -27,7 +27,7 @@ class Click(FollowingTask):
 
     def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
         found = self.targets(network, batch)
-        logits = network.task_layers[self.name](found.states, network.items.vectors(found.items))
+        logits = network.task_layers[self.name](found.states.float(), network.items.vectors(found.items).float())
         return self.loss_function(logits.squeeze(-1), found.fields["click"])
 
     def predict(

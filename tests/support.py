@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,16 @@ from p5core.errors import ConfigError
 from p5core.runs.run import Run
 from p5core.system.files import read_json, write_json
 
-__all__ = ["SMALL", "Interrupter", "events_of", "experiment_of", "rated", "set_blend_weights", "split"]
+__all__ = [
+    "SMALL",
+    "Interrupter",
+    "change_experiment",
+    "events_of",
+    "experiment_of",
+    "rated",
+    "set_blend_weights",
+    "split",
+]
 
 
 SMALL = """
@@ -72,6 +82,15 @@ def split(data: Dataset, part: SplitPart, seed: int, fold: tuple[int, int] | Non
         raise ConfigError(f"There is no fold {fold[0]} of {fold[1]}; give two folds or more and count from 0.")
     rng = np.random.default_rng([seed, 1])
     return split_by_roles(data, part.roles(data, rng) if fold is None else part.fold_roles(data, rng, *fold))
+
+
+def change_experiment(run: Run, old: str, new: str) -> None:
+    """Change the experiment of a stopped run, which then trains from the beginning."""
+    path = run.path / "experiment.toml"
+    path.write_text(path.read_text().replace(old, new))
+    shutil.rmtree(run.checkpoints)
+    run.checkpoints.mkdir()
+    run.record_prepared()
 
 
 def set_blend_weights(run: Run, *weights: float) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import SMALL
+from support import SMALL, change_experiment
 
 from p5core.config.document import parse_experiment
 from p5core.errors import ConfigError, RunError
 from p5core.runs.create import create_run
 from p5core.runs.job import Job
 from p5core.runs.jobs import Jobs
+from p5core.runs.run import Run
 from p5core.system import processes
 from p5core.system.files import read_json, write_json
 from p5core.system.processes import born, kill, lives
@@ -65,8 +66,7 @@ def test_a_run_is_stopped_resumed_and_done(jobs: Jobs) -> None:
     wait(lambda: job.state() != "running")
     assert (job.state(), jobs.state(jobs.find("one"))) == ("stopped", "stopped")
     assert "go on with --resume" in job.output()
-    path = jobs.runs / "one" / "experiment.toml"
-    path.write_text(jobs.clone("one").replace("epochs = 4000", "epochs = 1"))
+    change_experiment(Run(jobs.runs / "one"), "epochs = 4000", "epochs = 1")
     again = jobs.resume("one")
     wait(lambda: again.state() != "running")
     assert again.state() == "done", again.output()

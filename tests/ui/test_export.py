@@ -29,7 +29,7 @@ from p5ui.workspace.workspace import Workspace
 
 def test_every_option_of_the_command_is_in_the_form() -> None:
     names = {one.name for one in export_options()}
-    assert names == {one.name for one in export.params} - {"run", "output"}
+    assert names == {one.name for one in export.params} - {"run", "output", "key"}
     assert all(one.help for one in export_options())
 
 

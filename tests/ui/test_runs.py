@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
+from support import change_experiment
 
 from p5core.config.document import parse_experiment
 from p5core.plugins.discovery import load_plugins
@@ -271,8 +272,8 @@ def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: st
     page.locator("#runs-stop").click()
     expect(page.get_by_text("Run long will save and stop in a moment.")).to_be_visible()
     expect(state).to_contain_text("long: stopped")
-    file = ui.workspace.runs / "long" / "experiment.toml"
-    file.write_text(file.read_text().replace("epochs = 20000", "epochs = 1"))
+    run = ui.workspace.run("long")
+    change_experiment(run, "epochs = 20000", "epochs = 1")
     page.locator("#runs-resume").click()
     expect(state).to_contain_text("long: done", timeout=30_000)
     expect(page.locator("#runs-table")).to_contain_text("ndcg@10")
@@ -280,7 +281,7 @@ def test_a_run_is_stopped_and_resumed_from_the_browser(ui, page: Page, small: st
     page.get_by_role("button", name="Delete permanently").click()
     expect(state).to_contain_text("first: done")
     expect(page).to_have_url(f"{ui.address}/runs?run=first")
-    assert not file.parent.exists()
+    assert not run.path.exists()
 
 
 def test_clone_opens_the_form(ui, page: Page) -> None:
