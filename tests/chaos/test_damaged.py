@@ -161,7 +161,7 @@ def test_a_damaged_export_is_never_verified_or_used(place: Path) -> None:
             return "" if _is_equal(copy, place / "export", damage.file) else "used"
         return ""
 
-    assert tried(place, "export", 3, look) > 150
+    assert tried(place, "export", 3, look) > 140
 
 
 def _is_equal(copy: Path, whole: Path, name: str) -> bool:
