@@ -20,7 +20,7 @@ from p5core.cli.tune import tune
 from p5core.errors import P5Error
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
-from p5core.system.environment import fault_of
+from p5core.system.environment import database_fault, fault_of
 from p5core.system.signals import STOPPING, handled, is_interrupted_query
 
 __all__ = ["build", "main"]
@@ -53,8 +53,7 @@ class _Group(click.Group):
                 ctx.exit(130)
             if not _is_database_io(error):
                 raise
-            text = str(error).strip().splitlines()[0]
-            raise click.ClickException(f"{text}. Free some space in the temporary folder, or set TMPDIR.") from None
+            raise click.ClickException(database_fault(error)) from None
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

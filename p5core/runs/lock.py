@@ -8,12 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
 
 from p5core.errors import RunError
 from p5core.system.files import read_json, write_json
 from p5core.system.folders import remove_leftovers
+from p5core.system.processes import born, lives
 
 __all__ = ["alone_in"]
+
+HOLDER = "process.json"
+"""File that names the process, which removes it at the end."""
 
 
 @contextmanager
@@ -24,18 +29,36 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     try:
         with FileLock(folder / "lock", timeout=0):
+            holder = _holder(folder)
+            if holder is not None and holder.pid != os.getpid() and lives(holder.pid, holder.born):  # its lock was
+                raise _in_use(folder, holder)  # deleted
             remove_leftovers(folder)
-            write_json(folder / "process.json", {"pid": os.getpid()})
-            yield
+            write_json(folder / HOLDER, _Holder(pid=os.getpid(), born=born(os.getpid())).model_dump())
+            try:
+                yield
+            finally:
+                (folder / HOLDER).unlink(missing_ok=True)
     except Timeout:
-        raise RunError(
-            f"{folder} is in use by another process (pid {_holder(folder)}). Wait for it to end, or stop it."
-        ) from None
+        raise _in_use(folder, _holder(folder)) from None
 
 
-def _holder(folder: Path) -> object:
-    """The number of the process that holds a folder, as far as it can be read."""
+class _Holder(BaseModel):
+    """The process that works in a folder."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    pid: int
+    born: str | None
+
+
+def _holder(folder: Path) -> _Holder | None:
+    """The process that a folder names; None without one."""
     try:
-        return read_json(folder / "process.json")["pid"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "unknown"
+        return _Holder.model_validate(read_json(folder / HOLDER))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _in_use(folder: Path, holder: _Holder | None) -> RunError:
+    process = "unknown" if holder is None else str(holder.pid)
+    return RunError(f"{folder} is in use by another process (pid {process}). Wait for it to end, or stop it.")

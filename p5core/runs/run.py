@@ -22,6 +22,7 @@ A run gets its name when its experiment and data are whole; until then its folde
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -228,14 +229,19 @@ class Run:
         """
         try:
             with FileLock(self.path / "lock", timeout=0):
+                if self.state().is_written and self.status().pid != os.getpid():  # its lock was deleted
+                    raise self._in_use()
                 for folder in (self.path, self.checkpoints):
                     remove_leftovers(folder)
                 yield
         except Timeout:
-            pid = self.status().pid
-            raise RunError(
-                f"Run {self.path} is being written by another process (pid {pid}). Wait for it to end, or stop it."
-            ) from None
+            raise self._in_use() from None
+
+    def _in_use(self) -> RunError:
+        return RunError(
+            f"Run {self.path} is being written by another process (pid {self.status().pid}). Wait for it to end, or "
+            "stop it."
+        )
 
     def verify(self, *names: str) -> None:
         """Raise RunError when a sealed file is missing or was changed, or the manifest does not list all of them.

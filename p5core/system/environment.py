@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 
-__all__ = ["fault_of"]
+__all__ = ["database_fault", "fault_of"]
 
 REMEDIES = {
     errno.ENOSPC: "Free some space and try again; a run that was training goes on with --resume.",
@@ -27,3 +28,10 @@ def fault_of(error: OSError) -> str:
     said = error.strerror or str(error) or type(error).__name__
     paths = " → ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
     return f"{said}{f': {paths}' if paths else ''}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
+
+
+def database_fault(error: Exception) -> str:
+    """One sentence about an input/output error of DuckDB, which names the file and the failure in its text."""
+    said = str(error).strip().splitlines()[0].rstrip(".")
+    remedies = (remedy for number, remedy in REMEDIES.items() if os.strerror(number) in said)
+    return f"{said}. {next(remedies, 'Free some space in the temporary folder, or set TMPDIR.')}"

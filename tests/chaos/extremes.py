@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
-from forks import LOG, import_everything, judged
+from forks import LOG, begin, called, import_everything, judged
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -131,17 +131,7 @@ def toml(value: Any) -> str:
 def tried(folder: Path, settings: list[str]) -> str:
     """Run the experiment with these settings until it ends or was asked to stop: how it ended."""
     output = folder / "output.txt"
-    pid = os.fork()
-    if not pid:
-        code = 70
-        try:
-            os.chdir(folder)
-            stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(stream, 1)
-            os.dup2(stream, 2)
-            code = called(settings)
-        finally:
-            os._exit(code)
+    pid = begin(folder, output, lambda: run(settings))
     deadline = time.monotonic() + PATIENCE
     while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
         time.sleep(0.02)
@@ -153,12 +143,8 @@ def tried(folder: Path, settings: list[str]) -> str:
     return judged(os.waitstatus_to_exitcode(ended[1]), output.read_text(errors="replace"))
 
 
-def called(settings: list[str]) -> int:
+def run(settings: list[str]) -> int:
     """The exit code of `p5 run`, which is asked to stop after some seconds and has little memory."""
-    import traceback
-
-    from p5core.cli import build
-    from p5core.plugins.discovery import load_plugins
     from p5core.training.engine import Engine
 
     resource.setrlimit(resource.RLIMIT_DATA, (DATA_MEMORY, DATA_MEMORY))
@@ -167,14 +153,7 @@ def called(settings: list[str]) -> int:
     timer.daemon = True
     timer.start()
     arguments = [word for setting in settings for word in ("--set", setting)]
-    try:
-        build(load_plugins())(["run", "e.toml", "--name", "r", *arguments], prog_name="p5")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-        return 70
-    return 0
+    return called(["run", "e.toml", "--name", "r", *arguments])
 
 
 if __name__ == "__main__":

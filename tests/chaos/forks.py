@@ -137,39 +137,46 @@ def run_forked(
     """Run `p5 command` inside a folder in a forked process: exit code (negative: signal), output, file operations."""
     output, seen = folder.parent / f"{name}.out", folder.parent / f"{name}.operations"
     seen.unlink(missing_ok=True)
-    pid = os.fork()
-    if not pid:
-        code = 70
-        try:
-            os.chdir(folder)
-            stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(stream, 1)
-            os.dup2(stream, 2)
-            code = called(command, Faults(folder, seen, fault))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
+    _, status = os.waitpid(begin(folder, output, lambda: called(command, Faults(folder, seen, fault))), 0)
     operations = seen.read_text().splitlines() if seen.exists() else []
     return os.waitstatus_to_exitcode(status), output.read_text(errors="replace"), operations
 
 
-def called(command: Sequence[str], faults: Faults) -> int:
-    """The exit code of a command, with faults from now on."""
+def begin(folder: Path, output: Path, act: Callable[[], int]) -> int:
+    """Start a forked process in a folder that ends with the exit code `act()`; returns its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        os.chdir(folder)
+        stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(stream, 1)
+        os.dup2(stream, 2)
+        code = act()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def called(command: Sequence[str], faults: Faults | None = None) -> int:
+    """The exit code of `p5 command`, with faults from now on."""
     from p5core.cli import build
     from p5core.plugins.discovery import load_plugins
 
     group = build(load_plugins())
-    sys.addaudithook(faults.see)
+    if faults is not None:
+        sys.addaudithook(faults.see)
     try:
         group(list(command), prog_name="p5")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     finally:
-        faults.write()
+        if faults is not None:
+            faults.write()
     return 0
 
 

@@ -26,7 +26,7 @@ from p5core.plugins.discovery import load_plugins
 from p5export.runtime import OnnxRecommender
 
 IS_WHOLE = bool(os.environ.get("P5_WHOLE_CHAOS"))
-FLIPS_A_FILE = 40 if IS_WHOLE else 14
+FLIPS_A_FILE = 40
 WRONG = (b"null", b"[]", b"{}", b'"x"', b"1e999", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe\x00", b"\x00" * 64)
 """Contents of another type or nested deeply, and bytes that are no text."""
 
@@ -43,6 +43,8 @@ class Damage:
     name: str
     content: bytes | None
     """None: it is removed"""
+    is_folder: bool = False
+    """a folder lies in its place"""
 
 
 def damages(folder: Path, seed: int) -> Iterator[Damage]:
@@ -58,6 +60,7 @@ def damages(folder: Path, seed: int) -> Iterator[Damage]:
         yield Damage(name, f"cut at {cut}", content[:cut])
         yield Damage(name, "emptied", b"")
         yield Damage(name, "removed", None)
+        yield Damage(name, "a folder", None, is_folder=True)
         for wrong in WRONG if IS_WHOLE else draws.sample(WRONG, 3):
             yield Damage(name, f"replaced by {wrong[:9]!r}", wrong)
         if path.suffix == ".json":
@@ -110,6 +113,8 @@ def tried(place: Path, part: str, seed: int, look: Callable[[Path, Damage], str]
             victim.unlink()
         else:
             victim.write_bytes(damage.content)
+        if damage.is_folder:
+            victim.mkdir()
         if found := look(copy, damage):
             faults.append((damage.file, damage.name, found))
         shutil.rmtree(place / "damaged")
@@ -131,7 +136,7 @@ def test_a_damaged_run_is_never_used(place: Path) -> None:
         is_used = recommended.exit_code == 0 and damage.file not in FREE
         return "used" if is_used else ""
 
-    assert tried(place, "runs/done", 1, look) > 250
+    assert tried(place, "runs/done", 1, look) > 850
 
 
 def test_a_damaged_unfinished_run_never_ends_otherwise(place: Path) -> None:
@@ -143,7 +148,7 @@ def test_a_damaged_unfinished_run_never_ends_otherwise(place: Path) -> None:
             return f"traceback: {result.exception!r}"
         return "other" if result.exit_code == 0 and p5core.Run(copy).metrics().test != expected else ""
 
-    assert tried(place, "runs/half", 2, look) > 250
+    assert tried(place, "runs/half", 2, look) > 680
 
 
 def test_a_damaged_export_is_never_verified_or_used(place: Path) -> None:
@@ -161,7 +166,7 @@ def test_a_damaged_export_is_never_verified_or_used(place: Path) -> None:
             return "" if _is_equal(copy, place / "export", damage.file) else "used"
         return ""
 
-    assert tried(place, "export", 3, look) > 140
+    assert tried(place, "export", 3, look) > 290
 
 
 def _is_equal(copy: Path, whole: Path, name: str) -> bool:
@@ -182,4 +187,4 @@ def test_a_damaged_search_goes_on_rightly_or_not_at_all(place: Path) -> None:
             return f"traceback: {result.exception!r}"
         return "another best" if result.exit_code == 0 and (copy / "best.toml").read_text() != best else ""
 
-    assert tried(place, "runs/tiny-tune", 4, look) > 60
+    assert tried(place, "runs/tiny-tune", 4, look) > 320

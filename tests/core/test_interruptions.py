@@ -19,7 +19,10 @@ from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.errors import RunError, TrainingError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
+from p5core.runs.documents import RunState, Status
+from p5core.runs.lock import alone_in
 from p5core.system.files import read_json, sha256, write_json
+from p5core.system.processes import born
 from p5core.training import loop as stage
 from p5core.workflows import train as pipeline
 from p5plugins.scorers.cooccurrence import CoOccurrence
@@ -176,6 +179,30 @@ def test_a_run_that_is_being_written_is_not_resumed(registry: Registry, whole: p
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_a_run_whose_lock_was_deleted_is_not_resumed_beside_its_process(
+    registry: Registry, whole: p5core.Run, tmp_path: Path
+) -> None:
+    run = p5core.Run(shutil.copytree(whole.path, tmp_path / "copy"))
+    (run.path / "manifest.json").unlink()
+    for pid, began, says in (
+        (os.getppid(), born(os.getppid()), r"is being written by another process \(pid \d+\)"),
+        (os.getppid(), "1.0", "lacks its file"),  # a process that had this number before
+    ):
+        run.write_status(Status(state=RunState.RUNNING, pid=pid, born=began))
+        with pytest.raises(RunError, match=says):
+            p5core.resume(run, registry)
+
+
+def test_a_folder_whose_lock_was_deleted_is_not_entered_beside_its_process(tmp_path: Path) -> None:
+    write_json(tmp_path / "process.json", {"pid": os.getppid(), "born": born(os.getppid())})
+    with pytest.raises(RunError, match=rf"in use by another process \(pid {os.getppid()}\)"), alone_in(tmp_path):
+        pass
+    write_json(tmp_path / "process.json", {"pid": os.getppid(), "born": "1.0"})
+    with alone_in(tmp_path):
+        assert read_json(tmp_path / "process.json")["pid"] == os.getpid()
+    assert not (tmp_path / "process.json").exists()
 
 
 def test_what_a_killed_update_left_is_not_trained(registry: Registry, whole: p5core.Run, tmp_path: Path) -> None:

@@ -371,17 +371,6 @@ def p5(*arguments: object) -> Any:
     return CliRunner().invoke(build(load_plugins()), [str(one) for one in arguments])
 
 
-def test_two_processes_from_the_command_line(tmp_path: Path) -> None:
-    file = tmp_path / "small.toml"
-    file.write_text(SMALL)
-    options = ("--runs", tmp_path, "--only", "temperature", "--processes", 2, "--trials", 3)
-    result = p5("tune", file, *options)
-    assert result.exit_code == 0, result.output
-    assert "Best of 3 trials; trial 0 is the file as it is" in result.output
-    assert f"p5 run {tmp_path}/small-tune/best.toml --name small-best" in result.output
-    assert len((tmp_path / "small-tune" / "trials.csv").read_text().splitlines()) == 4
-
-
 def test_a_search_without_a_complete_trial_says_so(tmp_path: Path) -> None:
     file = tmp_path / "small.toml"
     file.write_text(SMALL)

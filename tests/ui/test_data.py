@@ -14,6 +14,7 @@ from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
 from p5ui.i18n.words import words
 from p5ui.pages.data.profile_view import diagnose, dropped_rows, figures, look, merit_text, popularity, warning_text
+from p5ui.workspace.uploads import delete_upload
 from p5ui.workspace.workspace import Workspace
 
 ENGLISH: dict[str, str] = {"accept-language": "en"}
@@ -177,6 +178,34 @@ def test_an_items_table_is_uploaded_where_it_belongs(ui, page: Page, shop: str) 
     page.locator("#data-examine").click()
     expect(page.locator("#data-merits")).to_contain_text("title")
     expect(page.locator("#data-name textarea, #data-name input")).to_have_value("goods")
+
+
+def test_an_upload_is_deleted_and_nothing_else(ui, page: Page, shop: str) -> None:
+    page.goto(f"{ui.address}/data")
+    upload(page, "mistake.csv", shop.encode())
+    expect(page.locator("#data-examine")).to_be_visible()
+    page.get_by_role("tab", name=words()["data.name_tab"]["en"]).click()
+    expect(page.locator("#data-file input")).to_have_value("uploads/mistake.csv")
+    page.locator("#data-delete").click()
+    page.locator("#data-delete-no").click()
+    expect(page.locator("#data-delete-no")).to_be_hidden()
+    assert (ui.workspace.uploads / "mistake.csv").exists()
+    page.locator("#data-delete").click()
+    expect(page.locator("#data-question")).to_contain_text("uploads/mistake.csv")
+    page.locator("#data-delete-yes").click()
+    expect(page.get_by_text("The file uploads/mistake.csv was deleted.")).to_be_visible()
+    expect(page.locator("#data-file input")).to_have_value("")
+    expect(page.locator("#data-delete-no")).to_be_hidden()
+    assert not (ui.workspace.uploads / "mistake.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["log.csv", "uploads", "uploads/../log.csv", "../x", "/etc/passwd", "uploads/sub", ""])
+def test_only_uploads_are_deleted(workspace: Workspace, name: str) -> None:
+    (workspace.uploads / "sub").mkdir(parents=True, exist_ok=True)
+    (workspace.folder / "log.csv").write_text("user,item\n")
+    with pytest.raises(ConfigError, match="is not among the uploads"):
+        delete_upload(workspace, name)
+    assert (workspace.folder / "log.csv").exists()
 
 
 def test_an_examination_that_fails_is_not_busy_for_ever(ui, page: Page, shop: str) -> None:

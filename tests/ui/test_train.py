@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from p5core.errors import ConfigError
+from p5ui.workspace.drafts import delete_draft
+
 
 @pytest.fixture
 def form(ui, page: Page, small: str) -> Page:
@@ -105,3 +108,18 @@ def test_the_text_is_checked_and_draws_the_form(form: Page, small: str) -> None:
     expect(form.locator("#option-stages-0-epochs input")).to_have_value("3")
     form.reload()
     expect(form.locator("#option-stages-0-epochs input")).to_have_value("3")
+
+
+def test_a_draft_is_deleted_and_nothing_else(ui, form: Page, small: str) -> None:
+    (ui.workspace.experiments / "mistake.toml").write_text(small)
+    form.goto(f"{ui.address}/train?draft=mistake")
+    expect(form.locator("#train-draft input")).to_have_value("mistake")
+    form.locator("#train-delete").click()
+    expect(form.locator("#train-question")).to_contain_text("mistake")
+    form.locator("#train-delete-yes").click()
+    expect(form.get_by_text("The draft mistake was deleted.")).to_be_visible()
+    expect(form.locator("#train-draft input")).to_have_value("")
+    assert [path.name for path in ui.workspace.experiments.glob("[ms]*.toml")] == ["small.toml"]
+    for name in ("nobody", "../small", "examples/gpt", ""):
+        with pytest.raises(ConfigError, match="is not among the drafts"):
+            delete_draft(ui.workspace, name)

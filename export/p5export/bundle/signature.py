@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
 
 from p5core.errors import ConfigError, ExportError
 from p5core.system.files import write_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+Key = TypeVar("Key")
 
 __all__ = ["SIGNATURE", "check_form", "check_signature", "read_private_key", "sign"]
 
@@ -58,17 +63,11 @@ def check_form(folder: Path) -> None:
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
     """The key that signs: Ed25519 in PEM, without a password; raises ConfigError for another."""
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError:
-        raise ConfigError(MISSING) from None
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
+    serialization, ed25519 = _cryptography()
+    key: Ed25519PrivateKey | None = _read_key(
+        path, partial(serialization.load_pem_private_key, password=None), ed25519.Ed25519PrivateKey
+    )
+    if key is None:
         raise ConfigError(
             f"{path} holds no private Ed25519 key in PEM without a password. Make one: "
             "openssl genpkey -algorithm ed25519 -out key.pem"
@@ -77,19 +76,32 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def _read_public_key(path: Path) -> Ed25519PublicKey:
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError:
-        raise ConfigError(MISSING) from None
-    try:
-        key = load_pem_public_key(path.read_bytes())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PublicKey):
+    serialization, ed25519 = _cryptography()
+    key: Ed25519PublicKey | None = _read_key(path, serialization.load_pem_public_key, ed25519.Ed25519PublicKey)
+    if key is None:
         raise ConfigError(
             f"{path} holds no public Ed25519 key in PEM. Take it from the private one: "
             "openssl pkey -in key.pem -pubout -out key.pub.pem"
         )
     return key
+
+
+def _cryptography() -> tuple[ModuleType, ModuleType]:
+    """The modules that read and hold keys; raises ConfigError when the package is missing."""
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise ConfigError(MISSING) from None
+    return serialization, ed25519
+
+
+def _read_key(path: Path, read: Callable[[bytes], object], kind: type[Key]) -> Key | None:
+    """The key in a file; None for anything that is no key of this kind."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        key = read(path.read_bytes())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, kind) else None

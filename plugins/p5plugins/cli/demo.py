@@ -96,20 +96,23 @@ def _trained(experiment: Experiment, runs: Path, registry: Registry, display: Te
     from p5core.workflows import train
 
     path = runs / "demo"
-    if _can_go_on(path, experiment, registry):
-        return train.resume(open_run(path), registry, display)
+    if _is_usable(path, experiment, registry):
+        run = open_run(path)
+        return run if run.is_sealed() else train.resume(run, registry, display)
     shutil.rmtree(path, ignore_errors=True)
     return train.run(experiment, runs, "demo", registry, None, display)
 
 
-def _can_go_on(path: Path, experiment: Experiment, registry: Registry) -> bool:
-    """True for an unfinished run of this experiment that is not damaged."""
+def _is_usable(path: Path, experiment: Experiment, registry: Registry) -> bool:
+    """True for a run of this experiment, finished or not, that is not damaged."""
     from p5core.errors import P5Error
     from p5core.runs.create import open_run
     from p5core.workflows import train
 
     try:
         run = open_run(path)
-        return not run.is_sealed() and train.is_experiment_of(experiment, run, registry)
+        if run.is_sealed():
+            run.verify()
+        return train.is_experiment_of(experiment, run, registry)
     except P5Error:
         return False

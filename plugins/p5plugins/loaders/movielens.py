@@ -119,7 +119,7 @@ def _original_100k(folder: Path, domain: str | None) -> RawData:
     )
     flags = items[list(GENRES)].to_numpy().astype(bool)
     items["genres"] = ["|".join(genre for genre, has in zip(GENRES, row, strict=True) if has) for row in flags]
-    users = _table(folder / "u.user", Layout("|", False, "", "latin-1", USERS["100k"]), USER)
+    users = _users(folder / "u.user", Layout("|", False, "", "latin-1", USERS["100k"]))
     return _raw(
         folder / "u.data", Layout("\t", False, "", columns=EVENTS), _with_year(items[list(MOVIES)]), users, domain
     )
@@ -127,7 +127,7 @@ def _original_100k(folder: Path, domain: str | None) -> RawData:
 
 def _original_1m(folder: Path, domain: str | None) -> RawData:
     items = _table(folder / "movies.dat", Layout("::", False, "", "latin-1", MOVIES))
-    users = _table(folder / "users.dat", Layout("::", False, "", "latin-1", USERS["1m"]), USER)
+    users = _users(folder / "users.dat", Layout("::", False, "", "latin-1", USERS["1m"]))
     return _raw(folder / "ratings.dat", Layout("::", False, "", columns=EVENTS), _with_year(items), users, domain)
 
 
@@ -147,13 +147,14 @@ def _recbole(folder: Path, domain: str | None) -> RawData:
     items = _table(events.with_suffix(".item"), Layout("\t", True, ""))
     items = items.rename(columns={"release_year": "year", "class": "genres", "genre": "genres"})
     items["year"] = pd.to_numeric(items["year"], errors="coerce").astype("Int64")
-    users = _table(events.with_suffix(".user"), Layout("\t", True, ""), USER).rename(columns={"zip_code": "zip"})
+    users = _users(events.with_suffix(".user"), Layout("\t", True, ""))
+    users = None if users is None else users.rename(columns={"zip_code": "zip"})
     return _raw(events, Layout("\t", True, ""), items, users, domain)
 
 
 def _gsasrec(folder: Path, domain: str | None, *, gapless: bool = False) -> RawData:
     items = _table(folder / "ml1m_items.dat", Layout("\t", False, "", columns=MOVIES))
-    users = _table(folder / "ml1m_users.dat", Layout("\t", False, "", columns=USERS["1m"]), USER)
+    users = _users(folder / "ml1m_users.dat", Layout("\t", False, "", columns=USERS["1m"]))
     return read_sequences(folder, _with_year(items), users, domain, gapless=gapless)
 
 
@@ -172,6 +173,11 @@ def _raw(path: Path, layout: Layout, items: pd.DataFrame, users: pd.DataFrame | 
     table = open_table(path, layout)
     events = scan_events(table, map_columns(ColumnOptions(), table.columns, table.source), domain)
     return RawData(events, items=items, users=users, time_unit="s", header_rows=table.header_rows)
+
+
+def _users(path: Path, layout: Layout) -> pd.DataFrame | None:
+    """The table of users, which copies of the sets may lack."""
+    return _table(path, layout, USER) if path.exists() else None
 
 
 def _table(path: Path, layout: Layout, key: str = ITEM) -> pd.DataFrame:

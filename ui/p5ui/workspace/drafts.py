@@ -28,6 +28,7 @@ __all__ = [
     "beginning",
     "begun_with",
     "check",
+    "delete_draft",
     "draft_names",
     "free_run_name",
     "planned",
@@ -92,6 +93,13 @@ def save_draft(workspace: Workspace, name: str, text: str) -> str:
     workspace.experiments.mkdir(parents=True, exist_ok=True)
     write_text(workspace.inside(f"experiments/{name}.toml"), text)
     return name
+
+
+def delete_draft(workspace: Workspace, name: str) -> None:
+    """Delete a draft; raises ConfigError when there is none of that name."""
+    if not NAME.fullmatch(name) or name not in draft_names(workspace):
+        raise ConfigError(f"{name!r} is not among the drafts, and those alone can be deleted here.")
+    workspace.inside(f"experiments/{name}.toml").unlink()
 
 
 def tree_of(text: str) -> dict[str, Any]:

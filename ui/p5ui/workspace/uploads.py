@@ -8,10 +8,10 @@ from filecmp import cmp
 from itertools import count
 from pathlib import Path
 
-from p5core.errors import DataError
+from p5core.errors import ConfigError, DataError
 from p5ui.workspace.workspace import Workspace
 
-__all__ = ["MAX_BYTES", "keep_upload", "safe_name"]
+__all__ = ["MAX_BYTES", "delete_upload", "keep_upload", "safe_name"]
 
 MAX_BYTES = 2 * 2**30
 
@@ -36,6 +36,14 @@ def keep_upload(workspace: Workspace, arrived: Path) -> str:
     if not target.exists():
         shutil.copyfile(arrived, target)
     return target.relative_to(workspace.folder).as_posix()
+
+
+def delete_upload(workspace: Workspace, name: str) -> None:
+    """Delete a file of the folder of uploads, given relative to the working folder; raises ConfigError for others."""
+    path = workspace.folder / name
+    if path.parent != workspace.uploads or path.name != safe_name(path.name) or not path.is_file():
+        raise ConfigError(f"{name!r} is not among the uploads, and those alone can be deleted here.")
+    path.unlink()
 
 
 def safe_name(name: str) -> str:

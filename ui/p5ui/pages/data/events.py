@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,7 +35,7 @@ from p5ui.pages.data.profile_view import (
 )
 from p5ui.workspace.drafts import beginning, save_draft
 from p5ui.workspace.sandbox import data_files, usable_loaders
-from p5ui.workspace.uploads import keep_upload
+from p5ui.workspace.uploads import delete_upload, keep_upload
 from p5ui.workspace.workspace import Workspace
 
 __all__ = ["CLEANING", "COLUMNS", "LAYOUT", "DataEvents"]
@@ -75,6 +76,16 @@ class DataEvents:
         name = keep_upload(self._workspace, Path(arrived))
         files = data_files(self._workspace)
         return gr.Dropdown(files, value=name), gr.Dropdown(["", *files]), None
+
+    def delete(self, name: str, request: gr.Request) -> None:
+        """Delete an uploaded file."""
+        delete_upload(self._workspace, name)
+        gr.Info(said(request.headers, "data.said_delete", name=escape(name)))
+
+    def offer(self) -> tuple[Any, Any]:
+        """The files that are left, to be chosen in both lists."""
+        files = data_files(self._workspace)
+        return gr.Dropdown(files, value=None), gr.Dropdown(["", *files])
 
     def reopen(self, name: str | None, request: gr.Request) -> Any:
         """Look at the file that the address names."""

@@ -10,6 +10,7 @@ from gradio.events import api
 from p5ui.forms.widgets import widget
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address
+from p5ui.pages.confirmation import Confirmation
 from p5ui.pages.data.events import CLEANING, COLUMNS, LAYOUT, DataEvents
 from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.workspace.workspace import Workspace
@@ -59,8 +60,10 @@ class _Page:
                     min_width=260, elem_id="data-file",
                 )  # fmt: skip
                 self.open = gr.Button(t("data.look"), scale=1, min_width=140, elem_id="data-open")
+                self.delete = gr.Button(t("data.delete"), scale=1, min_width=140, elem_id="data-delete")
             with gr.Tab(t("data.built_in_tab")):
                 self._draw_loader()
+        self.confirmation = Confirmation("data")
         self.note = gr.Markdown(elem_id="data-note")
 
     def _draw_loader(self) -> None:
@@ -212,6 +215,9 @@ class _Page:
             shown(answers.take_upload), self.items_upload, [self.items, self.file, self.items_upload], **SLOW
         ).success(shown(answers.add_items), [self.section, self.items], seen, **SLOW)
         self.open.click(shown(answers.open), self.file, seen, **SLOW)
+        self.confirmation.before(self.delete, self.file, shown(answers.delete)).success(
+            answers.offer, None, [self.file, self.items], **QUICK
+        )
         self._wire_corrections()
         self._wire_examination()
 

@@ -14,6 +14,7 @@ from p5core.runs.curves import LearningCurves, read_curves
 from p5ui.i18n.messages import said
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address, missing_in_address, run_in_address
+from p5ui.pages.confirmation import Confirmation
 from p5ui.pages.events import ASKED, QUICK, answered, shown
 from p5ui.pages.runs.run_list import ACTIVE, RunRow, run_folder, run_rows, stage_names, tail
 from p5ui.pages.runs.run_view import figures_frame, loss_frame, missing_html, stage_legend, state_html, table
@@ -52,7 +53,7 @@ def build(workspace: Workspace) -> None:
     state = gr.HTML(elem_id="runs-state")
     with gr.Row():
         buttons = {action: _button(action) for action in ACTIONS}
-    question, asked, confirm, keep = _question()
+    confirmation = Confirmation("runs")
     stages = gr.HTML(elem_id="runs-stages")
     loss, metric, figures, speed = _plots()
     log, output = _texts()
@@ -72,26 +73,13 @@ def build(workspace: Workspace) -> None:
             events.refresh, [choice, metric, seen], live, **QUICK
         )
     buttons["clone"].click(None, choice, None, js=OPEN_TRAIN, **QUICK)
-    buttons["delete"].click(events.ask, choice, [question, asked], **QUICK)
-    keep.click(lambda: gr.Group(visible=False), None, question, **QUICK)
-    deleted = confirm.click(events.act("delete"), choice, None, **ASKED)
+    deleted = confirmation.before(buttons["delete"], choice, events.act("delete"))
     deleted.success(events.show_first, seen, live, **QUICK)
-    deleted.then(lambda: gr.Group(visible=False), None, question, **QUICK)
     _endpoints(workspace)
 
 
 def _button(action: str) -> gr.Button:
     return gr.Button(t(f"runs.{action}"), interactive=False, size="md", min_width=120, elem_id=f"runs-{action}")
-
-
-def _question() -> tuple[gr.Group, gr.HTML, gr.Button, gr.Button]:
-    """The question before a run is deleted, with both answers."""
-    with gr.Group(visible=False) as question:
-        asked = gr.HTML(padding=True, elem_id="runs-question")
-        with gr.Row():
-            confirm = gr.Button(t("runs.delete_yes"), variant="stop", elem_id="runs-delete-yes")
-            keep = gr.Button(t("runs.delete_no"), elem_id="runs-delete-no")
-    return question, asked, confirm, keep
 
 
 def _plots() -> tuple[gr.LinePlot, gr.Dropdown, gr.LinePlot, gr.LinePlot]:
@@ -166,10 +154,6 @@ class _Events:
             gr.Info(said(request.headers, f"runs.said_{name}", name=escape(run)))
 
         return shown(act)
-
-    def ask(self, run: str, request: gr.Request) -> tuple[Any, str]:
-        """Ask for confirmation before a run is deleted."""
-        return gr.Group(visible=True), said(request.headers, "runs.delete_ask", name=escape(run))
 
     def _refresh(self, name: str | None, metric: str | None, seen: _Seen, request: gr.Request) -> tuple[Any, ...]:
         rows = tuple(run_rows(self._workspace))

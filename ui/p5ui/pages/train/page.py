@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Annotated, Any
 
 import gradio as gr
@@ -16,11 +17,13 @@ from p5ui.i18n.messages import plain, said, said_in_markdown
 from p5ui.i18n.translations import translated
 from p5ui.i18n.words import t
 from p5ui.pages.address import follow_in_address
+from p5ui.pages.confirmation import Confirmation
 from p5ui.pages.events import ASKED, IN_TURN, QUICK, answered, shown
 from p5ui.workspace.drafts import (
     Ahead,
     begun_with,
     check,
+    delete_draft,
     draft_names,
     free_run_name,
     planned,
@@ -69,6 +72,8 @@ class _Page:
             self.begin = gr.Dropdown(
                 [], value=None, label=t("train.begin"), info=t("train.begin_help"), min_width=240, elem_id="train-begin"
             )
+            self.delete = gr.Button(t("train.delete"), scale=0, min_width=140, elem_id="train-delete")
+        self.confirmation = Confirmation("train")
         with gr.Row():
             form = gr.Column(scale=3, min_width=340, elem_id="train-form")
             with gr.Column(scale=2, min_width=340):
@@ -107,6 +112,9 @@ class _Page:
         )
         self.draft.input(shown(self._read), self.draft, named, **IN_TURN)
         follow_in_address(self.draft, "draft", replaced="run")
+        self.confirmation.before(self.delete, self.draft, shown(self._delete)).success(
+            self._offer, None, self.draft, **QUICK
+        )
         self.begin.input(shown(self._begin), [self.begin, self.code, self.ahead], texts, **IN_TURN)
         self.code.input(Ahead, None, self.ahead, trigger_mode="always_last", **IN_TURN)
         self.code.change(self._verdict, self.code, self.note, trigger_mode="always_last", **QUICK)
@@ -180,6 +188,13 @@ class _Page:
             gr.Dropdown(draft_names(self._workspace), value=name),
             said_in_markdown(request.headers, "train.saved", name=name),
         ]
+
+    def _delete(self, name: str, request: gr.Request) -> None:
+        delete_draft(self._workspace, name)
+        gr.Info(said(request.headers, "train.said_delete", name=escape(name)))
+
+    def _offer(self) -> Any:
+        return gr.Dropdown(draft_names(self._workspace), value=None)
 
     def _plan(self, text: str, request: gr.Request) -> list[Any]:
         plan = planned(text, self._workspace)
