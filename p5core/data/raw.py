@@ -6,18 +6,27 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import duckdb
 import pandas as pd
 
-__all__ = ["IdType", "RawData", "Scan", "SourceFile", "TimeUnit"]
+__all__ = ["FaultyLine", "IdType", "RawData", "Scan", "SourceFile", "TimeUnit"]
 
 TimeUnit = Literal["s", "ms", "us", "ns", "step", "excel"]
 """Unit of numeric timestamps; "step" is a bare order without a clock, "excel" days since 1899-12-30."""
 
 IdType = Literal["integer", "text"]
 """Type of ids."""
+
+
+class FaultyLine(NamedTuple):
+    """A line that is no row of its table."""
+
+    place: str
+    """file and line"""
+    fault: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,9 @@ class RawData:
 
     on_error: Literal["refuse", "drop"] = "refuse"
     """Refuse the log for a row that cannot be read, or leave the row out and report it."""
+
+    faulty: Sequence[FaultyLine] = ()
+    """Lines that the loader left out since they are no rows."""
 
     is_head: bool = False
     """True if these are only the first rows, so that later rows may resolve ambiguities."""

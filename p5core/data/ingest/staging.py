@@ -243,15 +243,16 @@ def _rejected(
 
 
 def _rejected_lines(workspace: Workspace, raw: RawData) -> list[Rejected]:
-    """Lines of text files that have too many or too few cells, or a quotation mark that is not closed."""
+    """Lines that the loader left out, and those of text files with too many or too few cells or an open quotation."""
+    left_out = [Rejected(line.place, line.fault, line.text) for line in raw.faulty]
     tables = {name for (name,) in workspace.rows("SELECT table_name FROM duckdb_tables()")}
     if raw.on_error == "refuse" or "reject_errors" not in tables:
-        return []
+        return left_out
     rows = workspace.rows(
         "SELECT parse_filename(s.file_path) AS file, e.line, any_value(e.csv_line), any_value(e.error_message) "
         "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL"
     )
-    return [Rejected(f"{name}, line {line}", str(fault), str(text)) for name, line, text, fault in rows]
+    return left_out + [Rejected(f"{name}, line {line}", str(fault), str(text)) for name, line, text, fault in rows]
 
 
 def _drop_incomplete(

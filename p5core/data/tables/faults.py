@@ -48,7 +48,10 @@ def json_fault(files: Sequence[Path], source: str, error: duckdb.Error) -> DataE
             for number, line in enumerate(stream.read().splitlines(), start=1):
                 fault = _line_fault(line)
                 if fault:
-                    return DataError(f"{file.name}, line {number}: {fault}. Repair or remove the line.")
+                    return DataError(
+                        f"{file.name}, line {number}: {fault}. Repair or remove the line, or leave such lines "
+                        "out with on_error = 'drop'."
+                    )
     return read_fault(source, error)
 
 

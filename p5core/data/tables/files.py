@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import duckdb
 import pandas as pd
 
+from p5core.data.raw import FaultyLine
 from p5core.data.tables.columns import is_known_name
 from p5core.data.tables.faults import json_fault, read_fault
 from p5core.data.tables.plain_text import PlainText, plain_json, plain_text
@@ -71,6 +72,8 @@ class TableFiles:
     """SQL table expression of each of several files, for counting rows"""
     scratch: Any = None
     """owner of temporary files that the relation reads"""
+    faulty: tuple[FaultyLine, ...] = ()
+    """lines of JSON that the relation leaves out; DuckDB itself collects those of text files"""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small result; raises DataError when the files cannot be read."""
@@ -106,7 +109,7 @@ def open_table(path: Path, layout: Layout, named: Sequence[str] = (), drop_fault
         case "text":
             return _in_order(_text(files, source, layout, named, drop_faulty))
         case "json":
-            return _in_order(_json(files, source, layout))
+            return _in_order(_json(files, source, layout, drop_faulty))
         case "parquet":
             return _in_order(_parquet(files, source, layout))
 
@@ -216,9 +219,9 @@ def _read_csv(text: PlainText | Sequence[PlainText], shape: Shape, layout: Layou
     )
 
 
-def _json(files: tuple[Path, ...], source: str, layout: Layout) -> TableFiles:
-    plain = [plain_json(file) for file in files]
-    names, files = files, tuple(path for path, _ in plain)
+def _json(files: tuple[Path, ...], source: str, layout: Layout, drop_faulty: bool) -> TableFiles:
+    plain = [plain_json(file, drop_faulty) for file in files]
+    names, files = files, tuple(text.path for text in plain)
     lines = "auto" if all(".json" in file.suffixes for file in files) else "newline_delimited"
 
     def reading(listed: Sequence[Path], columns: str) -> str:
@@ -230,7 +233,7 @@ def _json(files: tuple[Path, ...], source: str, layout: Layout) -> TableFiles:
     each = tuple(reading([file], typed) for file in files)
     return replace(
         table, files=names, relation=reading(files, typed), columns=columns, null_words=layout.null_words, each=each,
-        scratch=[scratch for _, scratch in plain],
+        scratch=[text.scratch for text in plain], faulty=tuple(line for text in plain for line in text.faulty),
     )  # fmt: skip
 
 

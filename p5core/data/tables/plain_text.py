@@ -27,10 +27,11 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 import pyarrow as pa
 
+from p5core.data.raw import FaultyLine
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["PlainText", "Scratch", "plain_json", "plain_text"]
+__all__ = ["PlainJson", "PlainText", "Scratch", "plain_json", "plain_text"]
 
 NATIVE = {"utf-8": "utf-8", "utf-16": "utf-16", "latin-1": "latin-1"}
 """Python's names of encodings → those of DuckDB, which decodes these itself."""
@@ -47,6 +48,9 @@ LINES_LOOKED_AT = 50
 EXCEL = (".xlsx", ".xls")
 KEY = "key"
 """Column of the ids of an object of objects."""
+
+LONGEST_SHOWN = 200
+"""Characters of a faulty line that are kept."""
 
 
 class Scratch:
@@ -189,8 +193,19 @@ def _workbook(file: Path) -> PlainText:
     return PlainText(target, "utf-8", ",", scratch=scratch)
 
 
-def plain_json(file: Path) -> tuple[Path, Any]:
-    """The file itself, or its rows as JSON Lines in a temporary folder, with the owner of that folder."""
+@dataclass(frozen=True, eq=False)
+class PlainJson:
+    """JSON Lines that DuckDB can read."""
+
+    path: Path
+    scratch: Scratch | None = None
+    """owner of a temporary file"""
+    faulty: tuple[FaultyLine, ...] = ()
+    """lines that were left out"""
+
+
+def plain_json(file: Path, drop_faulty: bool = False) -> PlainJson:
+    """The file itself, or its rows as JSON Lines in a temporary folder; with `drop_faulty`, without malformed lines."""
     with _open(file) as stream:
         content = stream.read(HEAD_BYTES)
     has_mark = content.startswith(codecs.BOM_UTF8)
@@ -199,19 +214,52 @@ def plain_json(file: Path) -> tuple[Path, Any]:
     is_python = first.startswith(("{'", "{u'", '{"')) and first.endswith("}") and not _is_json(first)
     is_nested = re.match(r"\{\s*\"[^\"]*\"\s*:\s*\{", head) is not None and not first.endswith("}")
     is_packed = file.suffix.lower() in (".bz2", ".xz", ".zip")
+    if drop_faulty and not is_nested and any(_object_in(line)[0] for line in content.splitlines()[:LINES_LOOKED_AT]):
+        return _without_faulty_lines(file)
     if not (is_python or is_nested or is_packed or has_mark):
-        return file, None
+        return PlainJson(file)
     scratch = Scratch()
     target = scratch.folder / f"{file.name.split('.')[0]}.jsonl"
     with _open(file) as stream, target.open("w", encoding="utf-8") as out:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig")
         if is_nested:
-            for key, row in json.load(text).items():
+            for key, row in json.loads(_decoded(stream.read(), file.name)).items():
                 out.write(json.dumps({KEY: key, **row} if isinstance(row, dict) else {KEY: key, "value": row}) + "\n")
         else:
-            for number, line in enumerate(text, start=1):
-                out.write(line if not is_python else _as_json(line, f"{file.name}, line {number}"))
-    return target, scratch
+            for number, line in enumerate(stream, start=1):
+                place = f"{file.name}, line {number}"
+                text = _decoded(line, place)
+                out.write(text if not is_python else _as_json(text, place))
+    return PlainJson(target, scratch)
+
+
+def _without_faulty_lines(file: Path) -> PlainJson:
+    scratch = Scratch()
+    target = scratch.folder / f"{file.name.split('.')[0]}.jsonl"
+    faulty = []
+    with _open(file) as stream, target.open("w", encoding="utf-8") as out:
+        for number, line in enumerate(stream, start=1):
+            row, fault = _object_in(line)
+            if row is not None:
+                out.write(json.dumps(row) + "\n")
+            elif line.strip():
+                shown = line.strip().decode("utf-8", errors="replace")[:LONGEST_SHOWN]
+                faulty.append(FaultyLine(f"{file.name}, line {number}", fault, shown))
+    return PlainJson(target, scratch, tuple(faulty))
+
+
+def _object_in(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    """The object in a line of JSON, or as Python writes it; otherwise None, and what is wrong."""
+    try:
+        text = line.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return None, "not valid UTF-8"
+    for read in (json.loads, ast.literal_eval):
+        try:
+            row = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return (row, "") if isinstance(row, dict) else (None, "no object")
+    return None, "malformed JSON"
 
 
 def _is_json(line: str) -> bool:
@@ -220,6 +268,13 @@ def _is_json(line: str) -> bool:
     except json.JSONDecodeError:
         return False
     return True
+
+
+def _decoded(content: bytes, place: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{place}: not valid UTF-8. Repair it, or write the file anew as UTF-8.") from None
 
 
 def _as_json(line: str, place: str) -> str:

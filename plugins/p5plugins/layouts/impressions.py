@@ -28,11 +28,15 @@ def _listed(files: list[Path]) -> str:
 
 
 def read_mind(files: list[Path], scratch: Path) -> RawData:
-    """Clicks of the history, then those of the impressions; the impressions themselves with what was shown."""
+    """Clicks of the history, then those of the impressions; the impressions themselves with what was shown.
+
+    Several files are the parts of a set, such as train and dev; the history of a user's first impression counts.
+    """
     columns = ("impression", USER, TIMESTAMP, "history", "shown")
-    table = open_table(files[0], Layout("\t", False, "", columns=columns))
+    tables = [open_table(file, Layout("\t", False, "", columns=columns)) for file in files]
+    relation = " UNION ALL ".join(f"SELECT * FROM {table.relation}" for table in tables)
     read = f"try_strptime({TIMESTAMP}, '%m/%d/%Y %I:%M:%S %p')"
-    rows = f"SELECT row_number() OVER () AS n, {USER}, {read} AS {TIMESTAMP}, history, shown FROM {table.relation}"
+    rows = f"SELECT row_number() OVER () AS n, {USER}, {read} AS {TIMESTAMP}, history, shown FROM ({relation})"
 
     def cells(column: str) -> str:
         lists = f"SELECT n, {USER}, {TIMESTAMP}, string_split({column}, ' ') AS cells FROM ({rows})"
@@ -40,8 +44,10 @@ def read_mind(files: list[Path], scratch: Path) -> RawData:
             f"SELECT n, {USER}, {TIMESTAMP}, unnest(cells) AS cell, unnest(range(len(cells))) AS place FROM ({lists})"
         )
 
+    earliest = f"min({{'begin': {TIMESTAMP}, 'n': n}}) AS earliest"
     first = (
-        f"SELECT {USER}, min(n) AS n, min({TIMESTAMP}) AS begin FROM ({rows}) WHERE history IS NOT NULL GROUP BY {USER}"
+        f"SELECT {USER}, earliest.n AS n, earliest.begin AS begin FROM "
+        f"(SELECT {USER}, {earliest} FROM ({rows}) WHERE history IS NOT NULL GROUP BY {USER})"
     )
     # The history has no times: it happened before the first impression of its user.
     past = (
@@ -57,12 +63,18 @@ def read_mind(files: list[Path], scratch: Path) -> RawData:
         f"SELECT {USER}, {ITEM}, {TIMESTAMP} FROM ({past} UNION ALL BY NAME {clicked}) ORDER BY late, n, place", target
     )
     raw = Table(TableConfig(path=target)).load()
-    impressions = table.frame(
+    impressions = tables[0].frame(_shown_and_clicked(rows))
+    news = [frame for file in files if (frame := _news(file.parent / "news.tsv")) is not None]
+    items = pd.concat(news).drop_duplicates(ITEM, ignore_index=True) if news else None
+    return replace(raw, impressions=impressions, items=items)
+
+
+def _shown_and_clicked(rows: str) -> str:
+    return (
         f"SELECT {USER}, {TIMESTAMP}, list_transform(lists, lambda s: s[:-3]) AS shown, "
         "list_transform(list_filter(lists, lambda s: s LIKE '%-1'), lambda s: s[:-3]) AS clicked "
         f"FROM (SELECT *, string_split(shown, ' ') AS lists FROM ({rows})) ORDER BY n"
     )
-    return replace(raw, impressions=impressions, items=_news(files[0].parent / "news.tsv"))
 
 
 def _news(file: Path) -> pd.DataFrame | None:
@@ -75,21 +87,25 @@ def _news(file: Path) -> pd.DataFrame | None:
 
 
 def read_ebnerd(files: list[Path], scratch: Path) -> RawData:
-    """Read articles of the histories, then clicked ones of the impressions; the impressions with what was shown."""
+    """Read articles of the histories, then clicked ones of the impressions; the impressions with what was shown.
+
+    Several files are the parts of a set, train and validation: what the history of one repeats of another counts once.
+    """
     behaviours = f"read_parquet({_listed(files)})"
     clicked = (
         f"SELECT user_id AS {USER}, unnest(article_ids_clicked) AS {ITEM}, impression_time AS {TIMESTAMP} "
         f"FROM {behaviours}"
     )
-    history = files[0].parent / "history.parquet"
+    histories = [path for file in files if (path := file.parent / "history.parquet").is_file()]
     queries = [clicked]
-    if history.is_file():
+    if histories:
         queries.append(
             f"SELECT user_id AS {USER}, unnest(article_id_fixed) AS {ITEM}, "
-            f"unnest(impression_time_fixed) AS {TIMESTAMP} FROM read_parquet({quote_text(str(history))})"
+            f"unnest(impression_time_fixed) AS {TIMESTAMP} FROM read_parquet({_listed(histories)})"
         )
     target = scratch / "ebnerd.parquet"
-    _copy(" UNION ALL ".join(queries), target)
+    joined = " UNION ALL ".join(queries) if len(files) == 1 else f"{' UNION '.join(queries)} ORDER BY ALL"
+    _copy(joined, target)
     raw = Table(TableConfig(path=target)).load()
     impressions = (
         duckdb.connect()

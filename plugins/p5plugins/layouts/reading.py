@@ -8,13 +8,18 @@ from p5plugins.layouts.published import Published, Variant
 __all__ = ["MIND", "BookCrossing", "EBNeRD", "Goodreads", "LastFM"]
 
 
+BEHAVIORS = r"\d+\tU\d+\t[^\t]+\t[^\t]*\tN\d+-[01]"
+"""First line of MIND's impressions."""
+
+
 class MIND(Published):
     """MIND: clicks and impressions of news (Wu et al., doi 10.18653/v1/2020.acl-main.331)."""
 
     name = "mind"
     home = "https://msnews.github.io"
     variants = {
-        "behaviors": Variant("behaviors.tsv*", begins=r"\d+\tU\d+\t[^\t]+\t[^\t]*\tN\d+-[01]", convert=read_mind),
+        "behaviors": Variant("behaviors.tsv*", begins=BEHAVIORS, convert=read_mind),
+        "parts": Variant("*/behaviors.tsv*", begins=BEHAVIORS, convert=read_mind),
     }
 
 
@@ -23,7 +28,10 @@ class EBNeRD(Published):
 
     name = "ebnerd"
     home = "https://recsys.eb.dk"
-    variants = {"behaviors": Variant("behaviors.parquet", convert=read_ebnerd)}
+    variants = {
+        "behaviors": Variant("behaviors.parquet", convert=read_ebnerd),
+        "parts": Variant("*/behaviors.parquet", convert=read_ebnerd),
+    }
 
 
 class BookCrossing(Published):

@@ -19,7 +19,7 @@ __all__ = ["read_sequences"]
 
 
 def read_sequences(
-    folder: Path, items: pd.DataFrame, users: pd.DataFrame, domain: str | None, *, gapless: bool = False
+    folder: Path, items: pd.DataFrame, users: pd.DataFrame | None, domain: str | None, *, gapless: bool = False
 ) -> RawData:
     """Put the histories together again, under the ids of MovieLens.
 

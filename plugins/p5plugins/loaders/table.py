@@ -117,4 +117,5 @@ class Table(Loader):
             renamed=mapping.renamed,
             header_rows=table.header_rows,
             notes=(*table.notes, *mapping.notes, *unused),
+            faulty=table.faulty,
         )

@@ -259,6 +259,24 @@ def test_bad_rows_are_refused_with_their_place_or_dropped_with_a_list(put: Any, 
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("written", ['{{"user": 1, "item": {}}}', "{{'user': 1, 'item': {}}}"])
+@pytest.mark.parametrize("broken_first", [True, False])
+def test_lines_that_are_no_json_are_dropped_with_a_list(tmp_path: Path, written: str, broken_first: bool) -> None:
+    rows = [written.format(item).encode() for item in range(60)]
+    for place, faulty in ((20, b"[1, 2]"), (20, b"\xff\xfe{}"), (0 if broken_first else 50, b'{"user": 3, "it')):
+        rows.insert(place, faulty)
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(rows))
+    with pytest.raises(DataError, match=r"log\.jsonl"):
+        events(tmp_path / "log.jsonl")
+    assert events(tmp_path / "log.jsonl", on_error="drop") == [(1, item) for item in range(60)]
+    _, report = prepared(tmp_path / "log.jsonl", on_error="drop")
+    assert sorted((cell.column, cell.value) for cell in report.rejected) == [
+        ("malformed JSON", '{"user": 3, "it'), ("no object", "[1, 2]"), ("not valid UTF-8", "\ufffd\ufffd{}"),
+    ]  # fmt: skip
+    assert {cell.place.partition(",")[0] for cell in report.rejected} == {"log.jsonl"}
+    assert report.dropped[0].rows == 3
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "gbk", "shift-jis", "utf-16"])
 def test_encodings(put: Any, encoding: str) -> None:
     word = {"cp1252": "caf\u00e9 \u20ac", "gbk": "\u5f20", "shift-jis": "\u30c6", "utf-16": "\u5f20"}[encoding]

@@ -111,6 +111,40 @@ def test_a_published_format_is_recognised_and_read(name: str, tmp_path: Path) ->
         assert {item: known[item] for item in case.titles} == case.titles
 
 
+def test_the_parts_of_mind_are_read_together(tmp_path: Path) -> None:
+    for part, line in (
+        ("MINDsmall_dev", "7\tU1\t11/15/2019 9:05:58 AM\tN9 N8\tN3-1 N4-0\n"),
+        ("MINDsmall_train", "7\tU1\t11/11/2019 9:05:58 AM\tN1 N2\tN5-0 N6-1\n"),
+    ):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "behaviors.tsv").write_text(line)
+        (tmp_path / part / "news.tsv").write_text("N1\tnews\tx\tOne\t\turl\t[]\t[]\n")
+    assert load_plugins().parts("loader")["mind"].part.recognises(tmp_path) > 0.5
+    raw = read("mind", tmp_path)
+    before, first, last = "2019-11-11 09:05:57", "2019-11-11 09:05:58", "2019-11-15 09:05:58"
+    events, _ = rows_of(raw, ("timestamp",))
+    assert events == [("U1", "N1", before), ("U1", "N2", before), ("U1", "N6", first), ("U1", "N3", last)]
+    assert raw.items is not None
+    assert raw.items["item"].tolist() == ["N1"]
+    assert raw.impressions is not None
+    assert len(raw.impressions) == 2
+
+
+def test_the_parts_of_ebnerd_are_read_together_and_repeat_nothing(tmp_path: Path) -> None:
+    times = pd.to_datetime(["2023-05-01 10:00:00", "2023-05-02 10:00:00", "2023-05-09 10:00:00"])
+    for part, clicked, past in (("train", 1, [0]), ("validation", 2, [0, 1])):
+        (tmp_path / part).mkdir()
+        shown = {"user_id": [7], "impression_time": [times[clicked]], "article_ids_inview": [[clicked, 9]]}
+        pd.DataFrame({**shown, "article_ids_clicked": [[clicked]]}).to_parquet(tmp_path / part / "behaviors.parquet")
+        history = {"user_id": [7], "article_id_fixed": [past], "impression_time_fixed": [[times[n] for n in past]]}
+        pd.DataFrame(history).to_parquet(tmp_path / part / "history.parquet")
+    assert load_plugins().parts("loader")["ebnerd"].part.recognises(tmp_path) > 0.5
+    raw = read("ebnerd", tmp_path)
+    assert rows_of(raw, ("timestamp",))[0] == [(7, n, str(time)) for n, time in enumerate(times)]
+    assert raw.impressions is not None
+    assert len(raw.impressions) == 2
+
+
 def test_impressions_are_carried(tmp_path: Path) -> None:
     raw = read("mind", written(tmp_path, CASES["mind"].files))
     assert raw.impressions is not None
