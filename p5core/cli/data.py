@@ -71,7 +71,7 @@ def prepare_command(
 @click.command()
 @click.argument("file", metavar="DATA", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Output file; default: DATA.toml in this folder.")
-@click.option("--preset", default="auto", show_default=True, help="Preset of the model; 'p5 plugins list' shows all.")
+@click.option("--preset", default="auto", show_default=True, help="Preset of the model; 'p5 presets' lists them.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=SETTING)
 @click.pass_obj
 def init(registry: Registry, file: Path, output: Path | None, preset: str, settings: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""`p5 plugins list`."""
+"""`p5 plugins list` and `p5 presets`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
     from p5core.plugins.status import PartInfo, PluginStatus
 
-__all__ = ["markdown_table", "plugins"]
+__all__ = ["markdown_table", "plugins", "presets"]
 
 
 @click.group()
@@ -38,6 +38,16 @@ def list_command(registry: Registry, as_json: bool, markdown: bool, times: bool)
         click.echo(json.dumps({"parts": _part_rows(registry), "plugins": _plugin_rows(statuses)}, indent=1))
     else:
         _print(registry, statuses)
+
+
+@click.command()
+@click.pass_obj
+def presets(registry: Registry) -> None:
+    """List the presets that `p5 init --preset NAME` takes."""
+    infos = registry.parts("preset")
+    width = max(map(len, infos), default=0)
+    for name, info in sorted(infos.items()):
+        click.echo(f"{name:{width}}  {info.about}")
 
 
 def _parts(registry: Registry) -> list[PartInfo]:

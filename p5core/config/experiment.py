@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from p5core.config.base import AUTO, Choices, Config, PartRef, PartSpec, Slot, Tunable
 from p5core.config.prepare import PrepareConfig
@@ -39,8 +40,22 @@ class ModelConfig(Config):
     backbone: Annotated[PartSpec, Slot("backbone")] = AUTO
     """Network that turns a history into a state vector."""
 
+    scorer: Annotated[PartSpec | None, Slot("scorer")] = None
+    """Scorer that is the whole model, without a network; nothing is trained in stages."""
+
     blend: Annotated[list[PartSpec], Slot("scorer")] = []
-    """Scorers blended with the network; their weights are chosen on validation events."""
+    """Scorers blended with the model; their weights are chosen on validation events."""
+
+    @field_validator("scorer", mode="before")
+    @classmethod
+    def _named(cls, scorer: object) -> object:
+        return PartSpec.of(scorer) if isinstance(scorer, str) else scorer
+
+    @property
+    def scorers(self) -> Mapping[str, PartSpec]:
+        """Place → scorer of the model, that which is the whole model first."""
+        first = {} if self.scorer is None else {"model.scorer": self.scorer}
+        return first | {f"model.blend.{nth}": spec for nth, spec in enumerate(self.blend)}
 
 
 class OptimiserConfig(Config):

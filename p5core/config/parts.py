@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from p5core.config.base import PartRef, PartSpec, Slot
-from p5core.config.experiment import Experiment
+from p5core.config.experiment import Experiment, ModelConfig
 from p5core.config.tree import Steps
 
 __all__ = ["Place", "parts_of"]
@@ -35,9 +35,15 @@ def parts_of(experiment: Experiment) -> Iterator[Place]:
     yield from _parts_in(experiment, ())
 
 
+NETWORK = ("encoders", "user_encoders", "backbone")
+"""Options of the model that a model without a network leaves open."""
+
+
 def _parts_in(config: BaseModel, steps: Steps) -> Iterator[Place]:
     for name, field in type(config).model_fields.items():
         slot = next((mark for mark in field.metadata if isinstance(mark, Slot)), None)
+        if name in NETWORK and isinstance(config, ModelConfig) and config.scorer is not None:
+            continue
         value, place = getattr(config, name), (*steps, field.alias or name)
         values = (
             [((*place, nth), spec) for nth, spec in enumerate(value)] if isinstance(value, list) else [(place, value)]

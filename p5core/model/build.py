@@ -16,6 +16,7 @@ from p5core.data.dataset import Dataset, Events
 from p5core.errors import ConfigError, PluginError, UnknownPartError
 from p5core.model.item_embeddings import EntityEmbeddings, ItemEmbeddings
 from p5core.model.network import Network
+from p5core.model.without_network import popularity_network
 from p5core.plugins.registry import Registry
 
 __all__ = ["build_network", "count_items", "serving_tasks"]
@@ -29,6 +30,8 @@ def build_network(
 ) -> Network:
     """Build an untrained network; equal experiments and data give equal weights."""
     config = experiment.model
+    if config.scorer is not None:
+        return popularity_network(dataset.n_items, config.max_length, _domains(dataset))
     with torch.random.fork_rng():
         torch.manual_seed(experiment.seed)
         items = ItemEmbeddings(

@@ -69,10 +69,10 @@ def _computed(encoder: Chosen, entities: Entities, place: str) -> Features:
 
 def encoder_places(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, EntityKind, Chosen]]:
     """Place, kind of entities and choice of every encoder that an experiment uses."""
-    uses_history = registry.get("backbone", experiment.model.backbone.name).uses_history
-    for place in parts_of(experiment):
+    places = [place for place in parts_of(experiment) if place.kind == "encoder"]
+    for place in places:
         is_user = "user_encoders" in place.steps
-        if place.kind != "encoder" or (is_user and uses_history):
+        if is_user and registry.get("backbone", experiment.model.backbone.name).uses_history:
             continue
         chosen = registry.choose("encoder", place.spec, place.key)
         kind: EntityKind = "user" if is_user else "item"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,10 @@ from p5core.evaluation.evaluator import Evaluator
 from p5core.model.blend import Blend
 from p5core.model.network import Network
 from p5core.model.network_scorer import NetworkScorer
+from p5core.model.without_network import POPULARITY_WEIGHT
 from p5core.plugins.status import Chosen
 
-__all__ = ["WEIGHTS", "choose_blend"]
+__all__ = ["WEIGHTS", "Fit", "choose_blend"]
 
 WEIGHTS = (
     *((1.0, weight) for weight in (0.0, 0.25, 0.5, 0.7, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0)),
@@ -33,76 +35,82 @@ FIRST_USERS = 5_000
 USERS_AT_ONCE = 256
 """At most; fewer where their scores would take more memory than the evaluation may."""
 
-Say = Callable[[str], None]
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The events and items that scorers are fitted to, and the judge of their blend."""
+
+    train: Events
+    catalogue: Catalogue
+    evaluator: Evaluator
+    """of validation events"""
+    watch: Metric
+    say: Callable[[str], None]
+
+    @property
+    def sign(self) -> int:
+        """1 if the highest value of the metric is the best, -1 if the lowest is."""
+        return 1 if self.watch.higher_is_better else -1
+
+    def on_fewer_users(self) -> Evaluator:
+        """The evaluator of the users by whom options are chosen."""
+        return self.evaluator.of(self.evaluator.holdout.sample(FIRST_USERS, np.random.default_rng(self.evaluator.seed)))
 
 
-def choose_blend(
-    network: Network,
-    chosen: Sequence[Chosen],
-    train: Events,
-    catalogue: Catalogue,
-    evaluator: Evaluator,
-    watch: Metric,
-    say: Say,
-) -> Blend:
+def choose_blend(network: Network, chosen: Sequence[Chosen], fit: Fit, *, alone: bool = False) -> Blend:
     """Fit scorers and add them to the network's scores one after the other, each by its best weight.
 
     For each scorer first the options that are best alone are chosen, then those whose blend is the best, and its
     weight. As the network and the scorer alone are among the blends, the result is not worse there than the better.
+
+    With `alone` the first scorer takes the place of the network, which is a `popularity_network`.
     """
     blend = Blend([], (1.0,))
-    for spec in chosen:
-        blend = _with_scorer(network, blend, spec, train, catalogue, evaluator, watch, say)
+    for nth, spec in enumerate(chosen):
+        blend = _first(spec, fit) if alone and nth == 0 else _with_scorer(network, blend, spec, fit)
     return blend
 
 
-def _with_scorer(
-    network: Network,
-    blend: Blend,
-    chosen: Chosen,
-    train: Events,
-    catalogue: Catalogue,
-    evaluator: Evaluator,
-    watch: Metric,
-    say: Say,
-) -> Blend:
-    sign = 1 if watch.higher_is_better else -1
-    first = evaluator.of(evaluator.holdout.sample(FIRST_USERS, np.random.default_rng(evaluator.seed)))
-    config = _best_alone(chosen, train, catalogue, first, watch, say)
+def _first(chosen: Chosen, fit: Fit) -> Blend:
+    """The scorer that is the whole model, with the options that are best on validation events."""
+    config = _best_alone(chosen, fit, fit.on_fewer_users())
+    scorer = chosen.part(config)
+    scorer.fit(fit.train, fit.catalogue)
+    return Blend([scorer], (POPULARITY_WEIGHT, 1.0))
+
+
+def _with_scorer(network: Network, blend: Blend, chosen: Chosen, fit: Fit) -> Blend:
+    first, label, name = fit.on_fewer_users(), fit.watch.label, chosen.part.name
+    before = "blend" if blend.scorers else "network"
+    config = _best_alone(chosen, fit, first)
     best: tuple[float, Scorer, list[float]] | None = None
-    for scorer in chosen.part.fit_for_blend(config, train, catalogue):
-        values = _blended(network, _extended(blend, scorer), first, watch.label)
-        place = _best(sign * np.array(values))
-        say(
-            f"{chosen.part.name} with {_options(scorer, chosen)}: {watch.label} {values[place]:.4f} "
-            f"({_name(place, chosen)})"
-        )
-        if best is None or sign * values[place] > sign * best[0]:
+    for scorer in chosen.part.fit_for_blend(config, fit.train, fit.catalogue):
+        values = _blended(network, _extended(blend, scorer), first, label)
+        place = _best(fit.sign * np.array(values))
+        fit.say(f"{name} with {_options(scorer, chosen)}: {label} {values[place]:.4f} ({_name(place, before, name)})")
+        if best is None or fit.sign * values[place] > fit.sign * best[0]:
             best = (values[place], scorer, values)
     assert best is not None
     _, scorer, values = best
-    if len(first.holdout) < len(evaluator.holdout):
-        values = _blended(network, _extended(blend, scorer), evaluator, watch.label)
-    place = _best(sign * np.array(values))
-    figures = ", ".join(f"{_name(nth, chosen)} {figure:.4f}" for nth, figure in enumerate(values))
-    say(f"{watch.label} on validation events: {figures}; chosen: {_name(place, chosen)}")
+    if len(first.holdout) < len(fit.evaluator.holdout):
+        values = _blended(network, _extended(blend, scorer), fit.evaluator, label)
+    place = _best(fit.sign * np.array(values))
+    figures = ", ".join(f"{_name(nth, before, name)} {figure:.4f}" for nth, figure in enumerate(values))
+    fit.say(f"{label} on validation events: {figures}; chosen: {_name(place, before, name)}")
     return _extended(blend, scorer).with_weights(_weights(blend, place))
 
 
-def _best_alone(
-    chosen: Chosen, train: Events, catalogue: Catalogue, evaluator: Evaluator, watch: Metric, say: Say
-) -> object:
-    """The options that are best without the network."""
-    sign = 1 if watch.higher_is_better else -1
+def _best_alone(chosen: Chosen, fit: Fit, evaluator: Evaluator) -> object:
+    """The options that are best without anything else."""
     configs, figures = [], []
-    for scorer in chosen.part.fit_variants(chosen.config, train, catalogue):
+    for scorer in chosen.part.fit_variants(chosen.config, fit.train, fit.catalogue):
         configs.append(scorer.config)
-        figures.append(evaluator.values(scorer)[watch.label])
-    place = _best(sign * np.array(figures))
+        figures.append(evaluator.values(scorer)[fit.watch.label])
+    place = _best(fit.sign * np.array(figures))
     if len(figures) > 1:
         values = ", ".join(f"{value:.4f}" for value in figures)
-        say(
-            f"{chosen.part.name}: {watch.label} of {len(figures)} variants on validation events: {values}; "
+        fit.say(
+            f"{chosen.part.name}: {fit.watch.label} of {len(figures)} variants on validation events: {values}; "
             f"chosen: {place + 1}"
         )
     return configs[place]
@@ -129,9 +137,9 @@ def _best(values: npt.NDArray[np.float64]) -> int:
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))
 
 
-def _name(place: int, chosen: Chosen) -> str:
-    before, after = WEIGHTS[place]
-    return f"{before:g} network + {after:g} {chosen.part.name}"
+def _name(place: int, before: str, name: str) -> str:
+    weights = WEIGHTS[place]
+    return f"{weights[0]:g} {before} + {weights[1]:g} {name}"
 
 
 def _blended(network: Network, blend: Blend, evaluator: Evaluator, label: str) -> list[float]:

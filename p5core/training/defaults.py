@@ -40,6 +40,9 @@ On an H100, batches of 16,384 positions left Amazon Beauty 11 steps an epoch, an
 MovieLens-1M lost 7 %.
 """
 
+LONGEST_READ = 1_000
+"""Newest items that a model of scorers alone reads at most, unless the experiment says otherwise."""
+
 NEEDS = {"value": "values", "probability": "probabilities", "text": "texts"}
 """Kind of an output → `Metric.needs` of its metrics."""
 
@@ -63,6 +66,8 @@ def baseline_labels(refs: Sequence[PartRef]) -> list[str]:
 def name_defaults(experiment: Experiment, registry: Registry) -> Experiment:
     """Replace every part "auto" but losses by the default of its kind, so that a stored experiment names its parts."""
     tree: dict[str, Any] = experiment.model_dump(by_alias=True)
+    if experiment.model.scorer is not None and "max_length" not in experiment.model.model_fields_set:
+        tree = set_value(tree, ("model", "max_length"), LONGEST_READ)
     for place in parts_of(experiment):
         if place.kind != "loss" and PartSpec.of(place.spec).name == AUTO.name:
             tree = _with_default(tree, place, registry)
@@ -95,6 +100,8 @@ def resolve(experiment: Experiment, registry: Registry, data: Dataset) -> tuple[
         precision, why = choose_precision(experiment.device)
         experiment = experiment.model_copy(update={"precision": precision})
         sentences.append(f"precision {precision} ({why})")
+    if experiment.model.scorer is not None:
+        return experiment, sentences
     tokens = choose_token_budget(experiment.device, len(data.events))
     stages = []
     for stage in experiment.stages:

@@ -66,6 +66,8 @@ class Estimate:
     @property
     def sentence(self) -> str:
         """The estimate as a sentence."""
+        if not self.n_steps:
+            return f"No network is trained; the scorers are fitted to all events. {self.free / 2**30:.1f} GB are free."
         took = f"{self.seconds / 60:.0f} min" if self.seconds >= 100 else f"{self.seconds:.0f} s"
         return (
             f"Estimate for this machine, measured on {PROBED_STEPS} steps: at most {took} for {self.n_steps:,} steps, "
@@ -103,6 +105,10 @@ def estimate(
     with torch.random.fork_rng():
         probe = copy.deepcopy(network)
         for index, stage_data in enumerate(stages_data):
+            if experiment.model.scorer is not None:
+                of_one_user = _validation_seconds(probe, evaluators[index])
+                phases.append(0.0)
+                continue
             stage = make_stage(experiment, registry, stage_data, evaluators[index], Path(), index)
             each, steps = step_seconds(probe, stage, engine, PROBED_STEPS)
             n_validations = -(-stage.config.epochs // stage.config.validate_every)
@@ -111,7 +117,7 @@ def estimate(
             n_steps += steps
     split, n_scorers = stages_data[-1].split, 1 + len(experiment.evaluate.baselines)
     n_rankings = n_scorers * (len(split.validation) + len(split.test))
-    n_rankings += BLENDED * len(experiment.model.blend) * len(split.validation)
+    n_rankings += BLENDED * len(experiment.model.scorers) * len(split.validation)
     n_parameters = sum(weight.numel() for weight in network.parameters())
     memory = engine.used_memory() + TRAINED_BYTES * n_parameters
     disk, free_disk = _bytes_written(network, stages_data), shutil.disk_usage(_existing(folder)).free
@@ -151,6 +157,8 @@ def refuse_too_large(
     experiment: Experiment, registry: Registry, stages_data: Sequence[StageData], engine: Engine
 ) -> None:
     """Raise ConfigError for a loss that would hold more scores at once than there is free memory."""
+    if experiment.model.scorer is not None:
+        return
     free = engine.free_memory()
     for stage, stage_data in zip(experiment.stages, stages_data, strict=True):
         assert isinstance(stage.token_budget, int)

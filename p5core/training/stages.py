@@ -95,6 +95,9 @@ def fit(
 
     `evaluators` holds one for each stage.
     """
+    if experiment.model.scorer is not None:
+        count_items(network, stages_data[-1].split.train)
+        return 0.0
     torch.manual_seed(experiment.seed + engine.rank)
     progress, moments = _start(network, folder, engine)
     if progress != Progress() and engine.is_first:

@@ -70,10 +70,27 @@ def check_experiment(experiment: Experiment, registry: Registry) -> None:
         if not is_open:
             registry.choose(place.kind, place.spec, place.key)
     check_losses(experiment, registry)
+    _check_scorer_alone(experiment)
     check_metrics(experiment, registry, named_metrics(experiment))
     late = [nth for nth, stage in enumerate(experiment.stages) if nth > 0 and stage.from_run]
     if late:
         raise ConfigError(f"stages.{late[0]}.from: only the first stage can start from another run.")
+
+
+def _check_scorer_alone(experiment: Experiment) -> None:
+    """Raise ConfigError for options of a network beside the scorer that is the whole model."""
+    model, first = experiment.model, experiment.stages[0]
+    if model.scorer is None:
+        return
+    if model.backbone != AUTO:
+        raise ConfigError(
+            f"model.scorer = '{model.scorer.name}' is the whole model, without the backbone '{model.backbone.name}'. "
+            "Remove one of them, or put the scorer into model.blend."
+        )
+    if len(experiment.stages) > 1 or first.from_run or first.data is not None:
+        raise ConfigError(
+            f"model.scorer = '{model.scorer.name}' is fitted, not trained in stages. Remove the section stages."
+        )
 
 
 def load_data(
@@ -144,15 +161,25 @@ def join_stages(
 def _check_parts(data: ExperimentData, registry: Registry) -> None:
     """Check that tasks, scorers and split suit the backbone and the data; raises ConfigError."""
     experiment = data.experiment
+    for place, spec in experiment.model.scorers.items():
+        chosen = registry.choose("scorer", spec, place)
+        if chosen.part.state is Scorer.state:
+            raise ConfigError(
+                f"{place}: scorer '{spec.name}' defines no `state`, so it cannot be stored. It can be a baseline: "
+                "evaluate.baselines."
+            )
+        chosen.part.check(chosen.config, data.target.dataset.catalogue)
+    if experiment.model.scorer is None:
+        _check_backbone(data, registry)
+
+
+def _check_backbone(data: ExperimentData, registry: Registry) -> None:
+    """Check that tasks, scorers and split suit the backbone; raises ConfigError."""
+    experiment = data.experiment
     backbone = registry.get("backbone", experiment.model.backbone.name)
     for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
         for task in stage.tasks:
             registry.get("task", task.name).check(backbone, stage_data.split.train)
-    for nth, spec in enumerate(experiment.model.blend):
-        chosen = registry.choose("scorer", spec, f"model.blend.{nth}")
-        if chosen.part.state is Scorer.state:
-            raise ConfigError(f"model.blend.{nth}: scorer '{spec.name}' defines no `state`, so it cannot be blended.")
-        chosen.part.check(chosen.config, data.target.dataset.catalogue)
     if not backbone.uses_history and registry.get("split", experiment.split.name).holds_out_users:
         raise ConfigError(
             f"Backbone '{backbone.name}' represents users by trained vectors only, so it cannot serve the unseen "

@@ -32,7 +32,7 @@ from p5core.runs.progress import Phases
 from p5core.runs.run import Run
 from p5core.system.files import write_bytes, write_json, write_tensors
 from p5core.system.signals import stopped_with
-from p5core.training.blending import choose_blend
+from p5core.training.blending import Fit, choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
 from p5core.training.engine import Engine
 from p5core.training.loop import StopRequestedError
@@ -352,14 +352,14 @@ def blend_with_scorers(network: Network, data: ExperimentData, registry: Registr
     """Choose on validation events how the network is blended with the scorers that the experiment names."""
     experiment, target = data.experiment, data.target
     blend: Blend | None = None
-    if experiment.model.blend:
+    if experiment.model.scorers:
         watch = watched_metric(experiment.stages[-1], registry)
         n_users = min(BLENDING_USERS, BLENDING_SCORES // target.dataset.n_items)
         holdout = target.split.validation.sample(n_users, np.random.default_rng(experiment.seed))
         evaluator = make_evaluator(experiment, registry, target, [watch.label], holdout, logger)
-        chosen = [registry.choose("scorer", spec, f"model.blend.{n}") for n, spec in enumerate(experiment.model.blend)]
-        catalogue = target.dataset.catalogue
-        blend = choose_blend(network, chosen, target.split.train, catalogue, evaluator, watch, logger.say)
+        chosen = [registry.choose("scorer", spec, place) for place, spec in experiment.model.scorers.items()]
+        fit = Fit(target.split.train, target.dataset.catalogue, evaluator, watch, logger.say)
+        blend = choose_blend(network, chosen, fit, alone=experiment.model.scorer is not None)
     return TrainedModel(network, experiment.model.max_length, blend, serving_tasks(experiment, registry))
 
 

@@ -69,9 +69,9 @@ def update(
         check_run_name(name)
     run.verify()
     data = load_run_data(run, registry)
-    if not registry.get("backbone", data.experiment.model.backbone.name).uses_history:
-        raise ConfigError(f"Run {run.path} represents users by trained vectors only, so new events need new training.")
     old = load_model(run, data, registry)
+    if not old.network.backbone.uses_history:
+        raise ConfigError(f"Run {run.path} represents users by trained vectors only, so new events need new training.")
     before = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()

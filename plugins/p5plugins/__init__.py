@@ -153,10 +153,18 @@ def p5_trackers() -> list[type[Tracker]]:
 
 @hookimpl
 def p5_presets() -> list[type[Preset]]:
+    from p5plugins.presets import starts
     from p5plugins.presets.sequential import Sequential
-    from p5plugins.presets.starts import Factorisation, NextItemPreset, PretrainFinetune, Ratings, Recurrent
 
-    return [Factorisation, NextItemPreset, PretrainFinetune, Ratings, Recurrent, Sequential]
+    named = [starts.EASE, starts.ItemKNN, starts.SASRec, starts.BERT4Rec, starts.GRU4Rec]
+    by_purpose = [
+        starts.NextItemPreset,
+        starts.PretrainFinetune,
+        starts.Recurrent,
+        starts.Factorisation,
+        starts.Ratings,
+    ]
+    return [*named, *by_purpose, Sequential]
 
 
 @hookimpl

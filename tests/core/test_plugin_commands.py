@@ -69,6 +69,16 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert p5core.__version__ == version("p5rec")
 
 
+def test_presets_are_listed_and_suggested() -> None:
+    listed = p5("presets").output
+    for name in ("sasrec", "bert4rec", "gru4rec", "ease", "item_knn", "next_item"):
+        assert f"\n{name} " in f"\n{listed}"
+    assert "arXiv 1808.09781" in listed
+    refused = p5("init", "x.csv", "--preset", "sasrek")
+    assert refused.exit_code == 1
+    assert "Did you mean 'sasrec'?" in refused.output
+
+
 def test_a_markdown_table_escapes_what_would_end_a_cell(install: Install) -> None:
     install("p5_wave", TRACKER.replace("Draws waves.", "Draws |x| of\n        waves. More."))
     assert "| tracker | `wave` | Draws \\|x\\| of waves. |" in p5("plugins", "list", "--markdown").stdout

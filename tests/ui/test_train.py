@@ -51,6 +51,20 @@ def test_the_form_writes_the_text(form: Page, shot) -> None:
     shot(form, "train")
 
 
+def test_a_scorer_takes_the_place_of_the_network_and_gives_it_back(form: Page) -> None:
+    text, note = form.locator("#train-toml .cm-content"), form.locator("#train-note")
+    choose(form, "#option-model-scorer", "ease")
+    expect(text).to_contain_text('name = "ease"')
+    expect(form.locator("#option-model-scorer-n_neighbours")).to_be_visible()
+    expect(form.locator("#option-model-backbone")).to_have_count(0)
+    expect(form.locator("#train-stage-0")).to_have_count(0)
+    expect(note).to_contain_text("valid")
+    choose(form, "#option-model-scorer", "none: a network")
+    expect(form.locator("#option-model-backbone")).to_be_visible()
+    expect(text).not_to_contain_text("ease")
+    expect(note).to_contain_text("valid")
+
+
 def test_changes_that_overtake_their_answers_all_count(form: Page) -> None:
     text = form.locator("#train-toml .cm-content")
     form.evaluate(

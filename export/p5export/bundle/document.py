@@ -40,7 +40,8 @@ class ParityRecord(_Document):
 class ModelRecord(_Document):
     """The exported model."""
 
-    backbone: str
+    backbone: str | None
+    """None: a model of scorers alone"""
     encoders: list[str]
     width: int
     parameters: int

@@ -108,13 +108,16 @@ def _number(value: float) -> float | None:
 
 
 def _model(data: ExperimentData, metrics: Metrics) -> dict[str, Any]:
-    experiment = data.experiment
+    model, stages = data.experiment.model, data.experiment.stages
+    has_network = model.scorer is None
     return {
-        "backbone": experiment.model.backbone.name,
-        "encoders": [encoder.name for encoder in experiment.model.encoders],
-        "width": experiment.model.width,
+        "backbone": model.backbone.name if has_network else None,
+        "encoders": [encoder.name for encoder in model.encoders] if has_network else [],
+        "width": model.width if has_network else 0,
         "parameters": metrics.n_parameters,
-        "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in experiment.stages],
+        "stages": [f"{stage.name}: {', '.join(task.name for task in stage.tasks)}" for stage in stages]
+        if has_network
+        else [],
     }
 
 

@@ -35,29 +35,37 @@ def model_card(manifest: Manifest) -> str:
 
 def _summary(manifest: Manifest) -> str:
     data, model = manifest["data"], manifest["model"]
-    stages = "; ".join(model["stages"])
-    encoders = ", ".join(f"`{name}`" for name in model["encoders"])
     return (
         f"A recommender of {manifest['n_allowed']:,} items, exported by P5 {manifest['p5']} as ONNX, "
         f"opset {manifest['opset']}. "
         f"It takes raw {'item' if 'history' in manifest['inputs'] else 'user'} ids and returns raw item ids.\n\n"
         f"- Trained {manifest['trained'][:10]} on {data['events']:,} events of {data['users']:,} users with "
         f"{data['items']:,} items (loader `{data['loader']}`).\n"
-        f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders {encoders}, "
-        f"{model['parameters']:,} parameters. Stages: {stages}.\n"
-        f"{_blend(model)}{_updated(manifest)}{_quantised(manifest)}"
+        f"{_network(model)}{_blend(model)}{_updated(manifest)}{_quantised(manifest)}"
         f"- Compared with PyTorch on {manifest['parity']['cases']} random requests: largest difference of a score "
         f"{manifest['parity']['largest_difference']:.1e}. "
         "`p5 verify` on this folder repeats the check from `golden.json`."
     )
 
 
+def _network(model: Mapping[str, Any]) -> str:
+    if model["backbone"] is None:
+        return "- No network: the scorers below, fitted to the training events.\n"
+    encoders = ", ".join(f"`{name}`" for name in model["encoders"])
+    return (
+        f"- Backbone `{model['backbone']}`, width {model['width']}, item encoders {encoders}, "
+        f"{model['parameters']:,} parameters. Stages: {'; '.join(model['stages'])}.\n"
+    )
+
+
 def _blend(model: Mapping[str, Any]) -> str:
-    """The scorers beside the network."""
+    """The scorers beside the network, or those that are the model."""
     blend = model["blend"]
     if blend is None:
         return ""
     scorers = " + ".join(f"{scorer['weight']:g} log p of {scorer['name']}" for scorer in blend["scorers"])
+    if model["backbone"] is None:
+        return f"- Score: {scorers}; among equals the more popular item is first.\n"
     return f"- Score: {blend['network']:g} log p of the network + {scorers}; weights chosen on validation events.\n"
 
 

@@ -7,7 +7,10 @@ from importlib.resources import files
 from p5core.contracts.preset import Preset
 from p5core.data.dataset import Dataset
 
-__all__ = ["Factorisation", "NextItemPreset", "PretrainFinetune", "Ratings", "Recurrent"]
+__all__ = [
+    "EASE", "BERT4Rec", "Factorisation", "GRU4Rec", "ItemKNN", "NextItemPreset", "PretrainFinetune", "Ratings",
+    "Recurrent", "SASRec",
+]  # fmt: skip
 
 
 class _Fixed(Preset):
@@ -45,3 +48,33 @@ class Ratings(_Fixed):
     """Matrix factorisation of explicit ratings."""
 
     name = "ratings"
+
+
+class EASE(_Fixed):
+    """EASE alone: item weights in closed form, without a network (arXiv 1905.03375)."""
+
+    name = "ease"
+
+
+class ItemKNN(_Fixed):
+    """Item-based nearest neighbours alone, without a network (doi 10.1145/371920.372071)."""
+
+    name = "item_knn"
+
+
+class SASRec(_Fixed):
+    """SASRec: a causal transformer with binary cross-entropy (arXiv 1808.09781)."""
+
+    name = "sasrec"
+
+
+class BERT4Rec(_Fixed):
+    """BERT4Rec: a bidirectional transformer that predicts masked items (arXiv 1904.06690)."""
+
+    name = "bert4rec"
+
+
+class GRU4Rec(_Fixed):
+    """GRU4Rec: a gated recurrent network with a pairwise loss (arXiv 1511.06939)."""
+
+    name = "gru4rec"

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.i18n import I18nData
 
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import EvaluateConfig, Experiment, ModelConfig, OptimiserConfig, StageConfig, TaskSpec
@@ -53,19 +54,44 @@ class ExperimentForm:
             gr.Markdown(t("train.no_draft"))
             return
         self._draw_model(tree)
+        if experiment.model.scorer is None:
+            self._draw_stages(tree, experiment)
+        self._draw_rest(tree)
+
+    def _draw_stages(self, tree: Mapping[str, Any], experiment: Experiment) -> None:
         for index in range(len(experiment.stages)):
             self._draw_stage(tree, index, experiment)
         button = gr.Button(t("train.add_stage"), elem_id="train-add-stage")
         self._on_shape(button, lambda tree, _: _with_stage(tree, experiment))
-        self._draw_rest(tree)
 
     def _draw_model(self, tree: Mapping[str, Any]) -> None:
-        parts = ("encoders", "user_encoders", "backbone", "blend")
-        with gr.Accordion(t("train.model"), open=True):
-            self._fields(tree, fields_of(ModelConfig, ("model",), parts))
-            self._part(tree, "backbone", ("model", "backbone"), list(self._registry.parts("backbone")))
-            self._parts(tree, "encoder", ("model", "encoders"), self._default("encoder"))
+        network, parts = ("encoders", "user_encoders", "backbone"), ("scorer", "blend")
+        has_network = get_value(tree, ("model", "scorer"), None) is None
+        with _section("model", is_open=True):
+            sizes = () if has_network else ("width", "dropout", "combine", "unit_items")
+            self._fields(tree, fields_of(ModelConfig, ("model",), (*network, *parts, *sizes)))
+            self._draw_scorer(tree)
+            if has_network:
+                self._part(tree, "backbone", ("model", "backbone"), list(self._registry.parts("backbone")))
+                self._parts(tree, "encoder", ("model", "encoders"), self._default("encoder"))
             self._parts(tree, "scorer", ("model", "blend"), [])
+
+    def _draw_scorer(self, tree: Mapping[str, Any]) -> None:
+        """The scorer that is the whole model, or none beside a network."""
+        steps = ("model", "scorer")
+        chosen = get_value(tree, steps, None)
+        name = chosen["name"] if isinstance(chosen, Mapping) else chosen
+        choices: list[tuple[str | I18nData, str]] = [
+            (t("train.network"), ""),
+            *((scorer, scorer) for scorer in self._registry.parts("scorer")),
+        ]
+        about = str(ModelConfig.model_fields["scorer"].description)
+        box = gr.Dropdown(
+            choices, value=name or "", label="scorer", info=told(about), interactive=True, elem_id=_id(steps)
+        )
+        self._on_shape(box, _with_scorer)
+        if name in self._registry.parts("scorer"):
+            self._rows(tree, fields_of(self._registry.get("scorer", name).Config, steps))
 
     def _default(self, kind: str) -> list[dict[str, Any]]:
         """The part that an experiment gets which names none of a kind."""
@@ -83,13 +109,13 @@ class ExperimentForm:
                 self._on_shape(button, lambda tree, _: set_value(tree, steps, None))
 
     def _draw_rest(self, tree: Mapping[str, Any]) -> None:
-        with gr.Accordion(t("train.prepare"), open=False):
+        with _section("prepare", is_open=False):
             self._fields(tree, fields_of(PrepareConfig, ("prepare",)))
-        with gr.Accordion(t("train.split"), open=False):
+        with _section("split", is_open=False):
             self._part(tree, "split", ("split",), list(self._registry.parts("split")))
-        with gr.Accordion(t("train.evaluate"), open=False):
+        with _section("evaluate", is_open=False):
             self._fields(tree, [self._with_names(field) for field in fields_of(EvaluateConfig, ("evaluate",))])
-        with gr.Accordion(t("train.machine"), open=False):
+        with _section("machine", is_open=False):
             sections = ("data", "prepare", "split", "model", "stages", "evaluate", "trackers")
             self._fields(tree, fields_of(Experiment, (), sections))
             self._parts(tree, "tracker", ("trackers",), [])
@@ -182,10 +208,24 @@ class ExperimentForm:
         on_input(component, shown(event), [component, *texts], [*texts, *drawn_from])
 
 
+def _section(name: str, *, is_open: bool) -> gr.Accordion:
+    """A section with an id of its own: where a form that is drawn anew gives none, that of before stays."""
+    return gr.Accordion(t(f"train.{name}"), open=is_open, elem_id=f"train-section-{name}")
+
+
 def _chosen(specs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Parts of these names, those that were there before with their options."""
     by_name = {str(spec["name"]): dict(spec) for spec in specs}
     return [by_name.get(name, {"name": name}) for name in names]
+
+
+def _with_scorer(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    """A scorer as the whole model: what belongs to a network and its training goes; or a network again."""
+    if not name:
+        return set_value(tree, ("model", "scorer"), None)
+    model = {key: value for key, value in tree.get("model", {}).items() if key in ("max_length", "blend")}
+    rest = {key: value for key, value in tree.items() if key != "stages"}
+    return {**rest, "model": {**model, "scorer": {"name": name}}}
 
 
 def _with_stage(tree: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
