@@ -110,12 +110,16 @@ def p5_losses() -> list[type[Loss]]:
 
 @hookimpl
 def p5_scorers() -> list[type[Scorer]]:
+    from p5plugins.scorers.als import ALS
     from p5plugins.scorers.cooccurrence import CoOccurrence
     from p5plugins.scorers.ease import EASE
     from p5plugins.scorers.item_knn import ItemKNN
+    from p5plugins.scorers.markov import Markov
     from p5plugins.scorers.popularity import Popularity
+    from p5plugins.scorers.sequential_ridge import SequentialRidge
+    from p5plugins.scorers.user_knn import UserKNN
 
-    return [Popularity, CoOccurrence, EASE, ItemKNN]
+    return [Popularity, CoOccurrence, EASE, ItemKNN, SequentialRidge, Markov, ALS, UserKNN]
 
 
 @hookimpl

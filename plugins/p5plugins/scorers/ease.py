@@ -9,22 +9,19 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from scipy.linalg import inv
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from p5core.config.base import Config, Tunable
 from p5core.contracts.scorer import Scorer
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events
-from p5core.errors import ConfigError
 from p5plugins.scorers.item_item import ItemItem
-from p5plugins.scorers.sparse import history_table
+from p5plugins.scorers.sparse import history_table, largest_weights, refuse_pairs
 
 __all__ = ["EASE", "EASEConfig"]
 
 BYTES_PER_PAIR = 24
 """Memory for each pair of items: their counts, a copy, and what the inverse is solved in, in float64."""
-
-ROWS_AT_ONCE = 256
 
 PENALTIES = (30.0, 100.0, 300.0, 1000.0)
 """Penalties to choose from on validation events."""
@@ -71,12 +68,7 @@ class EASE(ItemItem):
     @classmethod
     def check(cls, config: EASEConfig, catalogue: Catalogue) -> None:
         """Refuse a catalogue whose pairs take more memory than allowed."""
-        needed = BYTES_PER_PAIR * len(catalogue) ** 2 // 2**20
-        if needed > config.memory:
-            raise ConfigError(
-                f"scorer ease: all pairs of {len(catalogue):,} items take {needed:,} MB, more than memory = "
-                f"{config.memory:,}. Raise memory, leave rare items out with prepare.min_item_events, or take item_knn."
-            )
+        refuse_pairs(cls.name, len(catalogue), BYTES_PER_PAIR, config.memory)
 
     @classmethod
     def fit_variants(cls, config: EASEConfig, events: Events, catalogue: Catalogue) -> Iterator[Scorer]:
@@ -107,12 +99,4 @@ def _weights(counts: npt.NDArray[np.float64], config: EASEConfig) -> csr_array:
     weights = inv(penalised, overwrite_a=True, check_finite=False)
     weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, 0.0)
-    blocks = [_largest(weights[first : first + ROWS_AT_ONCE], config) for first in range(0, n_items, ROWS_AT_ONCE)]
-    return csr_array(vstack(blocks, format="csr"))
-
-
-def _largest(rows: npt.NDArray[np.float64], config: EASEConfig) -> csr_array:
-    """The largest weights of some items by magnitude, equal ones by lower code."""
-    order = np.argsort(-np.abs(rows), axis=1, kind="stable")
-    np.put_along_axis(rows, order[:, config.n_neighbours :], 0.0, axis=1)
-    return csr_array(rows.astype(np.float32))
+    return largest_weights(weights, config.n_neighbours)

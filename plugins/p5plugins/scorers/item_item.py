@@ -64,7 +64,7 @@ class ItemItem(Scorer):
         contributed: npt.NDArray[np.float64] = weights * self.similarity[history][:, [item]].toarray()[:, 0]
         return contributed
 
-    def export(self) -> ItemNeighbours:
+    def export(self) -> ItemNeighbours | None:
         """The neighbours of each item, as many as the item with the most has."""
         n_items, sizes = len(self.popularity), np.diff(self.similarity.indptr)
         rows = np.repeat(np.arange(n_items), sizes)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from p5core.data.dataset import Events
+from p5core.errors import ConfigError
 
-__all__ = ["history_table", "row_blocks", "row_numbers", "strongest"]
+__all__ = ["history_table", "largest_weights", "refuse_pairs", "row_blocks", "row_numbers", "strongest"]
 
 PAIRS_AT_ONCE = 8_000_000
 """Products of rows that are held in memory."""
+
+ROWS_AT_ONCE = 256
 
 
 def strongest(block: csr_array, first: int, n: int) -> csr_array:
@@ -54,3 +57,25 @@ def history_table(events: Events, n_items: int) -> csr_array:
     if events.weights is None:
         table.data[:] = 1
     return table
+
+
+def refuse_pairs(name: str, n_items: int, bytes_per_pair: int, memory: int) -> None:
+    """Raise ConfigError when all pairs of items take more than `memory` megabytes."""
+    needed = bytes_per_pair * n_items**2 // 2**20
+    if needed > memory:
+        raise ConfigError(
+            f"scorer {name}: all pairs of {n_items:,} items take {needed:,} MB, more than memory = {memory:,}. Raise "
+            "memory, leave rare items out with prepare.min_item_events, or take item_knn."
+        )
+
+
+def largest_weights(weights: npt.NDArray[np.floating], n: int) -> csr_array:
+    """(V, V) float32 the `n` largest of each row (V, V) by magnitude, equal ones by lower code; overwrites them."""
+    blocks = [_largest(weights[first : first + ROWS_AT_ONCE], n) for first in range(0, len(weights), ROWS_AT_ONCE)]
+    return csr_array(vstack(blocks, format="csr"))
+
+
+def _largest(rows: npt.NDArray[np.floating], n: int) -> csr_array:
+    order = np.argsort(-np.abs(rows), axis=1, kind="stable")
+    np.put_along_axis(rows, order[:, n:], 0.0, axis=1)
+    return csr_array(rows.astype(np.float32))
