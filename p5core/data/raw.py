@@ -51,6 +51,9 @@ class Scan:
     scratch: Any = None
     """Owner of temporary files that the query reads; they are there as long as it is."""
 
+    untyped: tuple[str, ...] = ()
+    """USER or ITEM where the source says nothing of types: texts, which are integers if all of them are written so."""
+
 
 @dataclass(frozen=True)
 class RawData:

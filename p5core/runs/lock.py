@@ -48,7 +48,7 @@ class _Holder(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     pid: int
-    born: str | None
+    born: str | None = None
 
 
 def _holder(folder: Path) -> _Holder | None:

@@ -33,6 +33,7 @@ from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.lock import alone_in
 from p5core.system.files import read_json, write_json, write_text
+from p5core.system.folders import remove_leftovers
 from p5core.system.signals import STOPPING, handled
 from p5core.tuning.report import write_report
 from p5core.tuning.search_space import short_names
@@ -52,6 +53,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
     worker = Worker(plan, registry)
     plan.folder.mkdir(parents=True, exist_ok=True)
     with alone_in(plan.folder):
+        remove_leftovers(plan.folder / "plots")
         return worker, _search(plan, worker, say)
 
 

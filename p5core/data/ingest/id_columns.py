@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pandas as pd
 
-from p5core.data.columns import ITEM, USER
+from p5core.data.columns import EVENT, ITEM, RATING, USER
 from p5core.data.ingest.database import Workspace
-from p5core.data.raw import IdType, RawData
-from p5core.data.tables.sql import cell, quote_identifier
+from p5core.data.raw import IdType, RawData, Scan
+from p5core.data.tables.columntypes import is_integer
+from p5core.data.tables.sql import cell, plain_code, plain_code_sql, quote_identifier, quote_text
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError
 
@@ -36,14 +37,31 @@ def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], col
     kind, id_type = types[column], raw.id_types.get(column)
     name = quote_identifier(column)
     if kind in SMALL:
-        return f"CAST({name} AS VARCHAR)" if id_type == "text" else f"CAST({name} AS BIGINT)"
+        text = cell(f"CAST({name} AS VARCHAR)", raw.null_words)
+        return text if id_type == "text" else f"CAST({text} AS BIGINT)" if raw.null_words else f"CAST({name} AS BIGINT)"
     if kind in EXACT_FLOATS or LARGE.fullmatch(kind):
         return _numbers(workspace, raw, column, kind, id_type)
     if not TEXTS.fullmatch(kind):
         raise DataError(_no_ids(raw, column, f"of type {kind}"))
     text = cell(f"CAST({name} AS VARCHAR)", raw.null_words)
     _refuse_lists(workspace, raw, column, text)
-    return _integers(workspace, raw, column, text) if id_type == "integer" else text
+    if id_type == "integer":
+        return _integers(workspace, raw, column, text)
+    is_open = isinstance(raw.interactions, Scan) and column in raw.interactions.untyped and id_type is None
+    return f"TRY_CAST({text} AS BIGINT)" if is_open and _are_integers(workspace, raw, types, text) else text
+
+
+def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], text: str) -> bool:
+    """True if all ids of the rows that count are written as integers."""
+    counts = [
+        f"{cell(f'CAST({quote_identifier(name)} AS VARCHAR)', raw.null_words)} IS NOT NULL" for name in (USER, ITEM)
+    ]
+    if RATING in types:
+        counts.append(f"{cell(f'CAST({RATING} AS VARCHAR)', raw.null_words)} IS NOT NULL")
+    if raw.event_weights:
+        kinds = ", ".join(quote_text(plain_code(kind)) for kind in raw.event_weights)
+        counts.append(f"{plain_code_sql(f'CAST({EVENT} AS VARCHAR)')} IN ({kinds})")
+    return bool(workspace.row(f"SELECT bool_and({is_integer(text)}) FROM raw WHERE {' AND '.join(counts)}")[0])
 
 
 def _no_ids(raw: RawData, column: str, kind: str) -> str:

@@ -47,10 +47,18 @@ def numeric_time(workspace: Workspace, raw: RawData, number: str, is_whole: bool
         return Moment(_steps(workspace, number, size, is_whole), False, told)
     missing = f"isnan({size}) OR {number} <= 0"
     told += _missing_notes(workspace, number, size)
-    row = f'row_number() OVER (ORDER BY {number}, "row")' if unit == "ns" else '"row"'
-    return Moment(
-        f"CASE WHEN {missing} THEN NULL ELSE {_microseconds(number, unit, is_whole)} END", True, told, row=row
-    )
+    time = f"CASE WHEN {missing} THEN NULL ELSE {_microseconds(number, unit, is_whole)} END"
+    is_finer = unit == "ns" or (not is_whole and _is_finer(workspace, number, unit))
+    row = f'row_number() OVER (ORDER BY {number}, "row")' if is_finer else '"row"'
+    return Moment(time, True, told, row=row)
+
+
+def _is_finer(workspace: Workspace, number: str, unit: str) -> bool:
+    """True if numbers have more digits than microseconds hold."""
+    if unit == "excel":
+        return False
+    scaled = f"{number} * {max(1, 1_000_000 // PER_SECOND[unit])}"
+    return bool(workspace.row(f"SELECT coalesce(bool_or({scaled} <> floor({scaled})), false) FROM raw")[0])
 
 
 def _steps(workspace: Workspace, number: str, size: str, is_whole: bool) -> str:

@@ -16,9 +16,10 @@ from p5core.data.ingest.id_columns import id_expression, is_no_id, refuse_mixed_
 from p5core.data.ingest.readings import Moment
 from p5core.data.ingest.timestamps import time_in_microseconds
 from p5core.data.profile.report import Dropped, Rejected
-from p5core.data.raw import RawData
+from p5core.data.raw import RawData, Scan
+from p5core.data.tables.columntypes import is_integer
 from p5core.data.tables.conditions import Operand, parse_condition
-from p5core.data.tables.sql import cell, quote_identifier
+from p5core.data.tables.sql import NULL_WORDS, cell, quote_identifier, quote_text
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError, did_you_mean
 from p5core.system.messages import Message
@@ -61,7 +62,7 @@ def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Sta
     n_read = workspace.count("raw")
     if n_read == 0:
         raise DataError(f"{raw.source} has no rows. Check the path and the header option.")
-    left_out = _filter(workspace, raw)
+    left_out = (*_drop_headers(workspace, raw), *_filter(workspace, raw))
     types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "row"}
     user, item = (id_expression(workspace, raw, types, column) for column in (USER, ITEM))
     staged_fields, values, told = field_expressions(workspace, raw, types)
@@ -120,6 +121,7 @@ def _explode(workspace: Workspace, raw: RawData) -> None:
     written = f'CAST("{ITEM}" AS VARCHAR)'
     text = cell(f"trim({written}, '[](){{}} ')", raw.null_words)
     split = f"""list_transform(regexp_split_to_array({text}, '[,;| \\t]+'), lambda part: trim(part, '"'' '))"""
+    words = ("NULL", "null", "None", *(raw.null_words or NULL_WORDS))
     quoted = f"TRY_CAST(CASE WHEN regexp_matches({written}, '^\\s*\\[.*[''\"]') THEN {written} END AS VARCHAR[])"
     parts = f"coalesce({quoted}, {split})"
     items = f'"{ITEM}"' if kind.endswith("[]") else parts
@@ -129,11 +131,24 @@ def _explode(workspace: Workspace, raw: RawData) -> None:
         f'CREATE TABLE exploded AS SELECT * EXCLUDE ("row", "{ITEM}", part, place), {element} FROM ({unnested})'
     )
     workspace.run("DROP TABLE raw")
-    is_integer = f"regexp_full_match(CAST(\"{ITEM}\" AS VARCHAR), '0|-?[1-9][0-9]*')"
-    fits = workspace.row(f'SELECT bool_and({is_integer} AND TRY_CAST("{ITEM}" AS BIGINT) IS NOT NULL) FROM exploded')[0]
-    typed = f'TRY_CAST("{ITEM}" AS {"BIGINT" if fits else "VARCHAR"}) AS "{ITEM}"'
+    element = cell(f'CAST("{ITEM}" AS VARCHAR)', words)
+    fits = workspace.row(f"SELECT bool_and({is_integer(element)}) FROM exploded WHERE {element} IS NOT NULL")[0]
+    typed = f'CAST({element} AS {"BIGINT" if fits else "VARCHAR"}) AS "{ITEM}"'
     workspace.run(f"CREATE TABLE raw AS SELECT * REPLACE ({typed}) FROM exploded")
     workspace.run("DROP TABLE exploded")
+
+
+def _drop_headers(workspace: Workspace, raw: RawData) -> tuple[Dropped, ...]:
+    """Leave out rows that repeat the header, as files have that were put together."""
+    if not isinstance(raw.interactions, Scan) or not raw.interactions.untyped:
+        return ()
+    repeats = " AND ".join(
+        f"trim(CAST({quote_identifier(name)} AS VARCHAR)) = {quote_text(raw.column(name))}" for name in (USER, ITEM)
+    )
+    (n,) = workspace.row(f"SELECT count(*) FROM raw WHERE {repeats}")
+    if n:
+        workspace.run(f"DELETE FROM raw WHERE {repeats}")
+    return (Dropped(Message("header lines among the rows"), n),) if n else ()
 
 
 def _filter(workspace: Workspace, raw: RawData) -> tuple[Dropped, ...]:
@@ -252,6 +267,13 @@ def _rejected_lines(workspace: Workspace, raw: RawData) -> list[Rejected]:
         "SELECT parse_filename(s.file_path) AS file, e.line, any_value(e.csv_line), any_value(e.error_message) "
         "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL"
     )
+    for name, line, text, _ in rows:
+        n_lost = str(text).strip().count("\n")
+        if n_lost:
+            raise DataError(
+                f"{name}, line {line}: a quotation mark is not closed, and {n_lost:,} further lines would be lost with "
+                "it. Repair the line, or set quote = '' to take the mark as text."
+            )
     return left_out + [Rejected(f"{name}, line {line}", str(fault), str(text)) for name, line, text, fault in rows]
 
 

@@ -30,8 +30,11 @@ WIDE = {"UBIGINT", "HUGEINT", "UHUGEINT"}
 """Integer types that 64 bits with a sign do not hold."""
 
 HOUR = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})?(\.\d+)?\s*([AaPp][Mm])?\s*")
-NO_DATES = ("0000-00-00", "0000-00-00 00:00:00")
-"""Missing dates of MySQL."""
+NO_DATES = ("0000-00-00", "0000-00-00 00:00:00", "infinity", "-infinity", "epoch")
+"""Missing dates of MySQL, and words of PostgreSQL that DuckDB takes for dates."""
+
+EXACT = "DECIMAL(38, 12)"
+"""Type of numbers with fractions that a double would round."""
 
 FRACTIONAL = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
 LOOKED_AT = (200, 20_000)
@@ -57,11 +60,14 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
         compact = _compact(workspace, raw, written)
         if compact is not None:
             return compact
-    if WHOLE.fullmatch(kind):
-        wide = "HUGEINT" if kind in WIDE else "BIGINT"
+    if WHOLE.fullmatch(kind) or kind.endswith(",0)"):
+        wide = "HUGEINT" if kind in WIDE or kind.endswith(",0)") else "BIGINT"
         return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS {wide})', is_whole=True)
     if FRACTIONAL.fullmatch(kind):
-        return numeric_time(workspace, raw, f'CAST("{TIMESTAMP}" AS DOUBLE)', is_whole=False)
+        scale = kind.rpartition(",")[2].rstrip(")")  # of a decimal, which a double would round
+        exact = f"DECIMAL(38, {scale})" if kind.startswith("DECIMAL") else "DOUBLE"
+        number = f'CAST("{TIMESTAMP}" AS {exact})'
+        return numeric_time(workspace, raw, number, is_whole=False)
     if kind.startswith(("TIMESTAMP", "DATE")):
         row = f'row_number() OVER (ORDER BY "{TIMESTAMP}", "row")' if kind == "TIMESTAMP_NS" else '"row"'
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True, row=row)
@@ -89,8 +95,10 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
             whole = f"TRY_CAST({digits} AS {kind})"
             if not _unread(workspace, text, {"": whole})[""]:
                 return numeric_time(workspace, raw, _computed(workspace, kind, whole), is_whole=True)
-        if not _unread(workspace, text, {"": number})[""]:
-            return numeric_time(workspace, raw, _computed(workspace, "DOUBLE", number), is_whole=False)
+        exact = f"TRY_CAST({text} AS {EXACT})"
+        for kind, value in ((EXACT, exact), ("DOUBLE", number)):
+            if not _unread(workspace, text, {"": value})[""]:
+                return numeric_time(workspace, raw, _computed(workspace, kind, value), is_whole=False)
     readings = {reading: reading.of(text) for reading in _possible(raw)}
     first = next(iter(readings))  # ISO 8601, which no other reading takes for another moment
     if not first.forms and not _unread(workspace, text, {first: readings[first]})[first]:
@@ -283,7 +291,15 @@ def _most(
     n_no_number = _count_unread(workspace, "raw", text, {"": number})[""]
     n_unread = _count_unread(workspace, "raw", text, readings)
     best = min(readings, key=lambda reading: n_unread[reading])
+    (n_texts,) = workspace.row(f"SELECT count({text}) FROM raw")
+    if min(n_no_number, n_unread[best]) == n_texts:
+        raise _no_reading(workspace, raw, text, number, readings)
     if n_no_number < n_unread[best]:
+        whole = f"CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+') THEN TRY_CAST({text} AS HUGEINT) END"
+        exact = f"TRY_CAST({text} AS {EXACT})"
+        for value, is_whole in ((whole, True), (exact, False)):
+            if _count_unread(workspace, "raw", text, {"": value})[""] == n_no_number:
+                return numeric_time(workspace, raw, value, is_whole=is_whole)
         return numeric_time(workspace, raw, number, is_whole=False)
     as_good = {reading: sql for reading, sql in readings.items() if n_unread[reading] == n_unread[best]}
     return _chosen(workspace, raw, text, as_good)

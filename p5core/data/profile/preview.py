@@ -43,7 +43,11 @@ def first_rows(raw: RawData, n_rows: int) -> RawData:
     """The log cut to a maximum number of rows."""
     events = raw.interactions
     if isinstance(events, Scan):
-        return replace(raw, interactions=Scan(f"SELECT * FROM ({events.query}) LIMIT {n_rows}"), is_head=True)
+        return replace(
+            raw,
+            interactions=replace(events, query=f"SELECT * FROM ({events.query}) LIMIT {n_rows}", files=()),
+            is_head=True,
+        )
     return replace(raw, interactions=events.head(n_rows), is_head=True)
 
 

@@ -21,8 +21,9 @@ def scan_events(table: TableFiles, mapping: Mapping, domain: str | None, text_id
     be read.
     """
     ids = [mapping.columns[USER], mapping.columns[ITEM]]
-    others = [column for column in mapping.columns.values() if text_ids or column not in ids]
-    typed = as_ids(table, [] if text_ids else ids, others)
+    is_untyped = table.format == "text"
+    others = [column for column in mapping.columns.values() if text_ids or is_untyped or column not in ids]
+    typed = as_ids(table, [] if text_ids or is_untyped else ids, others)
     selected = [f"{typed[column]} AS {quote_identifier(name)}" for name, column in mapping.columns.items()]
     selected += [as_text(table, column) for column in further_columns(mapping, table.columns)]
     if mapping.time_parts:
@@ -32,7 +33,7 @@ def scan_events(table: TableFiles, mapping: Mapping, domain: str | None, text_id
     query = f"SELECT {', '.join(selected)} FROM {table.relation}"
     files = zip(table.files, table.each, strict=False) if len(table.files) > 1 else ()
     counts = tuple(SourceFile(file.name, f"SELECT count(*) FROM {relation}") for file, relation in files)
-    return Scan(query, counts, table.scratch)
+    return Scan(query, counts, table.scratch, (USER, ITEM) if is_untyped and not text_ids else ())
 
 
 def _joined_times(table: TableFiles, parts: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ SUFFIXES: dict[Format, tuple[str, ...]] = {
     "json": (".jsonl", ".ndjson", ".json"),
     "parquet": (".parquet", ".pq"),
 }
-PARTS = {"train": 0, "valid": 1, "test": 2}
+PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "dev": 1, "test": 2}
 """Names of parts of a log, in order of time."""
 
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".zip")
@@ -135,10 +135,13 @@ def find_files(path: Path) -> tuple[Path, ...]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Key that sorts numbers within names by their size, and "train" before "valid" before "test"."""
-    pieces = re.split(r"(\d+|train|valid|test)", name)
+    """Key that sorts numbers within names by their size, and "train" before "valid" before "test", in any case."""
+    part = rf"(?<![a-z])(?:{'|'.join(PARTS)})(?![a-z])"
+    pieces = re.split(rf"(\d+|{part})", name, flags=re.IGNORECASE)
     return [
-        (0, int(piece), "") if piece.isdigit() else (1, PARTS.get(piece, -1), "" if piece in PARTS else piece)
+        (0, int(piece), "")
+        if piece.isdigit()
+        else (1, PARTS.get(piece.lower(), -1), "" if piece.lower() in PARTS else piece)
         for piece in pieces
     ]
 

@@ -40,24 +40,28 @@ def read_metadata(
     title_column: str | None = None,
     layout: Layout | None = None,
     where: str | None = None,
+    text_ids: bool = False,
 ) -> Metadata:
     """Read a table of items or users: its id becomes `key`, its title `title`; all other columns are features.
 
-    Only rows that satisfy the condition `where` are read. Raises DataError when a column is missing or an id stands in
-    two rows that differ. Rows without an id are left out later.
+    With `text_ids`, ids are texts as they are written. Only rows that satisfy the condition `where` are read. Raises
+    DataError when a column is missing or an id stands in two rows that differ. Rows without an id are left out later.
     """
     if path is None:
         return None, ()
     table = open_table(path, layout or Layout(), [name for name in (id_column, title_column) if name])
-    frame = read_features(table, key, id_column, where)
+    frame = read_features(table, key, id_column, where, text_ids)
     tidy, notes = tidy_metadata(frame, key, table.source, id_column, title_column, table.header_rows)
     return tidy, notes
 
 
-def read_features(table: TableFiles, key: str, id_column: str | None = None, where: str | None = None) -> pd.DataFrame:
-    """All columns of a table of items or users in the types of their values."""
+def read_features(
+    table: TableFiles, key: str, id_column: str | None = None, where: str | None = None, text_ids: bool = False
+) -> pd.DataFrame:
+    """All columns of a table of items or users in the types of their values; with `text_ids`, ids as written."""
     id_name = _id_of(id_column, key, table.columns, table.source)
-    typed = as_features(table, [column for column in table.columns if column != id_name]) | as_ids(table, [id_name])
+    ids = as_ids(table, [], [id_name]) if text_ids else as_ids(table, [id_name])
+    typed = as_features(table, [column for column in table.columns if column != id_name]) | ids
     selected = ", ".join(f"{typed[column]} AS {quote_identifier(column)}" for column in table.columns)
     kept = ""
     if where:

@@ -31,14 +31,18 @@ from p5core.data.raw import FaultyLine
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["PlainJson", "PlainText", "Scratch", "plain_json", "plain_text"]
+__all__ = ["PlainJson", "PlainText", "Scratch", "plain_json", "plain_text", "unpacked"]
 
 NATIVE = {"utf-8": "utf-8", "utf-16": "utf-16", "latin-1": "latin-1"}
 """Python's names of encodings → those of DuckDB, which decodes these itself."""
 
 HEAD_BYTES = 65_536
 GZIP = b"\x1f\x8b"
-BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16-be",
+}  # fmt: skip
+"""Longer ones first, for that of UTF-32 begins as that of UTF-16. DuckDB reads UTF-16 with the low byte first alone."""
 SEP_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*")
 COMMENTS = ("#", "%")
 """Beginnings of comment lines, as SNAP and KONECT write them."""
@@ -87,12 +91,13 @@ def plain_text(file: Path, encoding: str) -> PlainText:
         return _workbook(file)
     try:
         name = codecs.lookup(encoding).name.replace("iso8859-1", "latin-1")
-    except LookupError:
+        "".encode(encoding)  # raises LookupError for codecs between bytes, such as hex
+    except (LookupError, UnicodeError):
         raise DataError(
             f"encoding = '{encoding}' is unknown. Name one of Python's, such as 'cp1252' or 'gbk'."
         ) from None
     try:
-        with _open(file) as stream:
+        with unpacked(file) as stream:
             head = stream.read(HEAD_BYTES)
     except (OSError, EOFError, pa.ArrowInvalid, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise DataError(f"{file} cannot be opened or unpacked: {error}.") from None
@@ -113,7 +118,7 @@ def _starts_with(file: Path, mark: bytes) -> bool:
         return stream.read(len(mark)) == mark
 
 
-def _open(file: Path) -> BinaryIO:
+def unpacked(file: Path) -> BinaryIO:
     """The unpacked bytes; of an archive, those of its only file."""
     match file.suffix.lower():
         case ".bz2":
@@ -155,10 +160,10 @@ def _rewritten(file: Path, encoding: str) -> PlainText:
     target = scratch.folder / (file.name.split(".")[0] + ".csv")
     n_skipped = n_comments = 0
     separator, has_begun = None, False
-    with _open(file) as stream:
+    with unpacked(file) as stream:
         head = io.TextIOWrapper(io.BytesIO(stream.read(HEAD_BYTES)), encoding=encoding, errors="replace")
         keeps_marked = _rows_are_marked([line.rstrip("\n") for line in head][:-1])
-    with _open(file) as stream, target.open("w", encoding="utf-8", newline="") as out:
+    with unpacked(file) as stream, target.open("w", encoding="utf-8", newline="") as out:
         text = io.TextIOWrapper(stream, encoding=encoding, newline=None)
         try:
             for line in text:
@@ -206,21 +211,23 @@ class PlainJson:
 
 def plain_json(file: Path, drop_faulty: bool = False) -> PlainJson:
     """The file itself, or its rows as JSON Lines in a temporary folder; with `drop_faulty`, without malformed lines."""
-    with _open(file) as stream:
+    with unpacked(file) as stream:
         content = stream.read(HEAD_BYTES)
     has_mark = content.startswith(codecs.BOM_UTF8)
     head = content.decode("utf-8-sig", errors="replace").lstrip()
     first = head.split("\n", 1)[0].strip()
     is_python = first.startswith(("{'", "{u'", '{"')) and first.endswith("}") and not _is_json(first)
-    is_nested = re.match(r"\{\s*\"[^\"]*\"\s*:\s*\{", head) is not None and not first.endswith("}")
+    is_one_line = "\n" not in head.strip()
+    has_inner = re.match(r"\{\s*\"[^\"]*\"\s*:\s*\{", head) is not None
+    is_nested = has_inner and (not first.endswith("}") or (is_one_line and _holds_objects(first)))
     is_packed = file.suffix.lower() in (".bz2", ".xz", ".zip")
-    if drop_faulty and not is_nested and any(_object_in(line)[0] for line in content.splitlines()[:LINES_LOOKED_AT]):
+    if drop_faulty and not is_nested and _has_a_record_a_line(content):
         return _without_faulty_lines(file)
     if not (is_python or is_nested or is_packed or has_mark):
         return PlainJson(file)
     scratch = Scratch()
     target = scratch.folder / f"{file.name.split('.')[0]}.jsonl"
-    with _open(file) as stream, target.open("w", encoding="utf-8") as out:
+    with unpacked(file) as stream, target.open("w", encoding="utf-8") as out:
         if is_nested:
             for key, row in json.loads(_decoded(stream.read(), file.name)).items():
                 out.write(json.dumps({KEY: key, **row} if isinstance(row, dict) else {KEY: key, "value": row}) + "\n")
@@ -232,11 +239,18 @@ def plain_json(file: Path, drop_faulty: bool = False) -> PlainJson:
     return PlainJson(target, scratch)
 
 
+def _has_a_record_a_line(content: bytes) -> bool:
+    """True if most of the first lines are objects; in other forms of JSON a line may happen to be one."""
+    lines = [line for line in content.splitlines()[:LINES_LOOKED_AT] if line.strip()]
+    n_objects = sum(_object_in(line)[0] is not None for line in lines)
+    return 2 * n_objects > len(lines) and not content.lstrip().startswith(b"[\n")
+
+
 def _without_faulty_lines(file: Path) -> PlainJson:
     scratch = Scratch()
     target = scratch.folder / f"{file.name.split('.')[0]}.jsonl"
     faulty = []
-    with _open(file) as stream, target.open("w", encoding="utf-8") as out:
+    with unpacked(file) as stream, target.open("w", encoding="utf-8") as out:
         for number, line in enumerate(stream, start=1):
             row, fault = _object_in(line)
             if row is not None:
@@ -260,6 +274,15 @@ def _object_in(line: bytes) -> tuple[dict[str, Any] | None, str]:
             continue
         return (row, "") if isinstance(row, dict) else (None, "no object")
     return None, "malformed JSON"
+
+
+def _holds_objects(line: str) -> bool:
+    """True for a JSON object of several objects."""
+    try:
+        values = json.loads(line).values()
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return len(values) > 1 and all(isinstance(value, dict) for value in values)
 
 
 def _is_json(line: str) -> bool:

@@ -19,6 +19,9 @@ __all__ = ["Layout", "Shape", "sniff"]
 SEPARATORS = {",": "comma", "\t": "tab", "::": "::", ";": "semicolon", "|": "|", " ": "space"}
 """Candidate separators in order of preference → their names in messages."""
 
+ESCAPES = {r"\t": "\t", r"\u0001": "\u0001", r"\x01": "\u0001"}
+"""Separators as people write them in a shell."""
+
 HEAD_BYTES = 65_536
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 
@@ -55,10 +58,11 @@ def sniff(file: Path, layout: Layout, is_name: Callable[[str], bool]) -> Shape:
     Raises DataError when the file has no line or cannot be decoded.
     """
     head = _head(file, layout.encoding)
-    separator = layout.separator or max(SEPARATORS, key=lambda one: _agreement(head, one))
+    named = ESCAPES.get(layout.separator or "", layout.separator)
+    separator = named or max(SEPARATORS, key=lambda one: _agreement(head, one))
     quote = _quote(head, separator) if layout.quote is None else layout.quote
     first = _cells(head[:1], separator, quote)[0]
-    header = _is_header(first, is_name) if layout.header is None else layout.header
+    header = _is_header(first, is_name, layout.columns) if layout.header is None else layout.header
     if layout.columns and len(layout.columns) != len(first):
         raise DataError(
             f"{file.name} has {len(first)} columns, and columns names {len(layout.columns)}. Name each of them."
@@ -68,7 +72,8 @@ def sniff(file: Path, layout: Layout, is_name: Callable[[str], bool]) -> Shape:
     guesses = ["separator {separator}"] if layout.separator is None else []
     if layout.header is None:
         guesses.append("a header line" if header else "no header line")
-    note = Message(f"guessed {' and '.join(guesses)}", separator=Message(SEPARATORS[separator]))
+    shown = SEPARATORS.get(separator, repr(separator))
+    note = Message(f"guessed {' and '.join(guesses)}", separator=Message(shown))
     return Shape(separator, header, quote, columns, (note,) if guesses else ())
 
 
@@ -111,7 +116,10 @@ def _quote(head: Sequence[str], separator: str) -> str:
     return '"' if separator in (",", ";") or 2 * len(closed) > len(quoted) else ""
 
 
-def _is_header(cells: Sequence[str], is_name: Callable[[str], bool]) -> bool:
+def _is_header(cells: Sequence[str], is_name: Callable[[str], bool], columns: Sequence[str]) -> bool:
+    """True if a first row has no number, or a known name; where the columns are named, if most cells are names."""
+    if columns:
+        return 2 * sum(is_name(cell) or cell.strip() in columns for cell in cells) > len(cells)
     return any(is_name(cell) for cell in cells) or not any(NUMBER.fullmatch(cell.strip()) for cell in cells)
 
 

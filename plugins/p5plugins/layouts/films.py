@@ -40,7 +40,8 @@ def _read_netflix(files: list[Path], scratch: Path) -> RawData:
                             )
                         out.write(f"{cells[0]},{film},{cells[1]},{cells[2]}\n")
     raw = Table(TableConfig(path=target, timestamp="timestamp")).load()
-    titles = next(iter(sorted(files[0].parent.glob("movie_titles*"))), None)
+    folders = (files[0].parent, files[0].parent.parent)  # the titles lie beside the folder of a file a film
+    titles = next((title for folder in folders for title in sorted(folder.glob("movie_titles*"))), None)
     return RawData(raw.interactions, items=_netflix_titles(titles) if titles else None, notes=raw.notes, header_rows=1)
 
 

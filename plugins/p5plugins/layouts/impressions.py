@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 
 from p5core.data.columns import ITEM, TIMESTAMP, USER
 from p5core.data.raw import RawData
@@ -14,9 +15,12 @@ from p5core.data.tables.files import open_table
 from p5core.data.tables.metadata import read_features, tidy_metadata
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_text
+from p5core.errors import DataError
 from p5plugins.loaders.table import Table, TableConfig
 
 __all__ = ["read_ebnerd", "read_mind"]
+
+CLICKED = "article_ids_clicked"
 
 
 def _copy(query: str, target: Path) -> None:
@@ -71,7 +75,7 @@ def read_mind(files: list[Path], scratch: Path) -> RawData:
 
 def _shown_and_clicked(rows: str) -> str:
     return (
-        f"SELECT {USER}, {TIMESTAMP}, list_transform(lists, lambda s: s[:-3]) AS shown, "
+        f"SELECT {USER}, {TIMESTAMP}, list_transform(lists, lambda s: regexp_replace(s, '-[01]$', '')) AS shown, "
         "list_transform(list_filter(lists, lambda s: s LIKE '%-1'), lambda s: s[:-3]) AS clicked "
         f"FROM (SELECT *, string_split(shown, ' ') AS lists FROM ({rows})) ORDER BY n"
     )
@@ -91,11 +95,10 @@ def read_ebnerd(files: list[Path], scratch: Path) -> RawData:
 
     Several files are the parts of a set, train and validation: what the history of one repeats of another counts once.
     """
-    behaviours = f"read_parquet({_listed(files)})"
-    clicked = (
-        f"SELECT user_id AS {USER}, unnest(article_ids_clicked) AS {ITEM}, impression_time AS {TIMESTAMP} "
-        f"FROM {behaviours}"
-    )
+    behaviours = f"read_parquet({_listed(files)}, union_by_name = true)"  # that of the test part has no clicks
+    if not any(CLICKED in pq.read_schema(file).names for file in files):
+        raise DataError(f"{files[0]} has no column '{CLICKED}', as the test part has none. Name the other parts.")
+    clicked = f"SELECT user_id AS {USER}, unnest({CLICKED}) AS {ITEM}, impression_time AS {TIMESTAMP} FROM {behaviours}"
     histories = [path for file in files if (path := file.parent / "history.parquet").is_file()]
     queries = [clicked]
     if histories:
@@ -111,7 +114,7 @@ def read_ebnerd(files: list[Path], scratch: Path) -> RawData:
         duckdb.connect()
         .execute(
             f"SELECT user_id AS {USER}, impression_time AS {TIMESTAMP}, article_ids_inview AS shown, "
-            f"article_ids_clicked AS clicked FROM {behaviours}"
+            f"{CLICKED} AS clicked FROM {behaviours}"
         )
         .df()
     )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, ClassVar
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
 from p5core.data.profile.preview import Preview
 from p5core.data.raw import RawData, Scan
-from p5core.data.tables.plain_text import Scratch
+from p5core.data.tables.plain_text import Scratch, unpacked
 from p5core.errors import ConfigError, DataError
 from p5core.system.messages import Message
 from p5plugins.loaders.table import Table, TableConfig
 
 __all__ = ["Published", "PublishedConfig", "Variant"]
 
-HEAD_BYTES = 4_096
+HEAD_BYTES = 2**20
+"""A first line with a review may be long."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,14 @@ class Published(Loader):
                 "not apply. Remove it."
             )
         scratch = Scratch()
-        raw = variant.convert(files, scratch.folder)
+        try:
+            raw = variant.convert(files, scratch.folder)
+        except (duckdb.Error, ValueError, KeyError, OSError) as error:
+            fault = str(error).strip().splitlines()[0].rstrip(".")
+            raise DataError(
+                f"{files[0].name} is no file of '{self.name}' in the format '{name}', or is damaged: {fault}. Repair "
+                "it, or read it as a table: --set name=table."
+            ) from None
         options = {"id_types" if name == "id_type" else name: reading[name] for name in self.config.chosen}
         raw = replace(raw, **options)
         if isinstance(raw.interactions, Scan):
@@ -172,11 +184,14 @@ def _is_of(log: str, category: str) -> bool:
 
 
 def _first_line(file: Path) -> str:
-    if file.suffix in (".parquet", ".xlsx", ".xls", ".zip"):
+    """The first line of a text, the names of the columns of a Parquet file, nothing of others."""
+    if file.suffix in (".xlsx", ".xls"):
         return ""
     try:
-        with pa.input_stream(str(file), compression="detect") as stream:
+        if file.suffix == ".parquet":
+            return ",".join(pq.read_schema(file).names)
+        with unpacked(file) as stream:
             head: bytes = stream.read(HEAD_BYTES)
-    except (OSError, pa.ArrowInvalid):
+    except (OSError, EOFError, pa.ArrowInvalid, zipfile.BadZipFile, lzma.LZMAError, DataError):
         return ""
     return head.decode("utf-8", errors="replace").lstrip("\ufeff").split("\n", 1)[0]

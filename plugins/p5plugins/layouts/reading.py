@@ -8,8 +8,8 @@ from p5plugins.layouts.published import Published, Variant
 __all__ = ["MIND", "BookCrossing", "EBNeRD", "Goodreads", "LastFM"]
 
 
-BEHAVIORS = r"\d+\tU\d+\t[^\t]+\t[^\t]*\tN\d+-[01]"
-"""First line of MIND's impressions."""
+BEHAVIORS = r"\d+\tU\d+\t[^\t]+\t[^\t]*\tN\d+(-[01])?(\s|$)"
+"""First line of MIND's impressions; those of the test part do not say what was clicked."""
 
 
 class MIND(Published):
@@ -29,8 +29,8 @@ class EBNeRD(Published):
     name = "ebnerd"
     home = "https://recsys.eb.dk"
     variants = {
-        "behaviors": Variant("behaviors.parquet", convert=read_ebnerd),
-        "parts": Variant("*/behaviors.parquet", convert=read_ebnerd),
+        "behaviors": Variant("behaviors.parquet", begins=r".*\barticle_ids_inview\b", convert=read_ebnerd),
+        "parts": Variant("*/behaviors.parquet", begins=r".*\barticle_ids_inview\b", convert=read_ebnerd),
     }
 
 

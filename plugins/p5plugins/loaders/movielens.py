@@ -132,7 +132,10 @@ def _original_1m(folder: Path, domain: str | None) -> RawData:
 
 
 def _original_10m(folder: Path, domain: str | None) -> RawData:
-    items = _table(folder / "movies.dat", Layout("::", False, "", columns=MOVIES))
+    try:
+        items = _table(folder / "movies.dat", Layout("::", False, "", columns=MOVIES))
+    except DataError:  # a copy of the 1M set without its users
+        return _original_1m(folder, domain)
     return _raw(folder / "ratings.dat", Layout("::", False, "", columns=EVENTS), _with_year(items), None, domain)
 
 
@@ -143,11 +146,13 @@ def _latest(folder: Path, domain: str | None) -> RawData:
 
 
 def _recbole(folder: Path, domain: str | None) -> RawData:
-    events = next(iter(sorted(folder.glob("*.inter"))), folder / "ml-100k.inter")
-    items = _table(events.with_suffix(".item"), Layout("\t", True, ""))
+    files = sorted(folder.glob("*.inter"))
+    events = files[0] if len(files) == 1 else folder / "*.inter"  # the parts of a benchmark
+    items = _table(next(iter(folder.glob("*.item")), folder / "ml-100k.item"), Layout("\t", True, ""))
     items = items.rename(columns={"release_year": "year", "class": "genres", "genre": "genres"})
-    items["year"] = pd.to_numeric(items["year"], errors="coerce").astype("Int64")
-    users = _users(events.with_suffix(".user"), Layout("\t", True, ""))
+    if "year" in items:
+        items["year"] = pd.to_numeric(items["year"], errors="coerce").astype("Int64")
+    users = _users(next(iter(folder.glob("*.user")), folder / "ml-100k.user"), Layout("\t", True, ""))
     users = None if users is None else users.rename(columns={"zip_code": "zip"})
     return _raw(events, Layout("\t", True, ""), items, users, domain)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -104,7 +106,7 @@ class _Database:
             with engine.connect() as connection:
                 # A colon begins no parameter here: '12:30' and x::text are SQL of the user's.
                 result = connection.execute(text(query.replace(":", r"\:")))
-                return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+                return _frame(result.fetchall(), list(result.keys()))
         except ModuleNotFoundError as error:
             raise DataError(f"{self.shown} needs the driver '{error.name}'. Install it with pip.") from None
         except (SQLAlchemyError, TypeError, ValueError) as error:
@@ -115,6 +117,17 @@ class _Database:
             for value in (secret,) if isinstance(secret, str) else secret or ():
                 message = message.replace(value, "***") if value else message
         return message
+
+
+def _frame(rows: Sequence[Sequence[Any]], names: list[str]) -> pd.DataFrame:
+    """The rows of a result; a gap among integers does not make them floats, which would round large ones."""
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=names, dtype=object)
+    for name in names if len(set(names)) == len(names) else ():
+        values = frame[name].dropna()
+        is_whole = len(values) > 0 and values.map(lambda value: type(value) is int).all()
+        fits = is_whole and values.map(lambda value: -(2**63) <= value < 2**63).all()
+        frame[name] = frame[name].astype("Int64") if fits else frame[name].infer_objects()
+    return frame
 
 
 def _open(url: str) -> _DuckDBFile | _Database:

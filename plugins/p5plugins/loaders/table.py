@@ -78,8 +78,8 @@ class Table(Loader):
         """Find the columns; preparation reads the rows."""
         config = self.config
         raw = self._events(self._open())
-        items, item_notes = config.read_items()
-        users, user_notes = config.read_users()
+        items, item_notes = config.read_items(config.id_type == "text")
+        users, user_notes = config.read_users(config.id_type == "text")
         return replace(raw, items=items, users=users, notes=(*raw.notes, *item_notes, *user_notes))
 
     def preview(self, n_rows: int = 1_000) -> Preview:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pytest
 
 from p5core.data.raw import RawData, Scan
+from p5core.data.tables.columntypes import is_integer
+from p5core.data.tables.sql import cell
 
 Write = Callable[[str, str | bytes], Path]
 Rows = Callable[[RawData], pd.DataFrame]
@@ -35,12 +37,20 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def rows() -> Rows:
-    """Runs the query of a loader, as preparation does."""
+    """Runs the query of a loader and decides the types of ids, as preparation does."""
 
     def read(raw: RawData) -> pd.DataFrame:
         if isinstance(raw.interactions, Scan):
             numbered = f"SELECT row_number() OVER () AS n, * FROM ({raw.interactions.query})"
-            return duckdb.connect().execute(f"SELECT * EXCLUDE (n) FROM ({numbered}) ORDER BY n").df()
+            connection = duckdb.connect()
+            typed = []
+            for name in raw.interactions.untyped:
+                text = cell(name, raw.null_words)
+                test = f"SELECT bool_and({is_integer(text)}) FROM ({raw.interactions.query}) WHERE {text} IS NOT NULL"
+                are_integers = connection.execute(test).fetchall()[0][0]
+                typed.append(f"{f'CAST({text} AS BIGINT)' if are_integers else text} AS {name}")
+            replaced = f"REPLACE ({', '.join(typed)})" if typed else ""
+            return connection.execute(f"SELECT * EXCLUDE (n) {replaced} FROM ({numbered}) ORDER BY n").df()
         return raw.interactions
 
     return read
