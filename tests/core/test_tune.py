@@ -16,7 +16,6 @@ from typing import Any
 import optuna
 import pytest
 from click.testing import CliRunner
-from filelock import FileLock
 from optuna.trial import TrialState
 from support import experiment_of
 
@@ -28,6 +27,7 @@ from p5core.contracts.tracker import StageEvent, ValidationEvent
 from p5core.errors import ConfigError, RunError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
+from p5core.runs.lock import alone_in
 from p5core.tuning import study as study_module
 from p5core.tuning import tune as tune_module
 from p5core.tuning import worker as work_module
@@ -305,7 +305,7 @@ def test_a_search_belongs_to_its_data_and_options(tmp_path: Path) -> None:
 def test_a_search_is_one_process_s(registry: Registry, plan: Plan) -> None:
     tune(replace(plan, n_trials=1), registry, quiet)
     said = rf"is in use by another process \(pid {os.getpid()}\)"
-    with FileLock(plan.folder / "lock"), pytest.raises(RunError, match=said):
+    with alone_in(plan.folder), pytest.raises(RunError, match=said):
         tune(plan, registry, quiet)
 
 
