@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
 from p5core.data.raw import RawData
-from p5core.data.tables.sql import cell, plain_code, plain_code_sql, quote_identifier, quote_text
+from p5core.data.tables.sql import (
+    cell,
+    decimal_comma,
+    percentage,
+    plain_code,
+    plain_code_sql,
+    quote_identifier,
+    quote_text,
+)
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -68,13 +76,11 @@ def _is_number(workspace: Workspace, kind: str, text: str) -> bool:
 
 def _forms(text: str) -> dict[str, str]:
     """Ways to write numbers → SQL that reads them."""
-    comma = f"CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+,[0-9]+|[-+]?[0-9]+') THEN replace({text}, ',', '.') END"
-    percent = f"CASE WHEN ends_with({text}, '%') THEN TRY_CAST(replace(rtrim({text}, '%'), ',', '.') AS FLOAT) END"
     words = f"CASE lower({text}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 WHEN 'yes' THEN 1 WHEN 'no' THEN 0 END"
     return {
         "": f"TRY_CAST({text} AS FLOAT)",
-        "numbers with a decimal comma": f"TRY_CAST({comma} AS FLOAT)",
-        "percentages, 100% as 1": f"{percent} / 100",
+        "numbers with a decimal comma": f"CAST({decimal_comma(text)} AS FLOAT)",
+        "percentages, 100% as 1": f"CAST({percentage(text)} AS FLOAT)",
         "true as 1, false as 0": f"CAST({words} AS FLOAT)",
     }
 

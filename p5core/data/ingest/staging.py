@@ -111,7 +111,11 @@ def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[st
 def _source(workspace: Workspace, raw: RawData) -> str:
     if not isinstance(raw.interactions, pd.DataFrame):
         return raw.interactions.query
-    workspace.connection.register("source", raw.interactions)
+    frame = raw.interactions
+    for name in frame.columns:
+        if isinstance(frame[name].dtype, pd.DatetimeTZDtype):  # which DuckDB rounds to microseconds
+            frame = frame.assign(**{name: frame[name].dt.tz_convert("UTC").dt.tz_localize(None)})
+    workspace.connection.register("source", frame)
     return "SELECT * FROM source"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p5core.data.tables.files import TableFiles
-from p5core.data.tables.sql import cell, quote_identifier
+from p5core.data.tables.sql import cell, decimal_comma, percentage, quote_identifier
 from p5core.errors import DataError
 
 __all__ = ["as_features", "as_ids", "as_text", "is_integer"]
@@ -67,17 +67,25 @@ def as_features(table: TableFiles, columns: Sequence[str]) -> dict[str, str]:
         return quoted
     if table.format == "json":
         return {column: _json_feature(table, column) for column in columns}
-    tests = [
-        _all(test, name)
-        for name in quoted.values()
-        for test in (is_integer(name), f"regexp_full_match({name}, '{NUMBER}')")
-    ]
-    results = table.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")[0]
-    for place, (column, name) in enumerate(quoted.items()):
-        all_integers, all_numbers = results[2 * place : 2 * place + 2]
-        if all_integers or all_numbers:
-            quoted[column] = f"CAST(nullif({name}, '') AS {'BIGINT' if all_integers else 'DOUBLE'})"
+    tests = [_all(test, name) for name in quoted.values() for test, _ in _numeric_forms(name)]
+    results = iter(table.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")[0])
+    for column, name in quoted.items():
+        fitting = [value for _, value in _numeric_forms(name) if next(results)]
+        quoted[column] = fitting[0] if fitting else name
     return quoted
+
+
+def _numeric_forms(name: str) -> list[tuple[str, str]]:
+    """Ways in which all values of a text column may be numbers: SQL of the test of a value, and of the value."""
+    # 007 is no number, and 1,500 may be one and a half or one thousand five hundred: such columns stay texts.
+    other = f"regexp_full_match({name}, '[-+]?([0-9]{{1,3}},[0-9]{{3}}|0[0-9].*)')"
+    comma = f"({decimal_comma(name)} IS NOT NULL AND NOT {other})"
+    return [
+        (is_integer(name), f"CAST(nullif({name}, '') AS BIGINT)"),
+        (f"regexp_full_match({name}, '{NUMBER}')", f"CAST(nullif({name}, '') AS DOUBLE)"),
+        (comma, decimal_comma(name)),
+        (f"({percentage(name)} IS NOT NULL)", percentage(name)),
+    ]
 
 
 def _json_types(table: TableFiles, column: str) -> set[str]:

@@ -45,10 +45,19 @@ def _joined_times(table: TableFiles, parts: Sequence[str]) -> str:
         day = f"regexp_replace({first}, ' 00:00:00(\\.0+)?$', '')"  # as a spreadsheet writes a date
         is_whole = " AND ".join(f"{value} IS NOT NULL" for value in values.values())
         return f"CASE WHEN {is_whole} THEN concat_ws(' ', {', '.join([day, *others])}) END"
-    numbers = {unit: f"TRY_CAST({values[name]} AS INTEGER)" for unit, name in zip(units, parts, strict=True)}
+    numbers = {unit: _calendar_number(unit, values[name]) for unit, name in zip(units, parts, strict=True)}
     filled = [numbers.get(unit, "1" if unit in CALENDAR[:3] else "0") for unit in CALENDAR]
     text = f"printf('%04d-%02d-%02d %02d:%02d:%02d', {', '.join(filled)})"
     return f"CASE WHEN {' AND '.join(f'{number} IS NOT NULL' for number in numbers.values())} THEN {text} END"
+
+
+def _calendar_number(unit: str, value: str) -> str:
+    """SQL of a part of a date as a number; months may be names."""
+    number = f"TRY_CAST({value} AS INTEGER)"
+    if unit != "month":
+        return number
+    named = [f"month(try_strptime(trim({value}), {quote_text(form)}))" for form in ("%b", "%B")]
+    return f"coalesce({', '.join([number, *named])})"
 
 
 def day_order(table: TableFiles, column: str) -> bool | None:

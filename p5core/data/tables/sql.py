@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["NULL_WORDS", "cell", "plain_code", "plain_code_sql", "quote_identifier", "quote_text"]
+__all__ = [
+    "NULL_WORDS",
+    "cell",
+    "decimal_comma",
+    "percentage",
+    "plain_code",
+    "plain_code_sql",
+    "quote_identifier",
+    "quote_text",
+]
 
 NULL_WORDS = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "<NA>", r"\N")
 """Words that stand for a missing value."""
@@ -42,3 +51,14 @@ def plain_code_sql(text: str) -> str:
     """SQL of `plain_code`."""
     whole = f"regexp_replace({text}, '^(-?[0-9]+)\\.0+$', '\\1')"
     return f"CASE WHEN lower({text}) IN ('true', 'false') THEN lower({text}) ELSE {whole} END"
+
+
+def decimal_comma(text: str) -> str:
+    """SQL of a number with a decimal comma, NULL for other texts."""
+    comma = f"CASE WHEN regexp_full_match({text}, '[-+]?[0-9]+,[0-9]+|[-+]?[0-9]+') THEN replace({text}, ',', '.') END"
+    return f"TRY_CAST({comma} AS DOUBLE)"
+
+
+def percentage(text: str) -> str:
+    """SQL of a percentage as a share, NULL for other texts."""
+    return f"CASE WHEN ends_with({text}, '%') THEN TRY_CAST(replace(rtrim({text}, '% '), ',', '.') AS DOUBLE) / 100 END"

@@ -48,6 +48,10 @@ class Foursquare(Published):
              "columns": ["user", "item", "category_id", "category", "latitude", "longitude", "offset", "timestamp"]},
             begins=r"\d+\t[0-9a-f]{24}\t",
         ),
+        "TSMC2014 as CSV": Variant(
+            "dataset_TSMC2014_*.csv*", {"user": "userId", "item": "venueId", "timestamp": "utcTimestamp"},
+            begins=r"userId,venueId,",
+        ),
     }  # fmt: skip
 
 

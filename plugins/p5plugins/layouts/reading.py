@@ -51,7 +51,7 @@ class BookCrossing(Published):
         "commas": Variant(
             "Ratings.csv*", {"user": "User-ID", "item": "ISBN", "rating": "Book-Rating", "items_id": "ISBN",
                              "items_title": "Book-Title", "users_id": "User-ID"},
-            items="Books.csv*", users="Users.csv*", begins=r"User-ID,ISBN,Book-Rating",
+            items="Books.csv*", users="Users.csv*", begins=r'"?User-ID"?,"?ISBN"?,"?Book-Rating"?',
         ),
     }  # fmt: skip
 

@@ -184,7 +184,7 @@ class Otto(Published):
         "sessions": Variant(
             "*.jsonl*", {"records": ["events"], "user": "session", "item": "aid", "timestamp": "ts", "time_unit": "ms",
                          "event": "type"},
-            begins=r'\{"session":\s*\d+,\s*"events":',
+            begins=r'\{(?=.*"session":\s*\d+)(?=.*"events":)',
         ),
     }  # fmt: skip
 

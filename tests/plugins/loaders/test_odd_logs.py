@@ -199,6 +199,30 @@ def test_gaps_in_a_database_do_not_round_integers(registry: Registry, tmp_path: 
     assert pairs(registry.choose("loader", spec, "data").build().load()) == [(ids[0], 10), (ids[2], 12)]
 
 
+def test_numbers_of_items_are_read_as_they_are_written(registry: Registry, tmp_path: Path) -> None:
+    items = put(tmp_path, "item;price;share;large\n1;1,5;50%;1,500\n2;2;2,5 %;2,750\n3;;;\n", "items.csv")
+    raw = loaded(registry, put(tmp_path, "user,item\n1,1\n"), items=str(items))
+    assert raw.items is not None
+    assert raw.items["price"].dropna().tolist() == [1.5, 2.0]
+    assert raw.items["share"].dropna().tolist() == pytest.approx([0.5, 0.025])
+    assert raw.items["large"].dropna().tolist() == ["1,500", "2,750"]  # which may be thousands
+
+
+def test_nanoseconds_of_a_frame_with_a_zone_keep_the_order(registry: Registry) -> None:
+    times = pd.to_datetime([1700000000123456799, 1700000000123456790], utc=True)
+    frame = pd.DataFrame({"user": [1, 1], "item": [10, 11], "timestamp": times.tz_convert("Asia/Tokyo")})
+    part = registry.get("loader", "dataframe")
+    raw = part(part.Config(interactions=frame)).load()
+    assert pairs(raw) == SECOND_FIRST
+    shown = event_frame(prepare_more(raw, PrepareConfig(keep="all"))[0])["timestamp"]
+    assert shown.dt.strftime("%Y-%m-%d %H:%M:%S").tolist() == ["2023-11-14 22:13:20"] * 2
+
+
+def test_months_of_a_calendar_may_be_names(registry: Registry, tmp_path: Path) -> None:
+    path = put(tmp_path, "user,item,day,month,year\n1,2,5,Jan,2024\n1,3,4,January,2024\n1,4,3,2,2024\n")
+    assert pairs(loaded(registry, path)) == [(1, 3), (1, 2), (1, 4)]
+
+
 def test_parts_are_read_in_order_whatever_their_case(registry: Registry, tmp_path: Path) -> None:
     for place, part in enumerate(("TRAIN", "Dev", "TEST")):
         put(tmp_path, f"user,item\n1,{place}\n", f"{part}.csv")
@@ -250,6 +274,23 @@ def test_a_long_first_review_and_a_packed_log_are_recognised(registry: Registry,
     frame.to_csv(tmp_path / "taobao" / "UserBehavior.csv.zip", index=False, header=False)
     assert parts["taobao"].recognises(tmp_path / "taobao") > 0.5
     assert pairs(loaded(registry, tmp_path / "taobao", "taobao")) == [(1, 2268318)]
+
+
+def test_published_files_as_others_pass_them_on(registry: Registry, tmp_path: Path) -> None:
+    head = "userId,venueId,venueCategoryId,venueCategory,latitude,longitude,timezoneOffset,utcTimestamp\n"
+    files = {
+        "foursquare": (
+            "dataset_TSMC2014_NYC.csv", f"{head}470,49b,4bf,Bar,40.7,-74.0,-240,Tue Apr 03 18:00:09 +0000 2012\n",
+        ),
+        "book_crossing": ("Ratings.csv", '"User-ID","ISBN","Book-Rating"\n"1","034545104X","5"\n'),
+        "otto": ("train.jsonl", '{"events": [{"aid": 5, "ts": 1659304800025, "type": "clicks"}], "session": 3}\n'),
+    }  # fmt: skip
+    parts = {name: info.part for name, info in registry.parts("loader").items()}
+    for loader, (name, content) in files.items():
+        put(tmp_path / loader, content, name)
+        shares = {key: part.recognises(tmp_path / loader) for key, part in parts.items()}
+        assert max(shares, key=shares.__getitem__) == loader
+        assert len(pairs(loaded(registry, tmp_path / loader, loader))) == 1
 
 
 def test_parts_of_a_benchmark_share_their_tables(registry: Registry, tmp_path: Path) -> None:
