@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -98,3 +99,17 @@ def test_values_that_items_share_are_content_and_free_text_is_not() -> None:
         {"name": "categories", "columns": ["tags", "kinds", "brand_id"]},
         {"name": "numbers", "columns": ["price", "paid"]},
     ]
+
+
+def test_a_log_without_order_gets_scorers_that_read_none() -> None:
+    data = dataset([N_ITEMS] * 30)  # every history is sorted by item, and there is no clock
+    text = Sequential(NoOptions()).sections(replace(data, has_clock=False))
+    experiment = tomllib.loads(text)
+    assert experiment["split"]["name"] == "random"
+    assert experiment["model"] == {"scorer": {"name": "ease"}, "blend": [{"name": "item_knn"}]}
+    assert "stages" not in experiment
+    assert "cold_items" not in experiment["prepare"]
+    parse_experiment({"data": {"name": "synthetic"}, **experiment})
+    ordered = tomllib.loads(Sequential(NoOptions()).sections(data))
+    assert "backbone" in ordered["model"]
+    assert "scorer" not in ordered["model"]

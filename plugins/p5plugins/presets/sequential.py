@@ -45,6 +45,13 @@ recommend them misses as many targets."""
 VALIDATION_USERS = 5_000
 """Enough to tell epochs apart, in a tenth of the time of training or less."""
 
+VALIDATION_LINE = (
+    f"validation_users = {VALIDATION_USERS}  # so many at most pick the best epoch; all are measured at the end\n"
+)
+
+MOST_DENSE_ITEMS = 13_000
+"""Items whose pairs fit into the memory that EASE takes by default."""
+
 NAMES = re.compile(r"(?:^|[\W_]|(?<=[a-z])(?=I))(?:id|Id|ID|code)s?$")
 """Columns whose numbers stand for something else: id, brand_id, brandId, zip_code."""
 
@@ -219,23 +226,52 @@ def _aligned(text: str) -> str:
 
 
 class Sequential(Preset):
-    """Next-item prediction blended with co-occurrence counts, sized by the data."""
+    """Next-item prediction blended with co-occurrence counts, sized by the data; EASE for logs without order."""
 
     name = "sequential"
     is_default = True
 
     def sections(self, dataset: Dataset | None) -> str:
         chosen = UNKNOWN if dataset is None else _choices(dataset)
-        encoders = ",\n    ".join(chosen.encoders)
+        is_ordered = chosen.split != "random"
+        cleaning = _cold_line(chosen) if is_ordered else ""
+        model = _network(chosen) if is_ordered else _without_order(_n_frequent(dataset, chosen.min_events))
         return _aligned(f"""\
 [prepare]
 keep = "{chosen.keep}"  # {chosen.why_keep}
 min_user_events = {chosen.min_events}  # users and items with fewer events are dropped, until nothing changes
 min_item_events = {chosen.min_events}
-{_cold_line(chosen)}{_rating_line(dataset)}
+{cleaning}{_rating_line(dataset)}
 [split]
 name = "{chosen.split}"  # {chosen.why_split}
 
+{model}
+[evaluate]
+exclude_seen = {"false" if chosen.keep == "all" else "true"}  # of the history; exports do as evaluation
+{VALIDATION_LINE if is_ordered else ""}metrics = ["hr@10", "ndcg@10", "coverage@10"]
+baselines = ["popularity", {'"cooccurrence"' if is_ordered else '"item_knn"'}]
+""")
+
+
+def _n_frequent(dataset: Dataset | None, least: int) -> int:
+    """Number of items with so many events."""
+    return 0 if dataset is None else int((np.bincount(dataset.events.items) >= least).sum())
+
+
+def _without_order(n_items: int) -> str:
+    """Scorers that read no order, for a log whose order is unknown; EASE where its pairs of items fit into memory."""
+    first, second = ("ease", "item_knn") if n_items <= MOST_DENSE_ITEMS else ("item_knn", "cooccurrence")
+    return f"""\
+[model]
+scorer = {{ name = "{first}" }}  # reads no order, which this log has not; there is no network and nothing to train
+blend = [{{ name = "{second}" }}]  # weighted by validation events
+"""
+
+
+def _network(chosen: _Choices) -> str:
+    """A network of filters beside co-occurrence counts."""
+    encoders = ",\n    ".join(chosen.encoders)
+    return f"""\
 [model]
 width = {chosen.width}  # length of all vectors
 max_length = {chosen.max_length}  # newest history items that are read
@@ -253,10 +289,4 @@ tasks = [{{ name = "next_item" }}]  # the loss follows the size of the catalogue
 epochs = {chosen.epochs}
 validate_every = {max(1, chosen.epochs // 5)}  # the best of these epochs is kept
 optimiser = {{ learning_rate = 2e-3 }}
-
-[evaluate]
-exclude_seen = {"false" if chosen.keep == "all" else "true"}  # of the history; exports do as evaluation
-validation_users = {VALIDATION_USERS}  # so many at most pick the best epoch; all of them are measured at the end
-metrics = ["hr@10", "ndcg@10", "coverage@10"]
-baselines = ["popularity", "cooccurrence"]
-""")
+"""

@@ -50,14 +50,14 @@ def test_each_item_is_a_ridge_regression_on_the_others(l2: float) -> None:
     assert (weights < 0).any()
 
 
-def test_repeats_count_once_and_weights_as_they_are() -> None:
+def test_repeats_count_once_and_weights_by_their_logarithm() -> None:
     once, twice = fitted(events_of(HISTORIES)), fitted(events_of([[*history, history[0]] for history in HISTORIES]))
     assert twice.similarity.toarray() == pytest.approx(once.similarity.toarray())
     events = events_of(HISTORIES)
     amounts = np.arange(1, len(events) + 1, dtype=np.float32)
     weighted = Events(events.offsets, events.items, events.times, {WEIGHT: amounts})
     table = np.zeros((6, 6))
-    np.add.at(table, (events.users, events.items), amounts / amounts.mean())
+    np.add.at(table, (events.users, events.items), np.log1p(10 * amounts / amounts.mean()) / np.log1p(10))
     assert fitted(weighted, l2=5).similarity.toarray() == pytest.approx(solved(table, 5), abs=1e-5)
 
 
