@@ -47,8 +47,11 @@ def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], col
     _refuse_lists(workspace, raw, column, text)
     if id_type == "integer":
         return _integers(workspace, raw, column, text)
-    is_open = isinstance(raw.interactions, Scan) and column in raw.interactions.untyped and id_type is None
-    return f"TRY_CAST({text} AS BIGINT)" if is_open and _are_integers(workspace, raw, types, text) else text
+    is_untyped = isinstance(raw.interactions, Scan) and column in raw.interactions.untyped
+    if not is_untyped or not _are_integers(workspace, raw, types, text):
+        return text
+    whole = f"TRY_CAST({text} AS BIGINT)"
+    return f"CAST({whole} AS VARCHAR)" if id_type == "text" else whole  # 42.0 is the 42 of a run whose ids are texts
 
 
 def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,11 @@ def test_ids_that_are_texts_by_option_are_so_in_the_items_table(registry: Regist
     items = put(tmp_path, "item,title\n10.0,A\n11.0,B\n", "items.csv")
     raw = loaded(registry, log, id_type="text", items=str(items))
     assert prepare_more(raw, PrepareConfig(keep="all"))[0].catalogue.frame["title"].tolist() == ["A", "B"]
+
+
+def test_integers_with_a_point_are_known_texts(registry: Registry, tmp_path: Path) -> None:
+    raw = loaded(registry, put(tmp_path, "user,item\n1,42.0\n2,43.0\n"))
+    assert pairs(replace(raw, id_types={"item": "text"})) == [(1, "42"), (2, "43")]
 
 
 @pytest.mark.parametrize("separator", ["~", "^", ":", "||", "\u0001"])
