@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from p5core.data.raw import RawData
+from p5core.system.messages import Message
 from p5plugins.layouts.published import Published, Variant
 
 __all__ = ["Foursquare", "Gowalla", "RecBole", "Social", "Steam", "Yelp"]
@@ -110,3 +114,12 @@ class Social(Published):
             begins=r"userID\tfriendID",
         ),
     }  # fmt: skip
+
+    def load(self) -> RawData:
+        """The edges; a file of ratings beside them is not read, and named."""
+        raw, path = super().load(), self.config.path
+        ratings = sorted(path.glob("*rating*")) if path.is_dir() else []
+        if not ratings:
+            return raw
+        note = Message("{name} beside it is not read; name that file to read the ratings", name=ratings[0].name)
+        return replace(raw, notes=(*raw.notes, note))

@@ -310,6 +310,16 @@ def test_parts_of_a_benchmark_share_their_tables(registry: Registry, tmp_path: P
     assert len(raw.items) == 2
 
 
+def test_ratings_beside_edges_are_named(registry: Registry, tmp_path: Path) -> None:
+    put(tmp_path, "1 2 1\n1 3 1\n2 1 1\n", "trust.txt")
+    assert not any("beside" in note for note in loaded(registry, tmp_path, "social").notes)
+    put(tmp_path, "1 9 4.5\n", "ratings.txt")
+    assert (
+        "ratings.txt beside it is not read; name that file to read the ratings"
+        in loaded(registry, tmp_path, "social").notes
+    )
+
+
 def test_users_of_the_1m_set_may_be_missing(registry: Registry, tmp_path: Path) -> None:
     put(tmp_path, "1::2::5::978300760\n", "ratings.dat")
     put(tmp_path, "2::Amélie (2001)::Comedy\n".encode("latin-1"), "movies.dat")
