@@ -177,7 +177,10 @@ def _filter_by_time(
             return moment.expression
         readings = [f"TRY_CAST({text} AS TIMESTAMPTZ)"]
         readings = [moment.of_text(text), *readings] if moment.of_text else readings
-        return f"epoch_us(coalesce({', '.join(readings)}))"
+        time = f"epoch_us(coalesce({', '.join(readings)}))"
+        if text.startswith("'") and workspace.row(f"SELECT {time}")[0] is None:
+            raise DataError(f"where = {raw.where!r}: {text} is no time that can be read. Write it as '2024-05-17'.")
+        return time
 
     return _drop_others(
         workspace, raw, where.of(types, raw.renamed, raw.source, microseconds if moment.is_clock else None)

@@ -183,7 +183,9 @@ def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Read
     if witness:
         several = "times such as '{value}' can be read in several ways; set day_first or time_format"
         notes = (Message(several, value=witness[1]),)
-    return Moment(f"epoch_us({sql})", True, notes, chosen.of)
+    has_fractions = any("%f" in form or "%n" in form for form in chosen.forms)
+    row = _finer_than_microseconds(workspace, text) if has_fractions else '"row"'
+    return Moment(f"epoch_us({sql})", True, notes, chosen.of, row)
 
 
 def _now() -> datetime:

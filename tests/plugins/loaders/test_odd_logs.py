@@ -171,6 +171,19 @@ def test_times_of_which_none_can_be_read_are_refused(registry: Registry, tmp_pat
         pairs(loaded(registry, path, on_error="drop"))
 
 
+def test_a_format_with_nanoseconds_keeps_the_order(registry: Registry, tmp_path: Path) -> None:
+    rows = "".join(f"1,{item},03/04/2024 10:00:00.12345678{digit}\n" for item, digit in ((10, 9), (11, 1)))
+    path = put(tmp_path, f"user,item,timestamp\n{rows}")
+    assert pairs(loaded(registry, path, time_format="%m/%d/%Y %H:%M:%S.%n")) == SECOND_FIRST
+
+
+def test_a_condition_with_half_a_date_says_so(registry: Registry, tmp_path: Path) -> None:
+    path = put(tmp_path, "user,item,timestamp\n1,2,2024-01-01\n1,3,2024-03-01\n")
+    assert pairs(loaded(registry, path, where="timestamp >= '2024-02-01'")) == [(1, 3)]
+    with pytest.raises(DataError, match=r"'2024-02' is no time that can be read\. Write it as '2024-05-17'"):
+        pairs(loaded(registry, path, where="timestamp >= '2024-02'"))
+
+
 def test_words_for_no_date_are_missing(registry: Registry, tmp_path: Path) -> None:
     path = put(tmp_path, "user,item,timestamp\n1,2,infinity\n1,3,2024-01-01\n1,4,epoch\n")
     assert pairs(loaded(registry, path)) == [(1, 3)]
