@@ -68,6 +68,8 @@ class Field:
             return None
         if self.kind == "text":
             return None if shown == "" and self.default in (None, "") else shown
+        if self.kind == "choice" and type(self.default) in (int, float):
+            return type(self.default)(shown)
         if self.kind == "choice":
             return {"true": True, "false": False}.get(shown, shown)
         if self.kind == "word" and str(shown).lstrip().startswith("["):
