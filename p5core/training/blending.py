@@ -73,16 +73,13 @@ def choose_blend(network: Network, chosen: Sequence[Chosen], fit: Fit, *, alone:
 
 def _first(chosen: Chosen, fit: Fit) -> Blend:
     """The scorer that is the whole model, with the options that are best on validation events."""
-    config = _best_alone(chosen, fit, fit.on_fewer_users())
-    scorer = chosen.part(config)
-    scorer.fit(fit.train, fit.catalogue)
-    return Blend([scorer], (POPULARITY_WEIGHT, 1.0))
+    return Blend([_best_alone(chosen, fit, fit.on_fewer_users())], (POPULARITY_WEIGHT, 1.0))
 
 
 def _with_scorer(network: Network, blend: Blend, chosen: Chosen, fit: Fit) -> Blend:
     first, label, name = fit.on_fewer_users(), fit.watch.label, chosen.part.name
     before = "blend" if blend.scorers else "network"
-    config = _best_alone(chosen, fit, first)
+    config = _best_alone(chosen, fit, first).config
     best: tuple[float, Scorer, list[float]] | None = None
     for scorer in chosen.part.fit_for_blend(config, fit.train, fit.catalogue):
         values = _blended(network, _extended(blend, scorer), first, label)
@@ -100,12 +97,14 @@ def _with_scorer(network: Network, blend: Blend, chosen: Chosen, fit: Fit) -> Bl
     return _extended(blend, scorer).with_weights(_weights(blend, place))
 
 
-def _best_alone(chosen: Chosen, fit: Fit, evaluator: Evaluator) -> object:
-    """The options that are best without anything else."""
-    configs, figures = [], []
+def _best_alone(chosen: Chosen, fit: Fit, evaluator: Evaluator) -> Scorer:
+    """The fitted scorer whose options are best without anything else."""
+    figures: list[float] = []
+    best: Scorer | None = None
     for scorer in chosen.part.fit_variants(chosen.config, fit.train, fit.catalogue):
-        configs.append(scorer.config)
         figures.append(evaluator.values(scorer)[fit.watch.label])
+        if _best(fit.sign * np.array(figures)) == len(figures) - 1:
+            best = scorer
     place = _best(fit.sign * np.array(figures))
     if len(figures) > 1:
         values = ", ".join(f"{value:.4f}" for value in figures)
@@ -113,7 +112,8 @@ def _best_alone(chosen: Chosen, fit: Fit, evaluator: Evaluator) -> object:
             f"{chosen.part.name}: {fit.watch.label} of {len(figures)} variants on validation events: {values}; "
             f"chosen: {place + 1}"
         )
-    return configs[place]
+    assert best is not None
+    return best
 
 
 def _options(scorer: Scorer, chosen: Chosen) -> str:

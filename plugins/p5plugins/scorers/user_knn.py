@@ -81,10 +81,12 @@ class UserKNN(Scorer):
 
     @classmethod
     def fit_variants(cls, config: UserKNNConfig, events: Events, catalogue: Catalogue) -> Iterator[Scorer]:
-        """Weights by age."""
+        """Weights by age, which the histories that are kept do not depend on."""
+        first = cls(config)
+        first.fit(events, catalogue)
         for recency in dict.fromkeys([config.recency, *(RECENCIES if config.choose else ())]):
             scorer = cls(config.model_copy(update={"recency": recency}))
-            scorer.fit(events, catalogue)
+            scorer.restore(first.state())
             yield scorer
 
     def scores(self, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
