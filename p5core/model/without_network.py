@@ -18,8 +18,8 @@ from p5core.model.network import Network
 
 __all__ = ["POPULARITY_WEIGHT", "popularity_network"]
 
-POPULARITY_WEIGHT = 1e-6
-"""Weight of the popularity beside that of the first scorer, 1."""
+POPULARITY_WEIGHT = 1e-4
+"""Weight of the popularity beside that of the first scorer, 1; less would be lost in the rounding of float32."""
 
 
 def popularity_network(n_items: int, max_length: int, domain_codes: npt.NDArray[np.integer] | None = None) -> Network:

@@ -18,6 +18,7 @@ from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.training import loop
 from p5core.workflows.recommend import Recommender
+from p5core.workflows.trained_model import load_run_data
 from p5export.runtime import OnnxRecommender
 from p5plugins.scorers.popularity import Popularity
 
@@ -82,6 +83,24 @@ def test_the_export_recommends_as_the_run_does(folder: Path, registry: Registry)
     assert (about["backbone"], about["stages"]) == (None, [])
     card = (folder / "runs" / "knn" / "export" / "README.md").read_text()
     assert "No network: the scorers below" in card
+
+
+def test_items_that_the_scorer_holds_equal_follow_by_popularity(folder: Path, registry: Registry) -> None:
+    file = folder / "few.toml"
+    file.write_text(
+        (folder / "e.toml").read_text().replace('"item_knn"\n', "{ name = 'item_knn', n_neighbours = 1 }\n", 1)
+    )
+    assert p5("run", file, "--name", "few", "--runs", folder / "runs").exit_code == 0
+    assert p5("export", folder / "runs" / "few").exit_code == 0
+    target = load_run_data(p5core.open_run(folder / "runs" / "few"), registry).target
+    items = target.dataset.catalogue.frame["item"].tolist()
+    counts = dict(zip(items, np.bincount(target.split.train.items, minlength=len(items)).tolist(), strict=True))
+    assert len(set(counts.values())) > 1
+    ours = Recommender.load(folder / "runs" / "few", registry)
+    exported = OnnxRecommender(folder / "runs" / "few" / "export")
+    for recommender in (ours, exported):
+        _, *others = [counts[str(one.item)] for one in recommender.recommend(["i3"], len(items) - 1)]
+        assert others == sorted(others, reverse=True)
 
 
 def test_reasons_are_items_of_the_history(folder: Path) -> None:
