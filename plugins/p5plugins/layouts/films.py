@@ -12,6 +12,7 @@ import pyarrow as pa
 from p5core.data.columns import ITEM, TITLE
 from p5core.data.raw import RawData
 from p5core.errors import DataError
+from p5plugins.layouts.fetched import Fetched
 from p5plugins.layouts.published import Published, Variant
 from p5plugins.loaders.table import Table, TableConfig
 
@@ -90,7 +91,7 @@ def _wide_rows(file: Path) -> list[list[str]]:
         return [row for row in csv.reader(text) if row and re.fullmatch(r"\s*\d+(\.0+)?\s*", row[0])]
 
 
-class Jester(Published):
+class Jester(Fetched):
     """Jester: ratings of jokes from -10 to 10 as a matrix (Goldberg et al., doi 10.1023/A:1011419012209)."""
 
     name = "jester"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from p5core.data.raw import RawData
 from p5core.system.messages import Message
+from p5plugins.layouts.fetched import Fetched
 from p5plugins.layouts.published import Published, Variant
 
 __all__ = ["Foursquare", "Gowalla", "RecBole", "Social", "Steam", "Yelp"]
@@ -26,7 +27,7 @@ class Yelp(Published):
     }  # fmt: skip
 
 
-class Gowalla(Published):
+class Gowalla(Fetched):
     """Check-ins of Gowalla or Brightkite (Cho et al., doi 10.1145/2020408.2020579)."""
 
     name = "gowalla"
@@ -59,7 +60,7 @@ class Foursquare(Published):
     }  # fmt: skip
 
 
-class Steam(Published):
+class Steam(Fetched):
     """Steam: hours of play (200k), or dated reviews of games (Kang and McAuley, arXiv 1808.09781)."""
 
     name = "steam"
@@ -117,7 +118,7 @@ class Social(Published):
 
     def load(self) -> RawData:
         """The edges; a file of ratings beside them is not read, and named."""
-        raw, path = super().load(), self.config.path
+        raw, path = super().load(), self.place()
         ratings = sorted(path.glob("*rating*")) if path.is_dir() else []
         if not ratings:
             return raw

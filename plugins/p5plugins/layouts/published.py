@@ -26,6 +26,7 @@ from p5plugins.loaders.table import Table, TableConfig
 
 __all__ = ["Published", "PublishedConfig", "Variant"]
 
+TABLE_OPTIONS = TableConfig.model_fields.keys() - {"path"}
 HEAD_BYTES = 2**20
 """A first line with a review may be long."""
 
@@ -61,8 +62,8 @@ class PublishedConfig(TableConfig):
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """The options that were set, but for the path."""
-        return {name: getattr(self, name) for name in self.model_fields_set if name != "path"}
+        """The options of the table loader that were set, but for the path."""
+        return {name: getattr(self, name) for name in self.model_fields_set & TABLE_OPTIONS}
 
 
 class Published(Loader):
@@ -89,9 +90,7 @@ class Published(Loader):
 
     def load(self) -> RawData:
         """Read the files; raises DataError when none of the formats is there."""
-        path = self.config.path
-        if not path.exists():
-            raise DataError(f"There is no {path}. Get the data set from {self.home} and unpack it there.")
+        path = self.place()
         match = self._find(path) or self._find_by_line(path)
         if match is None:
             patterns = ", ".join(dict.fromkeys(variant.log for variant in self.variants.values()))
@@ -103,10 +102,17 @@ class Published(Loader):
 
     def preview(self, n_rows: int = 1_000) -> Preview:
         """The first rows of a table as they stand in its file; those of other formats as they are read."""
-        match = self._find(self.config.path) or self._find_by_line(self.config.path)
+        path = self.place()
+        match = self._find(path) or self._find_by_line(path)
         if match is None or match[1].convert:
             return super().preview(n_rows)
-        return self._table(self.config.path, match[1], match[2]).preview(n_rows)
+        return self._table(path, match[1], match[2]).preview(n_rows)
+
+    def place(self) -> Path:
+        """The folder or file of the data set; raises DataError if there is none."""
+        if not self.config.path.exists():
+            raise DataError(f"There is no {self.config.path}. Get the data set from {self.home} and unpack it there.")
+        return self.config.path
 
     @classmethod
     def _find(cls, path: Path) -> tuple[str, Variant, list[Path]] | None:

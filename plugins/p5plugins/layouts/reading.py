@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p5plugins.layouts.fetched import Fetched
 from p5plugins.layouts.impressions import read_ebnerd, read_mind
 from p5plugins.layouts.published import Published, Variant
 
@@ -56,7 +57,7 @@ class BookCrossing(Published):
     }  # fmt: skip
 
 
-class Goodreads(Published):
+class Goodreads(Fetched):
     """Goodreads: shelves and ratings of books, 0 where there is none (Wan and McAuley, 2018)."""
 
     name = "goodreads"
@@ -81,7 +82,7 @@ class Goodreads(Published):
     }  # fmt: skip
 
 
-class LastFM(Published):
+class LastFM(Fetched):
     """Last.fm: plays of artists (HetRec 2011; 360K) and of tracks in order (1K, Celma 2010)."""
 
     name = "lastfm"

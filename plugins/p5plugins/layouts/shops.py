@@ -11,6 +11,7 @@ from p5core.data.raw import RawData
 from p5core.data.tables.files import open_table
 from p5core.data.tables.sniff import Layout
 from p5core.data.tables.sql import quote_text
+from p5plugins.layouts.fetched import Fetched
 from p5plugins.layouts.published import Published, Variant
 from p5plugins.loaders.table import Table, TableConfig
 
@@ -36,7 +37,7 @@ REVIEW = {"user": "reviewerID", "item": "asin", "rating": "overall", "timestamp"
 EVENTS = ("user", "item", "rating", "timestamp")
 
 
-class AmazonReviews(Published):
+class AmazonReviews(Fetched):
     """Amazon reviews of 2014, 2018 and 2023 with product metadata (He and McAuley, arXiv 1602.01585; 2403.03952)."""
 
     name = "amazon_reviews"
@@ -84,7 +85,7 @@ class HM(Published):
     }  # fmt: skip
 
 
-class OnlineRetail(Published):
+class OnlineRetail(Fetched):
     """Online Retail I and II of UCI: invoices of a gift shop; returns cancel (doi 10.24432/C5BW33, C5CG6D)."""
 
     name = "online_retail"

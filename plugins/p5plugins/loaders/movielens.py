@@ -23,8 +23,9 @@ from p5core.data.tables.options import ColumnOptions
 from p5core.data.tables.sniff import Layout
 from p5core.errors import DataError
 from p5core.system.messages import Message
-from p5plugins.loaders.fetch import MovieLensSize, fetch_movielens
+from p5plugins.loaders.fetch import fetch
 from p5plugins.loaders.gsasrec import read_sequences
+from p5plugins.loaders.movielens_100k import fetch_movielens_100k
 
 __all__ = ["MovieLens", "MovieLensConfig"]
 
@@ -49,7 +50,7 @@ class MovieLensConfig(Config):
     path: ExpandedPath | None = None
     """Folder of a downloaded set; default: a set is downloaded and cached."""
 
-    size: MovieLensSize = "100k"
+    size: Literal["100k", "1m", "10m", "20m", "25m", "32m"] = "100k"
     """Set to download where no path is given."""
 
     variant: Literal["auto", "100k", "1m", "10m", "latest", "recbole", "gsasrec", "gsasrec-gapless"] = "auto"
@@ -80,7 +81,7 @@ class MovieLens(Loader):
 
     def load(self) -> RawData:
         """Find ratings, movies and users; raises DataError when a file is missing or the set cannot be fetched."""
-        folder = self.config.path or fetch_movielens(self.config.size)
+        folder = self.config.path or _fetch(self.config.size)
         folder = folder.parent if folder.is_file() else folder
         variant = _variant(folder) if self.config.variant == "auto" else self.config.variant
         raw = READERS[variant](folder, self.config.domain)
@@ -102,6 +103,10 @@ SIGNS = {
     "gsasrec": "gsasrec/train/input.txt",
 }
 """Layout → the file that gives it away."""
+
+
+def _fetch(size: str) -> Path:
+    return fetch_movielens_100k() if size == "100k" else fetch("movielens", size)
 
 
 def _variant(folder: Path) -> str:

@@ -142,7 +142,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_without_a_path_the_set_is_fetched(tmp_path, monkeypatch):
-    monkeypatch.setattr(movielens, "fetch_movielens", lambda size: lay_out(tmp_path, "recbole"))
+    monkeypatch.setattr(movielens, "fetch_movielens_100k", lambda: lay_out(tmp_path, "recbole"))
     raw = MovieLens(MovieLensConfig()).load()
     assert raw.source == "MovieLens-100K"
     assert raw.notes == ()
