@@ -14,7 +14,7 @@ from p5core.contracts.backbone import Backbone
 from p5core.contracts.encoder import RowLabels
 from p5core.contracts.loss import Candidates, Loss
 from p5core.contracts.part import Part
-from p5core.data.batch import NO_TARGET, Batch
+from p5core.data.batch import Batch
 from p5core.data.dataset import Events
 from p5core.data.following import following_batch, following_plan
 from p5core.errors import ConfigError
@@ -194,9 +194,9 @@ class FollowingTask(Task):
         return following_batch(data.events, backbone.causal, backbone.uses_history, self.fields, rows, rng)
 
     def targets(self, network: TaskNetwork, batch: Batch) -> Targets:
-        """The targets of a batch and the states that should predict them."""
+        """The targets of a batch, drawn by their weights if they have any, and the states that should predict them."""
         assert batch.targets is not None
-        chosen = batch.targets != NO_TARGET
+        chosen = batch.target_places()
         return Targets(
             network.states(batch)[chosen],
             batch.users[:, None].expand_as(batch.targets)[chosen],

@@ -59,6 +59,9 @@ class Batch:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     """name → tensor of the task's own, of any shape"""
 
+    target_weights: Tensor | None = None
+    """(B, T) float32 weights of the events that are targets, above 0; None: they count alike"""
+
     weight: int | None = None
     """weight of the batch among those whose gradients are added up; None counts the targets, or the histories"""
 
@@ -73,6 +76,21 @@ class Batch:
     def real(self) -> Tensor:
         """(B, T) bool, False at padding."""
         return torch.arange(self.items.shape[1], device=self.items.device) < self.lengths[:, None]
+
+    def target_places(self) -> tuple[Tensor, Tensor]:
+        """(N,) rows and (N,) columns of the N targets.
+
+        Where they have weights, they are N draws in proportion to those (systematic resampling: Kitagawa 1996,
+        doi 10.1080/10618600.1996.10474692), so that the mean of any loss over them is the weighted mean in expectation.
+        """
+        assert self.targets is not None
+        rows, columns = (self.targets != NO_TARGET).nonzero(as_tuple=True)
+        if self.target_weights is None or len(rows) == 0:
+            return rows, columns
+        sums = self.target_weights[rows, columns].cumsum(0, dtype=torch.float64)
+        steps = torch.arange(len(rows), device=sums.device) + torch.rand(1, dtype=sums.dtype, device=sums.device)
+        drawn = torch.searchsorted(sums, steps * (sums[-1] / len(rows))).clamp(max=len(rows) - 1)
+        return rows[drawn], columns[drawn]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The same batch with a function applied to every tensor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from p5core.data.batch import NO_TARGET, Batch, Windows, bucket_by_length, cut_windows, gather_padded
+from p5core.data.columns import WEIGHT
 from p5core.data.dataset import Events
 
-__all__ = ["following_batch", "following_plan"]
+__all__ = ["following_batch", "following_plan", "padded_weights"]
 
 
 def following_plan(
@@ -52,7 +54,15 @@ def _batch(
         lengths=_tensor(lengths),
         targets=_tensor(gather_padded(events.items, target_starts, lengths, NO_TARGET).astype(np.int64)),
         extra={name: _tensor(gather_padded(events.fields[name], target_starts, lengths)) for name in fields},
+        target_weights=padded_weights(events, target_starts, lengths),
     )
+
+
+def padded_weights(events: Events, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Tensor | None:
+    """(B, T) float32 weights of the events from `starts` (B,) on, right-padded; None where all count alike."""
+    if WEIGHT not in events.fields:
+        return None
+    return _tensor(gather_padded(events.fields[WEIGHT].astype(np.float32, copy=False), starts, lengths))
 
 
 def _masked_end(events: Events, fields: Sequence[str], rows: Windows, rng: np.random.Generator) -> Batch:
@@ -61,8 +71,7 @@ def _masked_end(events: Events, fields: Sequence[str], rows: Windows, rng: np.ra
     whole = _batch(events, fields, rows, rows.starts, rows.starts, cuts + 1)
     assert whole.targets is not None
     masked = torch.arange(whole.items.shape[1]) == _tensor(cuts)[:, None]
-    targets = torch.where(masked, whole.targets, NO_TARGET)
-    return Batch(whole.users, whole.items, whole.lengths, targets, masked, whole.extra)
+    return replace(whole, targets=torch.where(masked, whole.targets, NO_TARGET), masked=masked)
 
 
 def _tensor(values: npt.NDArray[Any]) -> Tensor:

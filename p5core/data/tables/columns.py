@@ -153,7 +153,7 @@ def _calendar_columns(names: Sequence[str]) -> tuple[str, ...]:
 
 def further_columns(mapping: Mapping, names: Sequence[str]) -> list[str]:
     """The columns that are not mapped and whose names are not canonical ones."""
-    canonical = {USER, ITEM, TIMESTAMP, RATING, DOMAIN} | ({EVENT, WEIGHT} & mapping.columns.keys())
+    canonical = {USER, ITEM, TIMESTAMP, RATING, WEIGHT, DOMAIN} | ({EVENT} & mapping.columns.keys())
     taken = {*mapping.columns.values(), *mapping.time_parts, *canonical}
     return [name for name in names if name not in taken]
 

@@ -17,6 +17,7 @@ from p5core.contracts.loss import RankingLoss
 from p5core.contracts.task import Task, TaskNetwork, TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_windows, gather_padded
 from p5core.data.dataset import Events
+from p5core.data.following import padded_weights
 from p5core.errors import ConfigError
 
 __all__ = ["MaskedItem", "MaskedItemConfig"]
@@ -65,14 +66,17 @@ class MaskedItem(Task):
         items = gather_padded(data.events.items, rows.starts, rows.lengths)  # (B, T)
         masked = self._masked(rng, rows.lengths, items.shape[1], first=1 if data.backbone.causal else 0)
         targets = np.where(masked, items, NO_TARGET)
+        weights = padded_weights(data.events, rows.starts, rows.lengths)
         if data.backbone.causal:
             targets = np.pad(targets[:, 1:], ((0, 0), (0, 1)), constant_values=NO_TARGET)
+            weights = None if weights is None else weights.roll(-1, 1)
         return Batch(
             users=torch.from_numpy(rows.users.astype(np.int64)),
             items=torch.from_numpy(items.astype(np.int64)),
             lengths=torch.from_numpy(rows.lengths),
             targets=torch.from_numpy(targets.astype(np.int64)),
             masked=torch.from_numpy(masked),
+            target_weights=weights,
         )
 
     def _masked(
@@ -90,5 +94,5 @@ class MaskedItem(Task):
     def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
         """The ranking loss over all hidden items of the batch."""
         assert batch.targets is not None
-        chosen = batch.targets != NO_TARGET
+        chosen = batch.target_places()
         return self.loss_function.within_domains(network.states(batch)[chosen], batch.targets[chosen], network.items)

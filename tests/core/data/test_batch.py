@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p5core.data.batch import NO_TARGET, Batch, Windows, bucket_by_length, cut_windows, gather_padded
 from p5core.data.dataset import Events, Ragged
+from p5core.data.following import following_batch, following_plan
 
 lengths = st.lists(st.integers(0, 40), min_size=1, max_size=10)
 
@@ -96,3 +98,42 @@ def test_a_batch_moves_as_a_whole() -> None:
     tensors = [one for one in (*vars(batch).values(), *batch.extra.values()) if isinstance(one, torch.Tensor)]
     assert len(tensors) == 6
     assert {one.device.type for one in tensors} == {"meta"}
+
+
+def weighted(weights: list[float]) -> Events:
+    """One user with events of these weights."""
+    values = np.array(weights, dtype=np.float32)
+    plain = events([len(weights)])
+    return Events(plain.offsets, plain.items, plain.times, {"weight": values})
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=3, max_size=30), st.integers(0, 99))
+def test_targets_are_drawn_by_their_weights(weights: list[float], seed: int) -> None:
+    torch.manual_seed(seed)
+    log = weighted(weights)
+    batch = following_batch(log, True, True, (), cut_windows(log, 99, 1, 2), np.random.default_rng(0))
+    rows, columns = batch.target_places()
+    assert len(rows) == len(weights) - 1
+    assert batch.targets is not None
+    drawn = np.bincount(batch.targets[rows, columns].numpy(), minlength=len(weights))
+    shares = np.array([0.0, *weights[1:]])
+    assert np.abs(drawn - shares / shares.sum() * len(rows)).max() <= 1 + 1e-6
+
+
+def test_targets_without_weights_are_all_taken_once() -> None:
+    log = events([5, 3])
+    batch = following_batch(log, True, True, (), cut_windows(log, 99, 1, 2), np.random.default_rng(0))
+    assert batch.targets is not None
+    rows, columns = batch.target_places()
+    assert sorted(batch.targets[rows, columns].tolist()) == [1, 2, 3, 4, 6, 7]
+
+
+@pytest.mark.parametrize(("causal", "uses_history"), [(True, True), (False, True), (True, False)])
+def test_each_target_has_the_weight_of_its_event(causal: bool, uses_history: bool) -> None:
+    log = weighted([1.0, 2.0, 3.0, 4.0])
+    plan = following_plan(log, uses_history, 9, 99, np.random.default_rng(0))
+    batch = following_batch(log, causal, uses_history, (), plan[0], np.random.default_rng(1))
+    assert batch.targets is not None
+    assert batch.target_weights is not None
+    chosen = batch.targets != NO_TARGET
+    assert (batch.target_weights[chosen] == batch.targets[chosen] + 1).all()

@@ -22,6 +22,7 @@ from p5core.data.profile.report import PrepareReport
 from p5core.data.raw import RawData
 from p5core.errors import ConfigError, DataError
 from p5core.plugins.discovery import load_plugins
+from p5plugins.loaders.dataframe import InMemory, InMemoryConfig
 from p5plugins.presets.sequential import Sequential
 
 EVERYTHING = PrepareConfig(keep="all")
@@ -221,6 +222,14 @@ def test_kinds_of_events_weigh_what_they_are_given(put: Any) -> None:
     popularity.fit(dataset.events, dataset.catalogue)
     counts = popularity.scores(None, dataset.events.histories)[0]
     assert counts[1] / counts[0] == pytest.approx(6)
+
+
+def test_a_column_called_weight_weighs_nothing_unless_it_is_chosen(put: Any) -> None:
+    log = put("log.csv", "user,item,weight\n1,a,2\n1,b,0\n2,a,1\n")
+    dataset, _ = prepared(log)
+    assert (len(dataset.events), dataset.events.weights) == (3, None)
+    frame = pd.DataFrame({"user": [1, 1, 2], "item": ["a", "b", "a"], "weight": [2, 0, 1]})
+    assert prepare_more(InMemory(InMemoryConfig(interactions=frame)).load(), EVERYTHING)[0].events.weights is None
 
 
 def test_returns_cancel_what_was_bought(put: Any) -> None:
