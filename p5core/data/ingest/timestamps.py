@@ -69,7 +69,7 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
         number = f'CAST("{TIMESTAMP}" AS {exact})'
         return numeric_time(workspace, raw, number, is_whole=False)
     if kind.startswith(("TIMESTAMP", "DATE")):
-        row = f'row_number() OVER (ORDER BY "{TIMESTAMP}", "row")' if kind == "TIMESTAMP_NS" else '"row"'
+        row = f'row_number() OVER (ORDER BY "{TIMESTAMP}", "row")' if kind.endswith("_NS") else '"row"'
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True, row=row)
     if kind == "VARCHAR":
         words = (*(NULL_WORDS if raw.null_words is None else raw.null_words), *NO_DATES)

@@ -227,9 +227,11 @@ def test_numbers_of_items_are_read_as_they_are_written(registry: Registry, tmp_p
     assert raw.items["large"].dropna().tolist() == ["1,500", "2,750"]  # which may be thousands
 
 
-def test_nanoseconds_of_a_frame_with_a_zone_keep_the_order(registry: Registry) -> None:
+def test_nanoseconds_with_a_zone_keep_the_order(registry: Registry, tmp_path: Path) -> None:
     times = pd.to_datetime([1700000000123456799, 1700000000123456790], utc=True)
     frame = pd.DataFrame({"user": [1, 1], "item": [10, 11], "timestamp": times.tz_convert("Asia/Tokyo")})
+    frame.to_parquet(tmp_path / "log.parquet")
+    assert pairs(loaded(registry, tmp_path / "log.parquet")) == SECOND_FIRST
     part = registry.get("loader", "dataframe")
     raw = part(part.Config(interactions=frame)).load()
     assert pairs(raw) == SECOND_FIRST
