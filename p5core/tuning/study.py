@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Study:
     def claim(self, n_trials: int) -> Trial | None:
         """Begin a trial; None when `n_trials` are finished or under way, in all processes together."""
         with self._lock:
-            self._end_lost_trials()
+            self._end_lost(_has_lost_its_process)
             trials = self._study.get_trials(deepcopy=False)
             taken = {position(begun) for begun in trials if _counts(begun)}
             if len(taken) >= n_trials:
@@ -74,13 +74,18 @@ class Study:
             self._study.sampler = self._sampler(place, [trial for trial in trials if position(trial) == place])
             trial = self._study.ask()
             trial.set_user_attr("position", place)
-            trial.set_user_attr("process", [platform.node(), os.getpid(), born(os.getpid())])
+            trial.set_user_attr("process", _this_process())
             return trial
 
-    def _end_lost_trials(self) -> None:
+    def begin(self) -> None:
+        """End the trials that an earlier search of this process left open: a new one has none under way."""
+        with self._lock:
+            self._end_lost(_is_of_this_process)
+
+    def _end_lost(self, is_lost: Callable[[FrozenTrial], bool]) -> None:
         """Trials whose process died are tried again, unless it died too often in them."""
         trials = self._study.get_trials(deepcopy=False)
-        for lost in (trial for trial in trials if _has_lost_its_process(trial)):
+        for lost in (trial for trial in trials if is_lost(trial)):
             kills = sum(position(trial) == position(lost) and "killed" in trial.user_attrs for trial in trials) + 1
             trial = Trial(self._study, lost._trial_id)
             trial.set_user_attr("killed", True)
@@ -165,6 +170,14 @@ def position(trial: FrozenTrial) -> int:
 
 def _counts(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.WAITING and "interrupted" not in trial.user_attrs
+
+
+def _this_process() -> list[Any]:
+    return [platform.node(), os.getpid(), born(os.getpid())]
+
+
+def _is_of_this_process(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING and trial.user_attrs.get("process") == _this_process()
 
 
 def _has_lost_its_process(trial: FrozenTrial) -> bool:

@@ -60,6 +60,7 @@ def tune(plan: Plan, registry: Registry, say: Callable[[str], None] = print) -> 
 def _search(plan: Plan, worker: Worker, say: Callable[[str], None]) -> Study:
     _open_folder(plan, worker)
     study = worker.study()
+    study.begin()
     _remove_temporary(plan.folder, study)
     names = ", ".join(short_names([option.key for option in worker.options]).values())
     say(f"By {worker.watch.label} on validation events, {len(study.ended())} of {plan.n_trials} trials done: {names}")
