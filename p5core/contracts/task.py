@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from p5core.contracts.backbone import Backbone
@@ -15,11 +16,12 @@ from p5core.contracts.encoder import RowLabels
 from p5core.contracts.loss import Candidates, Loss
 from p5core.contracts.part import Part
 from p5core.data.batch import Batch
+from p5core.data.catalogue import Catalogue, Users
 from p5core.data.dataset import Events
 from p5core.data.following import following_batch, following_plan
 from p5core.errors import ConfigError
 
-__all__ = ["FollowingTask", "Output", "Targets", "Task", "TaskInfo", "TaskNetwork", "TrainingData"]
+__all__ = ["FollowingTask", "Output", "SolvedTask", "Targets", "Task", "TaskInfo", "TaskNetwork", "TrainingData"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class TrainingData:
     token_budget: int
     """positions of one batch, padding included"""
 
+    catalogue: Catalogue
+    users: Users
+
 
 @dataclass(frozen=True, eq=False)
 class TaskInfo:
@@ -59,6 +64,9 @@ class TaskInfo:
     backbone: type[Backbone]
     events: Events
     """training events"""
+
+    catalogue: Catalogue
+    users: Users
 
 
 class TaskNetwork(Protocol):
@@ -143,6 +151,33 @@ class Task(Part, ABC):
         """
         predicted: Tensor = layers(states, vectors, users, items)
         return predicted
+
+
+class SolvedTask(Task):
+    """A task that fits the network itself, epoch by epoch, without gradients; it is the only task of its stage."""
+
+    @abstractmethod
+    def update(
+        self, network: TaskNetwork, data: TrainingData, epoch: int, n_epochs: int, rng: np.random.Generator
+    ) -> float:
+        """Change the weights of the network in one of `n_epochs` epochs; returns the loss.
+
+        It is a function of the weights and the generator alone, so that a stopped run goes on as if it had not been
+        stopped: what the next epoch needs belongs into `layers`.
+        """
+
+    def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Any]:
+        """One batch, which stands for all events."""
+        return [None]
+
+    def batch(self, data: TrainingData, rows: Any, rng: np.random.Generator) -> Batch:
+        """No histories: `update` reads the events."""
+        none = torch.zeros(0, dtype=torch.int64)
+        return Batch(none, none[:, None], none, weight=len(data.events))
+
+    def loss(self, network: TaskNetwork, batch: Batch) -> Tensor:
+        """Raise NotImplementedError: nothing is trained by gradients."""
+        raise NotImplementedError(f"Task '{self.name}' is solved by `update`.")
 
 
 @dataclass(frozen=True, eq=False)

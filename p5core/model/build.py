@@ -12,6 +12,7 @@ from torch import nn
 from p5core.config.experiment import Experiment
 from p5core.contracts.encoder import Encoder, Features
 from p5core.contracts.task import Task, TaskInfo
+from p5core.data.catalogue import Users
 from p5core.data.dataset import Dataset, Events
 from p5core.errors import ConfigError, PluginError, UnknownPartError
 from p5core.model.item_embeddings import EntityEmbeddings, ItemEmbeddings
@@ -47,7 +48,15 @@ def build_network(
         if not chosen.part.uses_history:
             users = EntityEmbeddings(_encoders("model.user_encoders", experiment, registry, features))
         network = Network(items, backbone, config.dropout, users)
-        info = TaskInfo(config.width, dataset.n_items, len(dataset.users), chosen.part, train)
+        info = TaskInfo(
+            config.width,
+            dataset.n_items,
+            len(dataset.users),
+            chosen.part,
+            train,
+            dataset.catalogue,
+            Users(dataset.user_frame),
+        )
         _add_task_layers(network, serving_tasks(experiment, registry), info)
     _make_sparse(network)
     return network

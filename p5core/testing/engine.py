@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,12 +18,12 @@ from p5core.config.document import parse_experiment
 from p5core.contracts.encoder import RowLabels
 from p5core.contracts.loader import Loader
 from p5core.contracts.loss import ProbabilityLoss
-from p5core.contracts.task import FollowingTask, Output, Task, TaskInfo, TaskNetwork
+from p5core.contracts.task import FollowingTask, Output, SolvedTask, Task, TaskInfo, TaskNetwork
 from p5core.contracts.tracker import RunEvent, ValidationEvent
 from p5core.data.batch import Batch
 from p5core.data.columns import ITEM, RATING, TIMESTAMP, USER
 from p5core.data.raw import RawData
-from p5core.errors import P5Error
+from p5core.errors import ConfigError, P5Error
 from p5core.plugins.discovery import with_plugin
 from p5core.plugins.hookspecs import hookimpl
 from p5core.runs.run import Run
@@ -181,10 +181,11 @@ def _put_in(tree: dict[str, Any], subject: Subject, spec: Mapping[str, Any]) -> 
             tree["model"] |= {"user_encoders": [spec], "backbone": {"name": _user_backbone(subject)}}
     elif kind == "task":
         tree["stages"][0]["tasks"] = [spec]
+        tree["model"]["backbone"] = {"name": _suitable_backbone(subject)}
     elif kind == "loss":
         tasks = kit_registry(subject).parts("task")
         ours = {name: info for name, info in tasks.items() if info.is_built_in or info.part is LabelTask}
-        suits = [name for name, info in ours.items() if getattr(info.part, "loss_kind", "") == part.kind]
+        suits = [name for name, info in ours.items() if _takes(info.part, part.kind)]
         assert suits, f"No built-in task takes losses of kind '{part.kind}'."
         tree["stages"][0]["tasks"] = [{"name": suits[0], "loss": spec}]
     elif kind == "tracker":
@@ -193,6 +194,22 @@ def _put_in(tree: dict[str, Any], subject: Subject, spec: Mapping[str, Any]) -> 
         tree["evaluate"]["baselines"] = [spec]
     else:
         raise AssertionError(f"A {kind} is not trained with.")
+
+
+def _takes(task: type[Any], kind: str) -> bool:
+    """True if a task is trained by losses of a kind."""
+    return getattr(task, "loss_kind", "") == kind and not issubclass(task, SolvedTask)
+
+
+def _suitable_backbone(subject: Subject) -> str:
+    """The first of the built-in backbones that suits a task; "auto" if the default one does."""
+    default = subject.registry.defaults("backbone")[0]
+    built_in = [info for info in subject.registry.parts("backbone").values() if info.is_built_in]
+    for info in [default, *built_in]:
+        with suppress(ConfigError):
+            subject.part.check(info.part, subject.world.events)
+            return "auto" if info is default else str(info.part.name)
+    return "auto"
 
 
 def _user_backbone(subject: Subject) -> str:

@@ -129,7 +129,15 @@ def build_network(
         users = EntityEmbeddings([FreeVectors(NoOptions(), Features(world.events.n_users), backbone.width)])
     network = Network(ItemEmbeddings([encoder]), backbone, 0.0, users)
     if task is not None:
-        info = TaskInfo(backbone.width, world.n_items, world.events.n_users, type(backbone), world.events)
+        info = TaskInfo(
+            backbone.width,
+            world.n_items,
+            world.events.n_users,
+            type(backbone),
+            world.events,
+            world.catalogue,
+            world.users,
+        )
         layers = task.layers(info)
         if layers is not None:
             network.add_task(task.name, layers, task.row_labels())

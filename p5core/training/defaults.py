@@ -10,6 +10,7 @@ from p5core.config.experiment import Experiment, StageConfig, TaskSpec
 from p5core.config.parts import Place, parts_of
 from p5core.config.tree import set_value
 from p5core.contracts.metric import Metric
+from p5core.contracts.task import SolvedTask
 from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError, UnknownPartError
 from p5core.evaluation.metric_results import choose_metrics
@@ -115,6 +116,8 @@ def _resolved(
     stage: StageConfig, task: TaskSpec, registry: Registry, data: Dataset, say: Callable[[str], None]
 ) -> TaskSpec:
     part = registry.get("task", task.name)
+    if issubclass(part, SolvedTask):
+        return task
     if task.loss.name != AUTO.name:
         say(f"stage {stage.name}, task {task.name}: loss {task.loss.name} (as the experiment says)")
         return task
@@ -150,7 +153,10 @@ def check_losses(experiment: Experiment, registry: Registry) -> None:
     """Raise ConfigError if the kind of a loss differs from that of its task."""
     for stage in experiment.stages:
         for task in stage.tasks:
-            kind = registry.get("task", task.name).loss_kind
+            part = registry.get("task", task.name)
+            kind = part.loss_kind
+            if task.loss.name != AUTO.name and issubclass(part, SolvedTask):
+                raise ConfigError(f"Task '{task.name}' fits the network by itself and takes no loss. Remove it.")
             if task.loss.name != AUTO.name and registry.get("loss", task.loss.name).kind != kind:
                 suits = [name for name, info in registry.parts("loss").items() if _kind(info.part) == kind]
                 raise ConfigError(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from p5core.config.experiment import StageConfig
-from p5core.contracts.task import Task, TrainingData
+from p5core.contracts.task import SolvedTask, Task, TrainingData
 from p5core.contracts.tracker import EarlyStopEvent, RunEvent, StepEvent, ValidationEvent
 from p5core.data.batch import Batch
 from p5core.errors import TrainingError
@@ -249,6 +249,21 @@ class _Loop:
         return [batch.to(self.engine.device) for batch in batches]
 
     def train_step(self, groups: list[list[Batch]]) -> None:
+        """One step over some batches: of the optimiser, or an epoch of a task that fits the network itself."""
+        task = self.stage.tasks[0]
+        if isinstance(task, SolvedTask):
+            self.solve(task)
+        else:
+            self.descend(groups)
+        self.progress = self.progress.next_batch(len(groups))
+
+    def solve(self, task: SolvedTask) -> None:
+        epoch, stage = self.progress.epoch, self.stage
+        loss = task.update(self.network, stage.data, epoch, stage.config.epochs, stage.rng(epoch, 0, 0))
+        self.losses.append(torch.tensor(loss))
+        self.n_targets += len(stage.data.events)
+
+    def descend(self, groups: list[list[Batch]]) -> None:
         """One optimiser step over some batches, each weighted by its targets: as if they were one batch."""
         targets = torch.tensor([[batch.n_targets for batch in batches] for batches in groups])
         of_all = self.engine.sum(targets.sum(dim=0))
@@ -265,7 +280,6 @@ class _Loop:
         self.optimiser.zero_grad(set_to_none=True)
         self.losses.append(total)
         self.n_targets += int(of_all.sum())
-        self.progress = self.progress.next_batch(len(groups))
 
     def steps_of_epoch(self, n_batches: int) -> int:
         return -(-n_batches // self.stage.config.optimiser.accumulate)

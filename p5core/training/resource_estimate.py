@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from p5core.config.base import AUTO
 from p5core.config.experiment import Experiment, StageConfig
 from p5core.contracts.loss import Loss
 from p5core.errors import ConfigError
@@ -163,6 +164,8 @@ def refuse_too_large(
     for stage, stage_data in zip(experiment.stages, stages_data, strict=True):
         assert isinstance(stage.token_budget, int)
         for task in stage.tasks:
+            if task.loss.name == AUTO.name:  # it fits the network by itself
+                continue
             loss: Loss = registry.choose("loss", task.loss).build()
             size = loss.score_bytes(stage.token_budget, stage_data.dataset.n_items)
             if size > free:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from p5core.config.experiment import Experiment, StageConfig
 from p5core.contracts.metric import Metric
-from p5core.contracts.task import Task, TrainingData
+from p5core.contracts.task import SolvedTask, Task, TrainingData
 from p5core.contracts.tracker import ResumeEvent, StageEvent
+from p5core.data.catalogue import Users
 from p5core.data.dataset import Dataset
 from p5core.data.holdout import Split
-from p5core.errors import PluginError
+from p5core.errors import ConfigError, PluginError
 from p5core.evaluation.evaluator import Evaluator
 from p5core.model.build import count_items
 from p5core.model.network import Network
@@ -64,11 +65,19 @@ def make_tasks(index: int, stage: StageConfig, registry: Registry) -> list[Task]
     tasks = []
     for nth, spec in enumerate(stage.tasks):
         where = f"stages.{index}.tasks.{nth}"
-        loss = registry.choose("loss", spec.loss, f"{where}.loss").build()
+        is_solved = issubclass(registry.get("task", spec.name), SolvedTask)
+        loss = None if is_solved else registry.choose("loss", spec.loss, f"{where}.loss").build()
         task = registry.choose("task", spec, where).build(loss)
-        _refuse_parameters(f"Loss '{spec.loss.name}'", loss, "Make it in the `layers` of a task.")
+        if loss is not None:
+            _refuse_parameters(f"Loss '{spec.loss.name}'", loss, "Make it in the `layers` of a task.")
         _refuse_parameters(f"Task '{spec.name}'", task, "Make it in `layers`.")
         tasks.append(task)
+    alone = next((task.name for task in tasks if isinstance(task, SolvedTask)), None)
+    if alone and len(tasks) > 1:
+        raise ConfigError(
+            f"stages.{index}: task '{alone}' fits the network by itself, so it is the only task of its stage. Give the "
+            "others a stage of their own."
+        )
     return tasks
 
 
@@ -146,7 +155,14 @@ def make_stage(
         index=index,
         config=config,
         tasks=make_tasks(index, config, registry),
-        data=TrainingData(stage_data.split.train, backbone, experiment.model.max_length, budget),
+        data=TrainingData(
+            stage_data.split.train,
+            backbone,
+            experiment.model.max_length,
+            budget,
+            stage_data.dataset.catalogue,
+            Users(stage_data.dataset.user_frame),
+        ),
         validate=evaluator.validate,
         watch=evaluator.watch.label,
         higher_is_better=evaluator.watch.higher_is_better,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p5core.contracts.backbone import Backbone
 from p5core.contracts.part import NoOptions
-from p5core.contracts.task import Task, TrainingData
+from p5core.contracts.task import SolvedTask, Task, TrainingData
 from p5core.data.batch import NO_TARGET, Batch
 from p5core.errors import ConfigError
 from p5core.evaluation.metric_results import choose_metrics
@@ -27,6 +27,7 @@ __all__ = ["CHECKS"]
 
 WIDTH, MAX_LENGTH, TOKEN_BUDGET = 16, 5, 12
 OVERFIT_STEPS, OVERFIT_SHARE = 40, 0.7
+SOLVED_EPOCHS = 5
 
 
 def suits_a_backbone(subject: Subject) -> None:
@@ -100,6 +101,8 @@ def targets_are_hidden(subject: Subject) -> None:
 def the_loss_is_learnt_from(subject: Subject) -> None:
     """The loss is a finite scalar, and falls on a few batches when they are learnt by heart."""
     for task, data in _trials(subject):
+        if isinstance(task, SolvedTask):
+            continue
         network = _network(subject, task, data)
         batches = list(_batches(task, data))
         optimiser = torch.optim.Adam(network.parameters(), lr=0.03)
@@ -108,6 +111,48 @@ def the_loss_is_learnt_from(subject: Subject) -> None:
             f"{OVERFIT_STEPS} epochs with a '{data.backbone.name}' backbone took the loss only from {means[0]:.3f} "
             f"to {means[-1]:.3f}."
         )
+
+
+def updates_are_learnt_from(subject: Subject) -> None:
+    """A task that fits the network itself lowers its loss, as its generators say and without other memory."""
+    for task, data in _trials(subject):
+        if not isinstance(task, SolvedTask):
+            continue
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network, other = _network(subject, task, data), _network(subject, task, data)
+        losses = [_updated(task, network, data, epoch) for epoch in range(SOLVED_EPOCHS)]
+        assert np.isfinite(losses).all(), f"`update` returned {losses}; a loss must be a finite number."
+        assert losses[-1] < losses[0], (
+            f"{SOLVED_EPOCHS} epochs of `update` took the loss from {losses[0]:.3f} to {losses[-1]:.3f}."
+        )
+        other.load_state_dict(_after(subject, task, data, network.state_dict(), SOLVED_EPOCHS))
+        _updated(task, network, data, SOLVED_EPOCHS)
+        assert _same_weights(network, other), (
+            "An `update` of stored weights by another task gave other weights; keep what the next epoch needs in "
+            "`layers`, and draw from the `rng` you are given alone."
+        )
+
+
+def _updated(task: SolvedTask, network: Network, data: TrainingData, epoch: int) -> float:
+    return task.update(network, data, epoch, SOLVED_EPOCHS + 1, np.random.default_rng(epoch))
+
+
+def _after(
+    subject: Subject, task: Task, data: TrainingData, weights: Mapping[str, Tensor], epoch: int
+) -> dict[str, Tensor]:
+    """The weights after one more epoch, by a task and a network that know nothing else."""
+    loss = LOSSES[subject.part.loss_kind](NoOptions())
+    again = cast("SolvedTask", subject.build(loss))
+    network = _network(subject, task, data)
+    network.load_state_dict(dict(weights))
+    _updated(again, network, data, epoch)
+    return network.state_dict()
+
+
+def _same_weights(first: Network, second: Network) -> bool:
+    mine, other = first.state_dict(), second.state_dict()
+    return all(torch.equal(mine[name], other[name]) for name in mine)
 
 
 def _epoch(task: Task, network: Network, batches: list[Batch], optimiser: torch.optim.Optimizer) -> float:
@@ -126,13 +171,13 @@ def _epoch(task: Task, network: Network, batches: list[Batch], optimiser: torch.
 def _trials(subject: Subject) -> Iterator[tuple[Task, TrainingData]]:
     """The task with each kind of backbone that suits it."""
     backbones: tuple[type[Backbone], ...] = (PastMean, AllMean, UserVector)
-    loss = LOSSES[subject.part.loss_kind](NoOptions())
+    loss, world = LOSSES[subject.part.loss_kind](NoOptions()), subject.world
     for backbone in backbones:
         try:
             subject.part.check(backbone, subject.world.events)
         except ConfigError:
             continue
-        data = TrainingData(subject.world.events, backbone, MAX_LENGTH, TOKEN_BUDGET)
+        data = TrainingData(world.events, backbone, MAX_LENGTH, TOKEN_BUDGET, world.catalogue, world.users)
         yield cast("Task", subject.build(loss)), data
 
 
@@ -164,6 +209,7 @@ CHECKS = seeded(
     batches_follow_their_generator,
     targets_are_hidden,
     the_loss_is_learnt_from,
+    updates_are_learnt_from,
     *ENGINE_CHECKS,
     *EXPORT_CHECKS,
 )

@@ -45,7 +45,7 @@ class Factorisation(_Fixed):
 
 
 class Ratings(_Fixed):
-    """Matrix factorisation of explicit ratings."""
+    """Ratings by a Bayesian factorisation machine of users, items and their attributes."""
 
     name = "ratings"
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from p5core.config.base import Config
-from p5core.contracts.split import Split, random_roles
+from p5core.contracts.split import Split, random_roles, rotated
 from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError
 
@@ -35,3 +35,8 @@ class RandomRatio(Split):
         if self.config.validation + self.config.test >= 1:
             raise ConfigError("split.validation and split.test together must stay below 1.")
         return random_roles(rng.random(len(dataset.events)), self.config.validation, self.config.test)
+
+    def fold_roles(self, dataset: Dataset, rng: np.random.Generator, fold: int, n_folds: int) -> npt.NDArray[np.int8]:
+        """Each fold tests random events, and of the others `validation` validates."""
+        draw = rotated(len(dataset.events), rng, fold, n_folds)
+        return random_roles(draw, self.config.validation * (1 - 1 / n_folds), 1 / n_folds)

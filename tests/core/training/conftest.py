@@ -15,6 +15,7 @@ from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.contracts.task import Task, TrainingData
 from p5core.contracts.tracker import RunEvent
+from p5core.data.catalogue import Users
 from p5core.evaluation.evaluator import Evaluator
 from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import choose_metrics
@@ -127,8 +128,10 @@ class Trainer:
         """The first stage of an experiment, measured by `validate`."""
         config = self.resolved(experiment).stages[0]
         backbone = self.registry.get("backbone", experiment.model.backbone.name)
-        train = self.materials.target.split.train
-        data = TrainingData(train, backbone, experiment.model.max_length, config.token_budget)
+        target = self.materials.target
+        of_data = (target.dataset.catalogue, Users(target.dataset.user_frame))
+        length, budget = experiment.model.max_length, config.token_budget
+        data = TrainingData(target.split.train, backbone, length, budget, *of_data)
         made = Stage(
             index=0,
             config=config,

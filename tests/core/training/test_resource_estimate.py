@@ -15,6 +15,7 @@ from p5core.config.base import PartSpec
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.contracts.task import TrainingData
+from p5core.data.catalogue import Users
 from p5core.errors import ConfigError
 from p5core.plugins.discovery import load_plugins
 from p5core.training.stages import make_tasks
@@ -37,7 +38,9 @@ def test_an_estimate_counts_steps_and_weights() -> None:
     registry = load_plugins()
     materials = plan_run(experiment(), registry=registry).data
     stage = materials.experiment.stages[0]
-    data = TrainingData(materials.target.split.train, registry.get("backbone", "gpt"), 10, stage.token_budget)
+    target, gpt = materials.target, registry.get("backbone", "gpt")
+    users = Users(target.dataset.user_frame)
+    data = TrainingData(target.split.train, gpt, 10, stage.token_budget, target.dataset.catalogue, users)
     n_batches = len(make_tasks(0, stage, registry)[0].plan(data, np.random.default_rng(0)))
     said = materials.sentences[-1]
     assert f"for {3 * n_batches} steps" in said
