@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +58,10 @@ def prepare_command(
     """Write the events of FILE as they are read: raw ids, by user, oldest first."""
     from p5core.data.profile.clean_events import event_frame, rejected_frame, write_table
     from p5core.data.profile.report_text import report_text
+    from p5core.errors import ConfigError
 
+    if _reads(file, output):
+        raise ConfigError(f"{output} is read from, and would be lost. Choose another file with --output.")
     dataset, report, _ = _look_at(registry, file, settings, fields)
     write_table(event_frame(dataset), output)
     click.echo(report_text(report))
@@ -96,6 +100,15 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
     parse_experiment(parse_toml(text, f"preset {preset}"), f"preset {preset}")
     write_text(target, text)
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
+
+
+def _reads(file: Path, output: Path) -> bool:
+    """True if the output is one of the files of a log, named by itself, by a pattern or in an experiment."""
+    from p5core.config.document import load_experiment
+
+    path = str(load_experiment(file).data.options.get("path", "")) if file.suffix == ".toml" else str(file)
+    sources = [path, *glob.glob(path, recursive=True)]
+    return output.exists() and any(Path(source).is_file() and output.samefile(source) for source in sources)
 
 
 def _guessed(registry: Registry, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class SourceFile:
     name: str
     count: str
     """SQL that counts its rows"""
+    header_rows: int = 0
+    """lines before its first row"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +131,10 @@ class RawData:
         files = self.interactions.files if isinstance(self.interactions, Scan) else ()
         counts = [int(duckdb.connect().execute(file.count).fetchall()[0][0]) for file in files] if rows else []
         names, ends = [file.name for file in files] or [self.source], [*accumulate(counts)] or [0]
+        headers = [file.header_rows for file in files] or [self.header_rows]
         places = []
         for row in rows:
             place = min(bisect_left(ends, row), len(names) - 1)
             before = ends[place - 1] if place > 0 else 0
-            places.append(f"{names[place]}, row {self.header_rows + row - before}")
+            places.append(f"{names[place]}, row {headers[place] + row - before}")
         return places

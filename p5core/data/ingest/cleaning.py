@@ -108,7 +108,7 @@ def _drop_low(workspace: Workspace, staged: Staged, min_rating: float | None) ->
 
 def _number(workspace: Workspace) -> None:
     """Replace the source row by the place in order of user, time and source row."""
-    in_order = 'SELECT * EXCLUDE ("row") FROM events ORDER BY "user", "time", "row"'
+    in_order = 'SELECT * EXCLUDE ("p5_row") FROM events ORDER BY "user", "time", "p5_row"'
     workspace.run(f'CREATE TABLE numbered AS SELECT row_number() OVER () AS "place", * FROM ({in_order})')
     _becomes_events(workspace, "numbered")
 

@@ -17,6 +17,7 @@ from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.staging import Staged
 from p5core.data.profile.report import PrepareReport, describe
 from p5core.data.raw import RawData
+from p5core.data.tables.columntypes import INTEGER
 from p5core.data.tables.metadata import HEADER_ROWS, SOURCE
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import DataError
@@ -160,6 +161,9 @@ def _joined(keys: pd.DataFrame, table: pd.DataFrame | None, key: str) -> tuple[p
         f"{n_unknown:,} of {len(keys):,} {key}s have no row in the {key}s table; their features are missing": n_unknown,
         f"{n_unused:,} rows of the {key}s table are of {key}s without events and are left out": n_unused,
     }
+    if n_unknown:  # a gap would turn integers into floats, which have no large ones
+        large = [name for name in table if table[name].dtype == np.int64 and (table[name].abs() > 2**53).any()]
+        table = table.astype({name: "Int64" for name in large if name not in on})
     frame = keys.merge(table, on=on, how="left", sort=False, validate="many_to_one")
     return frame, tuple(note for note, n in notes.items() if n > 0)
 
@@ -167,17 +171,18 @@ def _joined(keys: pd.DataFrame, table: pd.DataFrame | None, key: str) -> tuple[p
 def _like(ids: pd.Series, target: pd.Series, key: str, source: str) -> pd.Series:
     """The ids of a table in the type of the ids of the events, missing where an id is no integer and theirs are."""
     if not pd.api.types.is_integer_dtype(target.dtype):
-        return ids.astype("str")
+        return ids.astype("str").str.strip()
     if pd.api.types.is_integer_dtype(ids.dtype):
         return ids.astype("int64")
-    numbers = pd.to_numeric(ids, errors="coerce")
-    is_integer = np.isfinite(numbers) & (numbers == np.floor(numbers))
+    texts = ids.astype("str").str.strip()
+    is_integer = texts.str.fullmatch(INTEGER)
     if len(ids) and not is_integer.any():
         raise DataError(
             f"{_place(ids, 0, key, source)}: the id {ids.tolist()[0]!r} is no integer, but the events "
             f"have integer ids. Name the column of the ids by {key}s_id, or set id_type = 'text'."
         )
-    integers: pd.Series = pd.to_numeric(ids[is_integer]).astype("Int64")
+    whole = texts[is_integer].str.partition(".")[0]
+    integers: pd.Series = pd.to_numeric(whole, errors="coerce").astype("Int64")  # none where 64 bits do not hold it
     return integers.reindex(ids.index)
 
 

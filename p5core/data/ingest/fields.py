@@ -21,6 +21,9 @@ from p5core.system.messages import Message
 
 __all__ = ["StagedField", "field_expressions"]
 
+EXACT = 2**24
+"""Integer up to which a 32-bit float holds all."""
+
 NUMBERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "FLOAT",
     "DOUBLE", "BOOLEAN",
@@ -67,11 +70,13 @@ def field_expressions(
 
 
 def _is_number(workspace: Workspace, kind: str, text: str) -> bool:
-    """True if a column holds numbers, in a numeric or a text type."""
-    if kind != "VARCHAR":
-        return kind in NUMBERS or kind.startswith("DECIMAL")
-    n_cells, n_numbers = workspace.row(f"SELECT count({text}), count(TRY_CAST({text} AS DOUBLE)) FROM raw")
-    return bool(n_cells > 0 and n_cells == n_numbers)
+    """True if a column holds numbers, in a numeric or a text type, and no codes such as 007 or 123456789."""
+    if kind != "VARCHAR" and kind not in NUMBERS and not kind.startswith("DECIMAL"):
+        return False
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    is_code = f"regexp_full_match({text}, '[-+]?0[0-9]+') OR ({number} = floor({number}) AND abs({number}) > {EXACT})"
+    n_cells, n_numbers, n_codes = workspace.row(f"SELECT count({text}), count({number}), count_if({is_code}) FROM raw")
+    return bool(n_cells == n_numbers and not n_codes and (n_cells or kind != "VARCHAR"))
 
 
 def _forms(text: str) -> dict[str, str]:
@@ -96,7 +101,7 @@ def _amount(workspace: Workspace, raw: RawData, name: str, kind: str, text: str)
     words = max(finite, key=lambda form: n_read[form])
     if n_read[words] < n_known and raw.on_error == "refuse":
         row, value = workspace.rows(
-            f'SELECT "row", {text} FROM raw WHERE {is_present} AND {finite[words]} IS NULL ORDER BY "row" LIMIT 1'
+            f'SELECT "p5_row", {text} FROM raw WHERE {is_present} AND {finite[words]} IS NULL ORDER BY "p5_row" LIMIT 1'
         )[0]
         raise DataError(
             f"{raw.place(row)}, column '{raw.column(name)}': the {name} {value!r} is no finite number. Correct it, "

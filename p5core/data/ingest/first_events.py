@@ -27,7 +27,7 @@ def read_events(head: RawData, n_rows: int = 10) -> tuple[pd.DataFrame, tuple[st
         staged = stage(workspace, head)
         rating = f', "rating" AS {RATING}' if staged.has_rating else ""
         columns = f'"user" AS {USER}, "item" AS {ITEM}, "time" AS {TIMESTAMP}{rating}'
-        query = f'SELECT {columns} FROM events ORDER BY "row" LIMIT {n_rows}'
+        query = f'SELECT {columns} FROM events ORDER BY "p5_row" LIMIT {n_rows}'
         frame = workspace.connection.execute(query).df()
     if staged.has_clock:
         frame[TIMESTAMP] = frame[TIMESTAMP].astype("datetime64[us]").astype("datetime64[s]").astype("str")

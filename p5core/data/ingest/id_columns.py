@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from p5core.data.columns import EVENT, ITEM, RATING, USER
+from p5core.data.columns import EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
 from p5core.data.raw import IdType, RawData, Scan
 from p5core.data.tables.columntypes import is_integer
@@ -59,8 +59,8 @@ def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], tex
     counts = [
         f"{cell(f'CAST({quote_identifier(name)} AS VARCHAR)', raw.null_words)} IS NOT NULL" for name in (USER, ITEM)
     ]
-    if RATING in types:
-        counts.append(f"{cell(f'CAST({RATING} AS VARCHAR)', raw.null_words)} IS NOT NULL")
+    needed = (RATING, TIMESTAMP) if raw.event_weights else (RATING, TIMESTAMP, WEIGHT)
+    counts += [f"{cell(f'CAST({name} AS VARCHAR)', raw.null_words)} IS NOT NULL" for name in needed if name in types]
     if raw.event_weights:
         kinds = ", ".join(quote_text(plain_code(kind)) for kind in raw.event_weights)
         counts.append(f"{plain_code_sql(f'CAST({EVENT} AS VARCHAR)')} IN ({kinds})")
@@ -81,8 +81,8 @@ def _numbers(workspace: Workspace, raw: RawData, column: str, kind: str, id_type
     is_present = f"{name} IS NOT NULL" + (f" AND NOT isnan({name})" if kind in EXACT_FLOATS else "")
     is_id = f"{name} = floor({name}) AND {exact}"
     inexact = workspace.rows(
-        f'SELECT "row", {name}, {name} = floor({name}) FROM raw WHERE {is_present} AND NOT ({is_id}) '
-        'ORDER BY "row" LIMIT 1'
+        f'SELECT "p5_row", {name}, {name} = floor({name}) FROM raw WHERE {is_present} AND NOT ({is_id}) '
+        'ORDER BY "p5_row" LIMIT 1'
     )
     if inexact and raw.on_error == "refuse":
         row, value, is_large = inexact[0]
@@ -113,7 +113,7 @@ def _integers(workspace: Workspace, raw: RawData, column: str, text: str) -> str
     """Texts as the integers that they are known to be."""
     number = f"CASE WHEN regexp_full_match({text}, '{INTEGER}') THEN TRY_CAST(split_part({text}, '.', 1) AS BIGINT) END"
     faulty = workspace.rows(
-        f'SELECT "row", {text} FROM raw WHERE {text} IS NOT NULL AND {number} IS NULL ORDER BY "row" LIMIT 1'
+        f'SELECT "p5_row", {text} FROM raw WHERE {text} IS NOT NULL AND {number} IS NULL ORDER BY "p5_row" LIMIT 1'
     )
     if faulty and raw.on_error == "refuse":
         row, value = faulty[0]

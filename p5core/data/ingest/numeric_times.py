@@ -18,8 +18,14 @@ __all__ = ["numeric_time"]
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units in a second."""
 
-TOO_LARGE = {"s": 2**63 / 1e6, "ms": 2**63 / 1e3, "us": 2.0**63, "ns": 2.0**73, "step": 1e308, "excel": 1e8}
-"""Bound of values that fit into 64 bits in microseconds."""
+YEAR_10_000 = 253_402_300_800
+"""Seconds since 1970 that no calendar holds."""
+
+TOO_LARGE = {**{unit: YEAR_10_000 * n for unit, n in PER_SECOND.items()}, "step": 1e308, "excel": 2_958_466}
+"""Bound of the values that are times, by unit."""
+
+SIZES = {"s": (1e8, 1e11), "ms": (1e11, 1e14), "us": (1e14, 1e17), "ns": (1e17, 1e20)}
+"""Least value of a unit in our time, and that of the next unit."""
 
 EXCEL_1970 = 25_569
 """Days from the origin of spreadsheets, 1899-12-30, to 1970."""
@@ -34,11 +40,18 @@ SMALLEST_CLOCK = 1e8
 def numeric_time(workspace: Workspace, raw: RawData, number: str, is_whole: bool) -> Moment:
     """The time of numbers, given as SQL of HUGEINT (`is_whole`) or DOUBLE, in the unit that is named or fits.
 
-    Zero and negative numbers of a clock are missing times. Raises DataError for mixed units and infinite times.
+    Zero and negative numbers of a clock are missing times. Raises DataError for mixed units, and for times that are
+    infinite or beyond all calendars, unless such rows are left out.
     """
     size = f"abs(CAST({number} AS DOUBLE))"
-    _refuse(workspace, raw, f"isinf({size})", "the time is infinite. Remove such rows.")
+    is_dropped = raw.on_error == "drop"
+    if not is_dropped:
+        _refuse(workspace, raw, f"isinf({size})", "the time is infinite. Remove such rows, or set on_error = 'drop'.")
     unit = raw.time_unit or _guess_unit(workspace, raw, number)
+    if is_dropped:
+        least, most = (0, TOO_LARGE[unit]) if raw.time_unit or unit not in SIZES else SIZES[unit]
+        number = f"CASE WHEN {size} < {most} AND NOT ({number} > 0 AND {size} < {least}) THEN {number} END"
+        size = f"abs(CAST({number} AS DOUBLE))"
     beyond = f"the time is beyond all calendars when it is taken as {_words(unit)}. Set time_unit or remove such rows."
     _refuse(workspace, raw, f"NOT isnan({size}) AND {size} >= {TOO_LARGE[unit]}", beyond)
     taken = Message("timestamps are numbers; taken as {unit}", unit=_words(unit))
@@ -49,7 +62,7 @@ def numeric_time(workspace: Workspace, raw: RawData, number: str, is_whole: bool
     told += _missing_notes(workspace, number, size)
     time = f"CASE WHEN {missing} THEN NULL ELSE {_microseconds(number, unit, is_whole)} END"
     is_finer = unit == "ns" or (not is_whole and _is_finer(workspace, number, unit))
-    row = f'row_number() OVER (ORDER BY {number}, "row")' if is_finer else '"row"'
+    row = f'row_number() OVER (ORDER BY {number}, "p5_row")' if is_finer else '"p5_row"'
     return Moment(time, True, told, row=row)
 
 
@@ -93,7 +106,7 @@ def _words(unit: str) -> Message:
 
 def _refuse(workspace: Workspace, raw: RawData, condition: str, fault: str) -> None:
     """Raise DataError with the first row where a condition holds."""
-    rows = workspace.rows(f'SELECT "row" FROM raw WHERE {condition} ORDER BY "row" LIMIT 1')
+    rows = workspace.rows(f'SELECT "p5_row" FROM raw WHERE {condition} ORDER BY "p5_row" LIMIT 1')
     if rows:
         raise DataError(f"{raw.place(rows[0][0])}, column '{raw.column(TIMESTAMP)}': {fault}")
 
@@ -106,14 +119,24 @@ def _guess_unit(workspace: Workspace, raw: RawData, number: str) -> str:
     if limits[0] is None:
         return _spreadsheet_or_step(workspace, number, finite)
     low, high = (_unit_of(value) for value in limits)
+    if low != high and raw.on_error == "drop":
+        return _most_common_unit(workspace, finite, is_clock)
     if low != high:
-        rows = workspace.row(f'SELECT arg_min("row", {finite}), arg_max("row", {finite}) FROM raw WHERE {is_clock}')
+        rows = workspace.row(
+            f'SELECT arg_min("p5_row", {finite}), arg_max("p5_row", {finite}) FROM raw WHERE {is_clock}'
+        )
         first, second = (raw.place(row) for row in rows)
         raise DataError(
             f"{first}, column '{raw.column(TIMESTAMP)}': the time looks like {_words(low)}, but that of {second} like "
-            f"{_words(high)}. Bring all to one unit, or set time_unit."
+            f"{_words(high)}. Bring all to one unit, or leave the rarer ones out with on_error = 'drop'."
         )
     return low
+
+
+def _most_common_unit(workspace: Workspace, finite: str, is_clock: str) -> str:
+    counts = ", ".join(f"count_if({finite} >= {least} AND {finite} < {most})" for least, most in SIZES.values())
+    n_rows = dict(zip(SIZES, workspace.row(f"SELECT {counts} FROM raw WHERE {is_clock}"), strict=True))
+    return max(n_rows, key=lambda unit: int(n_rows[unit]))
 
 
 def _spreadsheet_or_step(workspace: Workspace, number: str, finite: str) -> str:
@@ -128,4 +151,4 @@ def _spreadsheet_or_step(workspace: Workspace, number: str, finite: str) -> str:
 
 
 def _unit_of(value: float) -> str:
-    return "s" if value < 1e11 else "ms" if value < 1e14 else "us" if value < 1e17 else "ns"
+    return next((unit for unit, (_, most) in SIZES.items() if value < most), "ns")

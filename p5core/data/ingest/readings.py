@@ -31,7 +31,7 @@ class Moment:
     of_text: Callable[[str], str] | None = None
     """SQL of a TIMESTAMPTZ, given that of a text as the column has it; None: ISO 8601 alone"""
 
-    row: str = '"row"'
+    row: str = '"p5_row"'
     """SQL of the order of rows at the same time: that of the source, or a finer one where times were rounded"""
 
 
@@ -51,7 +51,11 @@ class Reading:
     def of(self, text: str) -> str:
         """SQL of a TIMESTAMPTZ, NULL where a text, given as SQL, cannot be read so."""
         if not self.forms:
-            is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]')"
+            # DuckDB takes abbreviations of zones for those of other countries: BST is Bangladesh's.
+            is_other_zone = (
+                f"regexp_matches({text}, '[A-Za-z]{{2,}}$') AND NOT regexp_matches({text}, '(UTC|GMT|/\\w+)$')"
+            )
+            is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]') AND NOT ({is_other_zone})"
             return f"CASE WHEN {is_iso} THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
         parsed = f"try_strptime({text}, [{', '.join(quote_text(form) for form in self.forms)}])"
         return f"CAST(CASE WHEN year({parsed}) BETWEEN {YEARS[0]} AND {YEARS[1]} THEN {parsed} END AS TIMESTAMPTZ)"

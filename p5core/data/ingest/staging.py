@@ -63,14 +63,14 @@ def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Sta
     if n_read == 0:
         raise DataError(f"{raw.source} has no rows. Check the path and the header option.")
     left_out = (*_drop_headers(workspace, raw), *_filter(workspace, raw))
-    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "row"}
+    types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "p5_row"}
     user, item = (id_expression(workspace, raw, types, column) for column in (USER, ITEM))
     staged_fields, values, told = field_expressions(workspace, raw, types)
     moment = time_in_microseconds(workspace, raw, types)
     left_out += _filter_by_time(workspace, raw, types, moment)
     expressions = {"user": user, "item": item, "domain": _domain(workspace, raw, types), "time": moment.expression}
     selected = ", ".join(f"{sql} AS {quote_identifier(name)}" for name, sql in (expressions | values).items())
-    workspace.run(f'CREATE TABLE staged AS SELECT "row", {moment.row} AS "tie", {selected} FROM raw')
+    workspace.run(f'CREATE TABLE staged AS SELECT "p5_row", {moment.row} AS "tie", {selected} FROM raw')
     rejected, n_rejected = _rejected(workspace, raw, types, values)
     lines = _rejected_lines(workspace, raw)
     workspace.run("DROP TABLE raw")
@@ -93,11 +93,14 @@ def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[st
         where = parse_condition(raw.where) if raw.where else None
         if where and where.names_time(raw.renamed):
             where.of(types, raw.renamed, raw.source)
-            used += [name for name in types if name in where.columns and name not in used]
+            read = [raw.renamed.get(name, name) for name in where.columns]
+            used += [name for name in types if name in read and name not in used]
             where = None
-        condition = f", {where.of(types, raw.renamed, raw.source)} AS kept" if where else ""
+        condition = f", {where.of(types, raw.renamed, raw.source)} AS p5_kept" if where else ""
         selected = ", ".join(quote_identifier(name) for name in used)
-        workspace.run(f'CREATE TABLE raw AS SELECT row_number() OVER () AS "row", {selected}{condition} FROM ({query})')
+        workspace.run(
+            f'CREATE TABLE raw AS SELECT row_number() OVER () AS "p5_row", {selected}{condition} FROM ({query})'
+        )
         if raw.explode:
             _explode(workspace, raw)
     except duckdb.OutOfMemoryException:
@@ -119,20 +122,32 @@ def _source(workspace: Workspace, raw: RawData) -> str:
     return "SELECT * FROM source"
 
 
+def _separator(workspace: Workspace, text: str) -> str:
+    """The regular expression between the elements of all lists of a column; elements may hold spaces and commas."""
+    marks = {"[|]": "|", ";": ";", "\\t": "\t", ",": ","}
+    occurs = workspace.row(
+        f"SELECT {', '.join(f'bool_or(contains({text}, {quote_text(mark)}))' for mark in marks.values())} FROM raw"
+    )
+    return next((pattern for pattern, does in zip(marks, occurs, strict=True) if does), " +")
+
+
 def _explode(workspace: Workspace, raw: RawData) -> None:
     """Give each element of a list of items a row of its own, in order."""
     kind = next(kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name == ITEM)
     written = f'CAST("{ITEM}" AS VARCHAR)'
     text = cell(f"trim({written}, '[](){{}} ')", raw.null_words)
-    split = f"""list_transform(regexp_split_to_array({text}, '[,;| \\t]+'), lambda part: trim(part, '"'' '))"""
+    split = (
+        f"""list_transform(regexp_split_to_array({text}, '{_separator(workspace, text)}'), lambda p: trim(p, '"'' '))"""
+    )
     words = ("NULL", "null", "None", *(raw.null_words or NULL_WORDS))
     quoted = f"TRY_CAST(CASE WHEN regexp_matches({written}, '^\\s*\\[.*[''\"]') THEN {written} END AS VARCHAR[])"
     parts = f"coalesce({quoted}, {split})"
     items = f'"{ITEM}"' if kind.endswith("[]") else parts
-    element = f'row_number() OVER (ORDER BY "row", place) AS "row", part AS "{ITEM}"'
-    unnested = f"SELECT *, unnest({items}) AS part, unnest(range(len({items}))) AS place FROM raw"
+    element = f'row_number() OVER (ORDER BY "p5_row", p5_place) AS "p5_row", p5_part AS "{ITEM}"'
+    unnested = f"SELECT *, unnest({items}) AS p5_part, unnest(range(len({items}))) AS p5_place FROM raw"
     workspace.run(
-        f'CREATE TABLE exploded AS SELECT * EXCLUDE ("row", "{ITEM}", part, place), {element} FROM ({unnested})'
+        f'CREATE TABLE exploded AS SELECT * EXCLUDE ("p5_row", "{ITEM}", p5_part, p5_place), {element} '
+        f"FROM ({unnested})"
     )
     workspace.run("DROP TABLE raw")
     element = cell(f'CAST("{ITEM}" AS VARCHAR)', words)
@@ -159,8 +174,8 @@ def _filter(workspace: Workspace, raw: RawData) -> tuple[Dropped, ...]:
     """Leave out the rows that `where` does not keep."""
     if raw.where is None or parse_condition(raw.where).names_time(raw.renamed):
         return ()
-    dropped = _drop_others(workspace, raw, "kept")
-    workspace.run("ALTER TABLE raw DROP COLUMN kept")
+    dropped = _drop_others(workspace, raw, "p5_kept")
+    workspace.run("ALTER TABLE raw DROP COLUMN p5_kept")
     return dropped
 
 
@@ -202,11 +217,17 @@ def _used_columns(raw: RawData, names: Sequence[str], fields: Sequence[str]) -> 
     if raw.event_weights and EVENT not in names:
         missing.append(EVENT)
     if missing:
+        if missing[0] in raw.renamed:
+            raise DataError(
+                f"{raw.source}: the column '{missing[0]}' cannot be kept as a field: it is taken already, or its name "
+                "has a meaning of its own. Take it by its option, or rename it."
+            )
         near = did_you_mean(missing[0], names)
         raise DataError(f"{raw.source} has no column '{missing[0]}'.{near} Its columns: {', '.join(names)}.")
     used = [name for name in names if name in (*KNOWN_COLUMNS, *fields)]
     asked = parse_condition(raw.where).columns if raw.where else ()
-    return used, [name for name in names if name not in used and name not in asked]
+    aside = raw.renamed.values()
+    return used, [name for name in names if name not in used and name not in asked and name not in aside]
 
 
 def _first_line(error: duckdb.Error) -> str:
@@ -225,7 +246,7 @@ def _domain(workspace: Workspace, raw: RawData, types: dict[str, str]) -> str:
     if DOMAIN not in types:
         return "'default'"
     name = f'CAST("{DOMAIN}" AS VARCHAR)'
-    missing = workspace.rows(f"SELECT \"row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"row\" LIMIT 1")
+    missing = workspace.rows(f"SELECT \"p5_row\" FROM raw WHERE coalesce({name}, '') = '' ORDER BY \"p5_row\" LIMIT 1")
     if missing:
         raise DataError(
             f"{raw.place(missing[0][0])}, column '{DOMAIN}': the domain is missing. Name one in every row, or leave "
@@ -251,11 +272,13 @@ def _rejected(
         if column not in types or (column == WEIGHT and raw.event_weights):
             continue
         text = cell(f"CAST(r.{quote_identifier(column)} AS VARCHAR)", raw.null_words)
-        joined = f'FROM staged s JOIN raw r ON s."row" = r."row" WHERE s."{read}" IS NULL AND {text} IS NOT NULL'
+        joined = f'FROM staged s JOIN raw r ON s."p5_row" = r."p5_row" WHERE s."{read}" IS NULL AND {text} IS NOT NULL'
         counts[column] = int(workspace.row(f"SELECT count(*) {joined}")[0])
         cells += [
             (row, column, value)
-            for row, value in workspace.rows(f'SELECT s."row", {text} {joined} ORDER BY s."row" LIMIT {MAX_REJECTED}')
+            for row, value in workspace.rows(
+                f'SELECT s."p5_row", {text} {joined} ORDER BY s."p5_row" LIMIT {MAX_REJECTED}'
+            )
         ]
     cells = sorted(cells)[:MAX_REJECTED]
     places = raw.places([row for row, *_ in cells])
@@ -303,8 +326,8 @@ def _drop_incomplete(
         workspace.run(f"CREATE TABLE kept AS SELECT * FROM staged WHERE (CASE {cases} END) IS NULL")
         workspace.run("DROP TABLE staged")
     workspace.run(f"ALTER TABLE {'kept' if counts else 'staged'} RENAME TO events")
-    workspace.run('ALTER TABLE events DROP COLUMN "row"')
-    workspace.run('ALTER TABLE events RENAME COLUMN "tie" TO "row"')
+    workspace.run('ALTER TABLE events DROP COLUMN "p5_row"')
+    workspace.run('ALTER TABLE events RENAME COLUMN "tie" TO "p5_row"')
     unreadable = [Dropped(Message("unreadable {column}", column=name), n) for name, n in rejected.items() if n]
     columns = ((USER, ITEM), (TIMESTAMP,), (RATING,), (WEIGHT,))
     n_unreadable = [sum(rejected.get(name, 0) for name in names) for names in columns]

@@ -14,7 +14,7 @@ from p5core.data.columns import TIMESTAMP
 from p5core.data.ingest.numeric_times import numeric_time
 from p5core.data.ingest.readings import COMPACT, FIRST_YEAR, READINGS, Moment, Reading
 from p5core.data.raw import RawData
-from p5core.data.tables.sql import NULL_WORDS, cell, quote_text
+from p5core.data.tables.sql import NULL_WORDS, cell, decimal_comma, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -47,7 +47,7 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
     Raises DataError for a value that is no time, for mixed units, and when there is no value at all.
     """
     if TIMESTAMP not in types:
-        return Moment('"row"', False, (Message("no times: the rows of each user are taken as oldest first"),))
+        return Moment('"p5_row"', False, (Message("no times: the rows of each user are taken as oldest first"),))
     if not workspace.rows(f'SELECT 1 FROM raw WHERE "{TIMESTAMP}" IS NOT NULL LIMIT 1'):
         raise DataError(
             f"{raw.source}, column '{raw.column(TIMESTAMP)}' is empty. Name another column or leave it out."
@@ -69,7 +69,7 @@ def time_in_microseconds(workspace: Workspace, raw: RawData, types: dict[str, st
         number = f'CAST("{TIMESTAMP}" AS {exact})'
         return numeric_time(workspace, raw, number, is_whole=False)
     if kind.startswith(("TIMESTAMP", "DATE")):
-        row = f'row_number() OVER (ORDER BY "{TIMESTAMP}", "row")' if kind.endswith("_NS") else '"row"'
+        row = f'row_number() OVER (ORDER BY "{TIMESTAMP}", "p5_row")' if kind.endswith("_NS") else '"p5_row"'
         return Moment(f'epoch_us(CAST("{TIMESTAMP}" AS TIMESTAMPTZ))', is_clock=True, row=row)
     if kind == "VARCHAR":
         words = (*(NULL_WORDS if raw.null_words is None else raw.null_words), *NO_DATES)
@@ -86,6 +86,9 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
             f"{raw.source}, column '{raw.column(TIMESTAMP)}' is empty. Name another column or leave it out."
         )
     number = f"TRY_CAST({text} AS DOUBLE)"
+    if raw.time_format is None and not _unread(workspace, text, {"": decimal_comma(text)})[""]:
+        text = _computed(workspace, "VARCHAR", f"replace({text}, ',', '.')")
+        number = f"TRY_CAST({text} AS DOUBLE)"
     if raw.time_format is None:
         compact = _compact(workspace, raw, text)
         if compact is not None:
@@ -126,7 +129,7 @@ def _finer_than_microseconds(workspace: Workspace, text: str) -> str:
     has_more = workspace.row(
         f"SELECT coalesce(bool_or(length({fraction}) > 6), false) FROM {_head(text, LOOKED_AT[-1])}"
     )
-    return f'row_number() OVER (ORDER BY {fraction}, "row")' if has_more[0] else '"row"'
+    return f'row_number() OVER (ORDER BY {fraction}, "p5_row")' if has_more[0] else '"p5_row"'
 
 
 def _digits(number: str) -> str:
@@ -184,7 +187,7 @@ def _chosen(workspace: Workspace, raw: RawData, text: str, fitting: Mapping[Read
         several = "times such as '{value}' can be read in several ways; set day_first or time_format"
         notes = (Message(several, value=witness[1]),)
     has_fractions = any("%f" in form or "%n" in form for form in chosen.forms)
-    row = _finer_than_microseconds(workspace, text) if has_fractions else '"row"'
+    row = _finer_than_microseconds(workspace, text) if has_fractions else '"p5_row"'
     return Moment(f"epoch_us({sql})", True, notes, chosen.of, row)
 
 
@@ -270,7 +273,7 @@ def _no_reading(
     )
     expected, name = (number, "numbers") if is_number else (readings[most], most.name)
     n, row, value = workspace.row(
-        f'SELECT count({text}), arg_min("row", "row"), arg_min("{TIMESTAMP}", "row") FROM raw '
+        f'SELECT count({text}), arg_min("p5_row", "p5_row"), arg_min("{TIMESTAMP}", "p5_row") FROM raw '
         f"WHERE {text} IS NOT NULL AND {expected} IS NULL"
     )
     others = workspace.row(f"SELECT count({expected}) FROM raw")[0]
@@ -278,8 +281,9 @@ def _no_reading(
     remedy = "Use ISO 8601, such as 2024-05-17 13:45:00, or numbers, or set time_format, such as '%d/%m/%Y %H:%M'."
     if HOUR.fullmatch(str(value)):
         remedy = "Join it with the column of the date: timestamp = ['date', 'time']."
+    drop = " on_error = 'drop' leaves such rows out." if as_others else ""
     place = f"{raw.place(row)}, column '{raw.column(TIMESTAMP)}'"
-    return DataError(f"{place}: {value!r} is no time that can be read{as_others}. {remedy}")
+    return DataError(f"{place}: {value!r} is no time that can be read{as_others}. {remedy}{drop}")
 
 
 def _most(
@@ -312,7 +316,7 @@ def _ambiguous(workspace: Workspace, text: str, readings: Sequence[str]) -> tupl
     differ = " OR ".join(f"{reading} <> {readings[0]}" for reading in readings[1:])
     if not differ:
         return None
-    rows = workspace.rows(f'SELECT "row", {text} FROM raw WHERE {differ} ORDER BY "row" LIMIT 1')
+    rows = workspace.rows(f'SELECT "p5_row", {text} FROM raw WHERE {differ} ORDER BY "p5_row" LIMIT 1')
     return (int(rows[0][0]), str(rows[0][1])) if rows else None
 
 

@@ -13,6 +13,9 @@ from p5core.system.messages import Message
 
 __all__ = ["apply_weights"]
 
+ROUNDING = 1e-6
+"""Share of a weight, as a 32-bit float, that is left of it by rounding alone."""
+
 
 def apply_weights(workspace: Workspace, staged: Staged) -> list[Dropped]:
     """Drop events of weight 0, and let negative ones cancel the latest earlier events of the same user and item."""
@@ -22,7 +25,7 @@ def apply_weights(workspace: Workspace, staged: Staged) -> list[Dropped]:
     n_zero = int(workspace.row(f'SELECT count(*) FROM events WHERE "{WEIGHT}" = 0')[0])
     returned = _cancelled(workspace)
     workspace.connection.register("cancelled", returned)
-    workspace.run(f'UPDATE events SET "{WEIGHT}" = c.left_over FROM cancelled c WHERE events."row" = c."row"')
+    workspace.run(f'UPDATE events SET "{WEIGHT}" = c.left_over FROM cancelled c WHERE events."p5_row" = c."p5_row"')
     workspace.connection.unregister("cancelled")
     workspace.run(f'DELETE FROM events WHERE "{WEIGHT}" <= 0')
     if workspace.count("events") == 0:
@@ -41,13 +44,15 @@ def _cancelled(workspace: Workspace) -> pd.DataFrame:
     """Rows of the pairs with returns, and the weight that is left of each."""
     pairs = f'SELECT DISTINCT "user", "item", "domain" FROM events WHERE "{WEIGHT}" < 0'
     rows = workspace.connection.execute(
-        f'SELECT e."row", dense_rank() OVER (ORDER BY e."user", e."domain", e."item") AS pair, e."{WEIGHT}" AS amount '
+        f'SELECT e."p5_row", e."{WEIGHT}" AS amount, '
+        'dense_rank() OVER (ORDER BY e."user", e."domain", e."item") AS pair '
         f'FROM events e SEMI JOIN ({pairs}) p USING ("user", "item", "domain") '
-        'ORDER BY pair, e."time", e."row"'
+        'ORDER BY pair, e."time", e."p5_row"'
     ).df()
-    left = rows["amount"].tolist()
+    amounts = [float(amount) for amount in rows["amount"]]
+    left = list(amounts)
     opened: list[int] = []
-    for place, (pair, amount) in enumerate(zip(rows["pair"].tolist(), rows["amount"].tolist(), strict=True)):
+    for place, (pair, amount) in enumerate(zip(rows["pair"].tolist(), amounts, strict=True)):
         if place == 0 or pair != rows["pair"].iat[place - 1]:
             opened = []
         if amount > 0:
@@ -58,6 +63,7 @@ def _cancelled(workspace: Workspace) -> pd.DataFrame:
             taken = min(left[opened[-1]], -amount)
             left[opened[-1]] -= taken
             amount += taken
-            if left[opened[-1]] <= 0:
+            if left[opened[-1]] <= ROUNDING * amounts[opened[-1]]:
+                left[opened[-1]] = 0.0
                 opened.pop()
-    return pd.DataFrame({"row": rows["row"], "left_over": pd.Series(left, dtype="float32")})
+    return pd.DataFrame({"p5_row": rows["p5_row"], "left_over": pd.Series(left, dtype="float32")})

@@ -74,11 +74,16 @@ CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 EVENT_NAMES = {
     "event", "event_type", "eventtype", "event_name", "behavior", "behaviour", "behavior_type", "behaviour_type",
     "action", "action_type", "actiontype", "interaction", "interaction_type", "type", "kind", "click", "clicked",
-    "is_click", "is_clicked", "liked", "is_liked", "purchased", "is_purchased", "bought",
+    "is_click", "is_clicked", "liked", "is_liked", "purchased", "is_purchased", "bought", "is_purchase", "purchase",
+    "label", "recommend", "recommended", "is_recommended",
 }  # fmt: skip
+NO_KINDS = ("0", "0.0", "false", "no", "none")
+"""Kinds of event that say that there was none."""
+
 WEIGHT_NAMES = {
     "weight", "plays", "play_count", "playcount", "listen_count", "listens", "count", "n", "quantity", "qty", "amount",
-    "freq", "frequency", "hours", "playtime", "watch_time", "watchtime", "dwell_time", "duration", "timesviewed",
+    "freq", "frequency", "hours", "playtime", "playtime_forever", "hours_played", "watch_time", "watchtime",
+    "dwell_time", "duration", "timesviewed",
 }  # fmt: skip
 RATING_NAME = re.compile(r"(^|_)(rate|rating|ratings|score|scores|stars|grade|vote|preference|likes?)($|_)")
 MAX_KINDS = 20
@@ -86,6 +91,7 @@ MAX_KINDS = 20
 
 NEARLY_ALL = 0.9
 RECENT_SECONDS = (800_000_000, 2_200_000_000)
+COMPACT_DATE = r"(19[89]|20[0-4])\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{2}|\d{4}|\d{6})?"
 """1995 to 2039."""
 
 DATE = (
@@ -102,12 +108,19 @@ class Mapping:
     notes: tuple[str, ...] = ()
     time_parts: tuple[str, ...] = ()
     """several columns that are the time together"""
+    hidden: tuple[str, ...] = ()
+    """columns whose names are taken by others, or that are part of the time; conditions alone read them"""
+
+    @property
+    def aside(self) -> dict[str, str]:
+        """Hidden column → its name beside the others."""
+        return {column: f"file.{column}" for column in self.hidden}
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Column of the source → canonical name, where they differ."""
+        """Column of the source → our name of it, where they differ."""
         joined = {" and ".join(self.time_parts): TIMESTAMP} if self.time_parts else {}
-        return {column: name for name, column in self.columns.items() if name != column} | joined
+        return {column: name for name, column in self.columns.items() if name != column} | joined | self.aside
 
 
 def is_known_name(cell: str) -> bool:
@@ -141,7 +154,9 @@ def map_columns(options: ColumnOptions, names: Sequence[str], source: str) -> Ma
     if options.event_weights and EVENT not in mapping:
         raise DataError(f"{source}: event_weights needs the column of the kind of event. Name it: event = '…'.")
     notes = (Message("guessed columns: {columns}", columns=", ".join(guessed)),) if guessed else ()
-    return Mapping(mapping, notes, parts)
+    mapped = Mapping(mapping, notes, parts)
+    shown = {*mapping.values(), *further_columns(mapped, names)}
+    return replace(mapped, hidden=tuple(name for name in names if name not in shown and names.count(name) == 1))
 
 
 def _calendar_columns(names: Sequence[str]) -> tuple[str, ...]:
@@ -181,7 +196,9 @@ def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tu
         if names.count(column) > 1:
             raise DataError(f"{source} has {names.count(column)} columns '{column}'. Give each a name of its own.")
     kept = {**mapping.columns, **{name: name for name in further_columns(mapping, names) if names.count(name) == 1}}
+    kept |= {aside: column for column, aside in mapping.aside.items()}
     picked = pd.DataFrame({canonical: frame.iloc[:, names.index(column)] for canonical, column in kept.items()})
+    picked = picked.infer_objects()  # integers and moments that stand as objects
     if mapping.time_parts:
         joined = {name: frame.iloc[:, names.index(name)].astype("string") for name in mapping.time_parts}
         picked[TIMESTAMP] = _joined_times(joined)
@@ -237,7 +254,9 @@ def unused_columns(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame)
                 "'{name}' looks like the kind of event ({values}) and all kinds count alike; choose by where, such as "
                 "where = \"{name} = {first}\", or by event = '{name}' and event_weights"
             )
-            notes.append(Message(sentence, name=name, values=values, first=values.split(", ")[0]))
+            kinds = values.split(", ")
+            first = next((kind for kind in kinds if kind.strip("'").lower() not in NO_KINDS), kinds[0])
+            notes.append(Message(sentence, name=name, values=values, first=first))
     return tuple(notes)
 
 
@@ -269,15 +288,17 @@ def likely_times(head: pd.DataFrame, used: Container[str]) -> list[str]:
 
 
 def _is_time(values: pd.Series[Any]) -> bool:
-    """True if nearly all values are dates, or recent times in seconds or milliseconds."""
+    """True if nearly all values are dates, such as 20140513 too, or recent times in seconds or finer units."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return True
     present = values.dropna()
     if present.empty or pd.api.types.is_bool_dtype(present.dtype):
         return False
     numbers = pd.to_numeric(present, errors="coerce")
-    recent = sum(numbers.between(low * unit, high * unit) for unit in (1, 1_000) for low, high in [RECENT_SECONDS])
-    dates = present.astype("str").str.strip().str.fullmatch(DATE)
+    low, high = RECENT_SECONDS
+    recent = sum(numbers.between(low * unit, high * unit) for unit in (1, 1_000, 1_000_000, 1_000_000_000))
+    texts = present.astype("str").str.strip()
+    dates = texts.str.fullmatch(DATE) | texts.str.fullmatch(COMPACT_DATE)
     return bool((dates | (recent > 0)).mean() > NEARLY_ALL)
 
 
@@ -308,7 +329,7 @@ def _nothing_found(canonical: str, names: Sequence[str], source: str) -> str:
             f"{source} has one column only, '{names[0]}'. If this is a text file, its separator is wrong: set {advice}."
         )
     remedy = f"Name it by an option; the columns are: {', '.join(names)}."
-    if names[0] == "column0":
+    if all(re.fullmatch(r"column\d+", name) for name in names):
         return f"{source} has no header line, so no column looks like the {canonical}. {remedy}"
     return f"{source}: no column looks like the {canonical}. {remedy} If a file has no header line, set header = false."
 

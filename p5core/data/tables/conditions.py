@@ -95,12 +95,12 @@ class Condition:
         """
 
         def column(name: str) -> Operand:
-            actual = name if name in types else renamed.get(name, name)
+            actual = renamed.get(name, name)
             if actual not in types:
-                names = [*types, *renamed]
+                names = [*(name for name in types if name not in renamed.values()), *renamed]
                 raise DataError(
                     f"{source} has no column '{name}', which where = {self.text!r} names."
-                    f"{did_you_mean(name, names)} Its columns: {', '.join(types)}."
+                    f"{did_you_mean(name, names)} Its columns: {', '.join(names)}."
                 )
             return Operand(quote_identifier(actual), times if actual == TIMESTAMP else None)
 

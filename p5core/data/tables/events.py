@@ -8,7 +8,7 @@ from p5core.data.columns import DOMAIN, ITEM, TIMESTAMP, USER
 from p5core.data.raw import Scan, SourceFile
 from p5core.data.tables.columns import CALENDAR, Mapping, further_columns, plain_name
 from p5core.data.tables.columntypes import as_ids, as_text
-from p5core.data.tables.files import TableFiles
+from p5core.data.tables.files import TableFiles, shown_names
 from p5core.data.tables.sql import quote_identifier, quote_text
 
 __all__ = ["day_order", "scan_events"]
@@ -26,13 +26,18 @@ def scan_events(table: TableFiles, mapping: Mapping, domain: str | None, text_id
     typed = as_ids(table, [] if text_ids or is_untyped else ids, others)
     selected = [f"{typed[column]} AS {quote_identifier(name)}" for name, column in mapping.columns.items()]
     selected += [as_text(table, column) for column in further_columns(mapping, table.columns)]
+    selected += [
+        f"{as_text(table, column).partition(' AS ')[0]} AS {quote_identifier(aside)}"
+        for column, aside in mapping.aside.items()
+    ]
     if mapping.time_parts:
         selected.append(f"{_joined_times(table, mapping.time_parts)} AS {quote_identifier(TIMESTAMP)}")
     if domain:
         selected.append(f"{quote_text(domain)} AS {quote_identifier(DOMAIN)}")
     query = f"SELECT {', '.join(selected)} FROM {table.relation}"
-    files = zip(table.files, table.each, strict=False) if len(table.files) > 1 else ()
-    counts = tuple(SourceFile(file.name, f"SELECT count(*) FROM {relation}") for file, relation in files)
+    headers = table.headers or (table.header_rows,) * len(table.files)
+    files = zip(shown_names(table.files), table.each, headers, strict=False) if len(table.files) > 1 else ()
+    counts = tuple(SourceFile(name, f"SELECT count(*) FROM {relation}", header) for name, relation, header in files)
     return Scan(query, counts, table.scratch, (USER, ITEM) if is_untyped and not text_ids else ())
 
 

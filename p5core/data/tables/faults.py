@@ -33,6 +33,11 @@ def read_fault(source: str, error: duckdb.Error) -> DataError:
         return DataError(
             f"{place}: a quotation mark is not closed. Repair the line, or set quote = '' to take it as text."
         )
+    if cast := re.search(r'reading file "(.+?)": failed to cast column "(.+?)" from type (.+?) to (.+?):', text):
+        return DataError(
+            f"{Path(cast[1]).name}: column '{cast[2]}' is {cast[3]} here and {cast[4]} in other files. Write the files "
+            "anew with one type."
+        )
     if "Parquet file" in text or "magic bytes" in text:
         return DataError(f"{place} is no Parquet file or is damaged. Check the path, or write the file anew.")
     if "state machine" in text:

@@ -21,7 +21,7 @@ from p5core.data.tables.sql import NULL_WORDS, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["COMPRESSIONS", "SUFFIXES", "TableFiles", "find_files", "open_lines", "open_table"]
+__all__ = ["COMPRESSIONS", "SUFFIXES", "TableFiles", "find_files", "open_lines", "open_table", "shown_names"]
 
 Format = Literal["text", "json", "parquet"]
 Result = TypeVar("Result")
@@ -63,6 +63,8 @@ class TableFiles:
     columns: tuple[str, ...]
     source: str
     header_rows: int = 0
+    headers: tuple[int, ...] = ()
+    """lines before the first row of each file; empty where all have `header_rows`"""
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     """detected layout of text files, by option"""
@@ -150,8 +152,14 @@ def _in_order(table: TableFiles) -> TableFiles:
     """Add a note on the order of several files."""
     if len(table.files) == 1:
         return table
-    names = ", ".join(file.name for file in table.files[:4]) + (", …" if len(table.files) > 4 else "")
+    names = ", ".join(shown_names(table.files)[:4]) + (", …" if len(table.files) > 4 else "")
     return replace(table, notes=(*table.notes, Message("files are read in this order: {names}", names=names)))
+
+
+def shown_names(files: Sequence[Path]) -> list[str]:
+    """The names of files, with their folders where two have one name."""
+    names = [file.name for file in files]
+    return names if len(set(names)) == len(names) else [f"{file.parent.name}/{file.name}" for file in files]
 
 
 def _format(file: Path) -> Format:
@@ -201,10 +209,11 @@ def _text(files: tuple[Path, ...], source: str, layout: Layout, named: Sequence[
         together = len({other.columns for other in shapes}) == 1 and len({text.encoding for text in plain}) == 1
         union = " UNION ALL BY NAME ".join(f"FROM {table}" for table in each)
         relation = _read_csv(plain, shape, layout, drop_faulty) if together else f"({union})"
+    headers = tuple(int(other.header) + text.n_skipped for text, other in zip(plain, shapes, strict=True))
     settings = {"separator": shape.separator, "header": shape.header, "quote": shape.quote}
     return TableFiles(
-        "text", files, relation, shape.columns, source, int(shape.header) + plain[0].n_skipped, shape.notes, settings,
-        layout.null_words, counted, [text.scratch for text in plain],
+        "text", files, relation, shape.columns, source, headers[0], headers, shape.notes, settings, layout.null_words,
+        counted, [text.scratch for text in plain],
     )  # fmt: skip
 
 
@@ -242,13 +251,11 @@ def _json(files: tuple[Path, ...], source: str, layout: Layout, drop_faulty: boo
 
 def _parquet(files: tuple[Path, ...], source: str, layout: Layout) -> TableFiles:
     def reading(listed: Sequence[Path]) -> str:
-        return f"read_parquet({_listed(listed)}, binary_as_string = true)"
+        together = ", union_by_name = true" if len(listed) > 1 else ""  # in types that hold the values of all files
+        return f"read_parquet({_listed(listed)}, binary_as_string = true{together})"
 
     table = TableFiles("parquet", files, reading(files), (), source)
-    described = [
-        sorted(name for name, *_ in table.rows(f"DESCRIBE SELECT * FROM read_parquet({_listed([file])})"))
-        for file in files
-    ]
+    described = [[name for name, *_ in table.rows(f"DESCRIBE SELECT * FROM {reading([file])}")] for file in files]
     for file, columns in zip(files[1:], described[1:], strict=True):
         _refuse_different(files[0], described[0], file, columns)
     names = tuple(name for name, *_ in table.rows(f"DESCRIBE SELECT * FROM {table.relation}"))

@@ -29,6 +29,9 @@ SOURCE = "source"
 HEADER_ROWS = "header_rows"
 """Attribute of a table: the rows before its first one in the file."""
 
+OPTION = re.compile(r"\b(encoding|quote|escape|separator|header|columns)\b(?= =|,)")
+"""Options in sentences about a log, which have a name of their own for another table."""
+
 TYPED_NAME = re.compile(r"(.+):(token|token_seq|float|float_seq)")
 """Pattern of RecBole's headers, such as "item_id:token"."""
 
@@ -41,25 +44,34 @@ def read_metadata(
     layout: Layout | None = None,
     where: str | None = None,
     text_ids: bool = False,
+    like: str = "",
 ) -> Metadata:
     """Read a table of items or users: its id becomes `key`, its title `title`; all other columns are features.
 
-    With `text_ids`, ids are texts as they are written. Only rows that satisfy the condition `where` are read. Raises
-    DataError when a column is missing or an id stands in two rows that differ. Rows without an id are left out later.
+    With `text_ids`, ids are texts as they are written. `like` is the name of the ids in the log, which are looked for
+    first. Only rows that satisfy the condition `where` are read. Raises DataError when a column is missing or an id
+    stands in two rows that differ. Rows without an id are left out later.
     """
     if path is None:
         return None, ()
-    table = open_table(path, layout or Layout(), [name for name in (id_column, title_column) if name])
-    frame = read_features(table, key, id_column, where, text_ids)
-    tidy, notes = tidy_metadata(frame, key, table.source, id_column, title_column, table.header_rows)
-    return tidy, notes
+    try:
+        table = open_table(path, layout or Layout(), [name for name in (id_column, title_column) if name])
+        frame = read_features(table, key, id_column, where, text_ids, like)
+    except DataError as error:
+        raise DataError(OPTION.sub(rf"{key}s_\1", str(error))) from None
+    return tidy_metadata(frame, key, table.source, id_column, title_column, table.header_rows, like)
 
 
 def read_features(
-    table: TableFiles, key: str, id_column: str | None = None, where: str | None = None, text_ids: bool = False
+    table: TableFiles,
+    key: str,
+    id_column: str | None = None,
+    where: str | None = None,
+    text_ids: bool = False,
+    like: str = "",
 ) -> pd.DataFrame:
     """All columns of a table of items or users in the types of their values; with `text_ids`, ids as written."""
-    id_name = _id_of(id_column, key, table.columns, table.source)
+    id_name = _id_of(id_column, key, table.columns, table.source, like)
     ids = as_ids(table, [], [id_name]) if text_ids else as_ids(table, [id_name])
     typed = as_features(table, [column for column in table.columns if column != id_name]) | ids
     selected = ", ".join(f"{typed[column]} AS {quote_identifier(column)}" for column in table.columns)
@@ -72,8 +84,10 @@ def read_features(
     return table.frame(f"SELECT * EXCLUDE (p5_row) FROM ({numbered}) ORDER BY p5_row")
 
 
-def _id_of(named: str | None, key: str, names: Sequence[str], source: str) -> str:
-    """The id column: named, or called as such columns commonly are, or simply "id"."""
+def _id_of(named: str | None, key: str, names: Sequence[str], source: str, like: str = "") -> str:
+    """The id column: named, or called as in the log, or as such columns commonly are, or simply "id"."""
+    if named is None and like in names:
+        return like
     plain = next((name for name in names if plain_name(name) == "id"), None)
     if named is None and plain is not None and guess_column(key, names) is None:
         return plain
@@ -87,12 +101,13 @@ def tidy_metadata(
     id_column: str | None = None,
     title_column: str | None = None,
     header_rows: int = 0,
+    like: str = "",
 ) -> Metadata:
     """Give the id and title columns our names, take equal rows once, and refuse ids in rows that differ."""
     if frame is None:
         return None, ()
     names = [str(name) for name in frame.columns]
-    id_name = _id_of(id_column, key, names, source)
+    id_name = _id_of(id_column, key, names, source, like)
     title = find_title(title_column, [name for name in names if name != id_name], source) if key == ITEM else None
     renamed = {id_name: key} | ({title: TITLE} if title else {})
     frame = _untyped(frame.set_axis(names, axis=1).rename(columns=renamed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -45,7 +45,7 @@ class ColumnOptions(Config):
     where: str | None = Field(None, min_length=1)
     """Condition on the rows to keep, such as "event = 'purchase' and price > 0"."""
 
-    event_weights: dict[str, float] = {}
+    event_weights: dict[str, Annotated[float, Field(ge=-1e9, le=1e9)]] = {}
     """Weight of an event by its kind, such as {view = 1, cart = 3}; other kinds are dropped."""
 
     time_unit: TimeUnit | None = None

@@ -28,6 +28,7 @@ import pandas as pd
 import pyarrow as pa
 
 from p5core.data.raw import FaultyLine
+from p5core.data.tables.columns import is_known_name
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -76,13 +77,17 @@ class PlainText:
     n_skipped: int = 0
     """lines before the first row"""
     n_comments: int = 0
+    left_sheets: tuple[str, ...] = ()
+    """sheets of a workbook with other columns than the first"""
     scratch: Any = None
     """owner of `path` where that is temporary"""
 
     def notes(self, file: Path) -> tuple[str, ...]:
         """Notes on lines that were left out."""
-        note = "{n} comment lines of {file} are left out"
-        return (Message(note, n=self.n_comments, file=file.name),) if self.n_comments else ()
+        comments = Message("{n} comment lines of {file} are left out", n=self.n_comments, file=file.name)
+        other = "sheets of {file} with other columns than the first are left out: {sheets}"
+        sheets = Message(other, file=file.name, sheets=", ".join(self.left_sheets))
+        return ((comments,) if self.n_comments else ()) + ((sheets,) if self.left_sheets else ())
 
 
 def plain_text(file: Path, encoding: str) -> PlainText:
@@ -140,14 +145,17 @@ def _is_unusual(text: str) -> bool:
     """True if lines must be left out or their ends made equal."""
     first = text.split("\n", 1)[0]
     ends = set(re.findall(r"\r\n|\n|\r(?!\n)", text))
-    is_mixed = len(ends) > 1 and '"' not in text
-    return bool(is_mixed or not first.strip() or SEP_LINE.fullmatch(first) or re.search(r"^[#%]", text, re.MULTILINE))
+    return bool(
+        len(ends) > 1 or not first.strip() or SEP_LINE.fullmatch(first) or re.search(r"^[#%]", text, re.MULTILINE)
+    )
 
 
 def _rows_are_marked(lines: Sequence[str]) -> bool:
     """True if lines that begin like comments have as many cells as the others, so that they are rows or a header."""
     marked = [line for line in lines if line.startswith(COMMENTS)]
     rows = [line for line in lines if line.strip() and not line.startswith(COMMENTS)][:LINES_LOOKED_AT]
+    if rows and lines[0] in marked and any(_names_columns(rows[0], mark) for mark in SEPARATORS):
+        return False  # the header stands below them
     counts = [{mark: line.count(mark) for mark in SEPARATORS} for line in (*marked, *rows)]
     return any(
         counts[0][mark] and len({count[mark] for count in counts}) == 1
@@ -155,11 +163,16 @@ def _rows_are_marked(lines: Sequence[str]) -> bool:
     )
 
 
+def _names_columns(line: str, mark: str) -> bool:
+    """True if two cells of a line or more are called as columns are."""
+    return sum(is_known_name(cell.strip().strip('"')) for cell in line.split(mark)) > 1
+
+
 def _rewritten(file: Path, encoding: str) -> PlainText:
     scratch = Scratch()
     target = scratch.folder / (file.name.split(".")[0] + ".csv")
     n_skipped = n_comments = 0
-    separator, has_begun = None, False
+    separator, has_begun, is_quoted = None, False, False
     with unpacked(file) as stream:
         head = io.TextIOWrapper(io.BytesIO(stream.read(HEAD_BYTES)), encoding=encoding, errors="replace")
         keeps_marked = _rows_are_marked([line.rstrip("\n") for line in head][:-1])
@@ -169,17 +182,18 @@ def _rewritten(file: Path, encoding: str) -> PlainText:
             for line in text:
                 line = line.removeprefix("\ufeff")
                 mark = None if has_begun else SEP_LINE.fullmatch(line.rstrip("\n"))
-                is_comment = not keeps_marked and line.startswith(COMMENTS)
+                is_comment = not keeps_marked and not is_quoted and line.startswith(COMMENTS)
                 if mark or is_comment or (not has_begun and not line.strip()):
                     separator = mark.group(1) if mark else separator
                     n_skipped += not has_begun
                     n_comments += is_comment
                     continue
                 has_begun = True
+                is_quoted ^= line.count('"') % 2 == 1
                 out.write(line)
         except (UnicodeDecodeError, OSError, EOFError, lzma.LZMAError) as error:
             raise DataError(f"{file.name} cannot be read as {encoding}: {error}. Set another encoding.") from None
-    return PlainText(target, "utf-8", separator, n_skipped, n_comments, scratch)
+    return PlainText(target, "utf-8", separator, n_skipped, n_comments, scratch=scratch)
 
 
 def _workbook(file: Path) -> PlainText:
@@ -190,12 +204,13 @@ def _workbook(file: Path) -> PlainText:
         raise DataError(f"{file} is an Excel file, which needs python-calamine: pip install 'p5rec[excel]'.") from None
     except Exception as error:  # calamine's errors have no base of their own
         raise DataError(f"{file} is no Excel file or is damaged: {error}.") from None
-    frames = list(sheets.values())
-    alike = [frame for frame in frames if list(frame.columns) == list(frames[0].columns)]
+    first = next(iter(sheets.values()))
+    alike = [frame for frame in sheets.values() if set(frame.columns) == set(first.columns)]
+    others = tuple(name for name, frame in sheets.items() if set(frame.columns) != set(first.columns) and len(frame))
     scratch = Scratch()
     target = scratch.folder / f"{file.stem}.csv"
     pd.concat(alike, ignore_index=True).to_csv(target, index=False)
-    return PlainText(target, "utf-8", ",", scratch=scratch)
+    return PlainText(target, "utf-8", ",", left_sheets=others, scratch=scratch)
 
 
 @dataclass(frozen=True, eq=False)

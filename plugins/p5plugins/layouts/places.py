@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from p5core.data.raw import RawData
+from p5core.errors import DataError
 from p5core.system.messages import Message
 from p5plugins.layouts.fetched import Fetched
 from p5plugins.layouts.published import Published, Variant
@@ -58,6 +59,16 @@ class Foursquare(Published):
             begins=r"userId,venueId,",
         ),
     }  # fmt: skip
+
+    def load(self) -> RawData:
+        """The check-ins of one city; raises DataError for several, each of which numbers its users from 1."""
+        match = self._find(self.place())
+        if match and len(match[2]) > 1:
+            names = ", ".join(file.name for file in match[2])
+            raise DataError(
+                f"{self.place()} holds several cities, and user 1 of each is another one: {names}. Name one."
+            )
+        return super().load()
 
 
 class Steam(Fetched):

@@ -98,7 +98,8 @@ class LastFM(Fetched):
         ),
         "1K": Variant(
             "userid-timestamp-artid-artname-traid-traname.tsv*",
-            {"separator": "\t", "header": False, "quote": "", "user": "user", "item": "item", "timestamp": "timestamp",
+            {"separator": "\t", "header": False, "quote": "", "null_words": [], "user": "user", "item": "item",
+             "timestamp": "timestamp",
              "columns": ["user", "timestamp", "artist_id", "artist_name", "track_id", "item"],
              "users_separator": "\t", "users_id": "user", "users_header": True,
              "users_columns": ["user", "gender", "age", "country", "registered"]},
@@ -106,7 +107,8 @@ class LastFM(Fetched):
         ),
         "360K": Variant(
             "usersha1-artmbid-artname-plays.tsv*",
-            {"separator": "\t", "header": False, "quote": "", "user": "user", "item": "item", "weight": "plays",
+            {"separator": "\t", "header": False, "quote": "", "null_words": [], "user": "user", "item": "item",
+             "weight": "plays",
              "columns": ["user", "artist_id", "item", "plays"], "users_separator": "\t", "users_header": False,
              "users_columns": ["user", "gender", "age", "country", "signup"], "users_id": "user"},
             users="usersha1-profile.tsv*", begins=r"[0-9a-f]{40}\t",

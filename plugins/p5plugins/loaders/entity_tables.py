@@ -53,13 +53,18 @@ class ItemsOptions(Config):
             parse_condition(where)
         return where
 
-    def read_items(self, text_ids: bool = False) -> Metadata:
-        """The table, with ids as they are written if wanted, and what was guessed; raises DataError if faulty."""
+    def read_items(self, text_ids: bool = False, like: str = "") -> Metadata:
+        """The table, with ids as they are written if wanted, and what was guessed; raises DataError if faulty.
+
+        `like` is the name of the ids in the log, which are looked for first.
+        """
         layout = Layout(
             self.items_separator, self.items_header, self.items_quote, self.items_encoding, tuple(self.items_columns),
             self.items_escape,
         )  # fmt: skip
-        return read_metadata(self.items, ITEM, self.items_id, self.items_title, layout, self.items_where, text_ids)
+        return read_metadata(
+            self.items, ITEM, self.items_id, self.items_title, layout, self.items_where, text_ids, like
+        )
 
 
 class UsersOptions(Config):
@@ -99,10 +104,13 @@ class UsersOptions(Config):
             parse_condition(where)
         return where
 
-    def read_users(self, text_ids: bool = False) -> Metadata:
-        """The table, with ids as they are written if wanted, and what was guessed; raises DataError if faulty."""
+    def read_users(self, text_ids: bool = False, like: str = "") -> Metadata:
+        """The table, with ids as they are written if wanted, and what was guessed; raises DataError if faulty.
+
+        `like` is the name of the ids in the log, which are looked for first.
+        """
         layout = Layout(
             self.users_separator, self.users_header, self.users_quote, self.users_encoding, tuple(self.users_columns),
             self.users_escape,
         )  # fmt: skip
-        return read_metadata(self.users, USER, self.users_id, None, layout, self.users_where, text_ids)
+        return read_metadata(self.users, USER, self.users_id, None, layout, self.users_where, text_ids, like)

@@ -61,6 +61,11 @@ def _download(address: str, checksum: str, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(address, checksum, name, folder, downloader=downloader))
     except (requests.RequestException, ValueError) as error:
+        if (folder / name).exists():
+            raise DataError(
+                f"{folder / name} has another checksum than {address}, which could not be fetched: {_reason(error)}. "
+                "Put the published file there, or set path to the folder of the data set."
+            ) from None
         raise DataError(
             f"{address} could not be fetched: {_reason(error)}. Get it by another way and put it into {folder} as "
             f"{name}, or set path to the folder of the data set."

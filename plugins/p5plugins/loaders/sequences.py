@@ -18,8 +18,12 @@ from p5core.data.tables.files import TableFiles, open_lines
 from p5core.data.tables.metadata import Metadata, read_metadata
 from p5core.data.tables.sql import quote_text
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
 __all__ = ["Sequences", "SequencesConfig"]
+
+LINES = "each line is read as a user and its items, oldest first"
+LINES_OF_ITEMS = "each line is read as the items of one user, oldest first"
 
 ATTRIBUTES = "attributes"
 
@@ -94,7 +98,7 @@ class Sequences(Loader):
             items=items,
             source=lines.source,
             time_unit="step",
-            notes=notes,
+            notes=(Message(LINES if config.has_user else LINES_OF_ITEMS), *notes),
         )
 
     def _items(self) -> Metadata:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from p5core.config.base import ExpandedPath
 from p5core.contracts.loader import Loader
-from p5core.data.columns import TIMESTAMP
+from p5core.data.columns import ITEM, TIMESTAMP, USER
 from p5core.data.profile.preview import PREVIEWED_ROWS, Preview
 from p5core.data.raw import RawData
 from p5core.data.tables.columns import LOOKED_AT, guess_columns, map_columns, unused_columns
@@ -78,8 +78,8 @@ class Table(Loader):
         """Find the columns; preparation reads the rows."""
         config = self.config
         raw = self._events(self._open())
-        items, item_notes = config.read_items(config.id_type == "text")
-        users, user_notes = config.read_users(config.id_type == "text")
+        items, item_notes = config.read_items(config.id_type == "text", raw.column(ITEM))
+        users, user_notes = config.read_users(config.id_type == "text", raw.column(USER))
         return replace(raw, items=items, users=users, notes=(*raw.notes, *item_notes, *user_notes))
 
     def preview(self, n_rows: int = 1_000) -> Preview:

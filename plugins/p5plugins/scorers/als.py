@@ -30,7 +30,7 @@ VARIANTS = ((1.0, 10.0), (10.0, 10.0), (10.0, 100.0), (40.0, 100.0))
 class ALSConfig(Config):
     """Options of alternating least squares."""
 
-    n_factors: Annotated[int, Tunable(16, 256, log=True)] = Field(64, ge=1, le=2_048)
+    n_factors: Annotated[int, Tunable(16, 256, log=True)] = Field(64, ge=1, le=512)
     """Dimension of the vectors."""
 
     confidence: Annotated[float, Tunable(0.5, 100, log=True)] = Field(10.0, gt=0, le=1e6)

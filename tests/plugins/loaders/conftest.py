@@ -50,7 +50,8 @@ def rows() -> Rows:
                 are_integers = connection.execute(test).fetchall()[0][0]
                 typed.append(f"{f'CAST({text} AS BIGINT)' if are_integers else text} AS {name}")
             replaced = f"REPLACE ({', '.join(typed)})" if typed else ""
-            return connection.execute(f"SELECT * EXCLUDE (n) {replaced} FROM ({numbered}) ORDER BY n").df()
+            frame = connection.execute(f"SELECT * EXCLUDE (n) {replaced} FROM ({numbered}) ORDER BY n").df()
+            return frame[[name for name in frame if not name.startswith("file.")]]  # those are for conditions
         return raw.interactions
 
     return read

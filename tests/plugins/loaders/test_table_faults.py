@@ -91,7 +91,7 @@ def test_files_of_a_glob_must_be_alike(write, tmp_path):
 def test_parquet_files_of_a_glob_must_be_alike(tmp_path):
     pd.DataFrame({"user": [1], "item": [2]}).to_parquet(tmp_path / "a.parquet")
     pd.DataFrame({"user": [1], "thing": [2]}).to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(DataError, match=r"b\.parquet has the columns thing, user, but a\.parquet has item, user"):
+    with pytest.raises(DataError, match=r"b\.parquet has the columns user, thing, but a\.parquet has user, item"):
         load(tmp_path / "*.parquet")
 
 
