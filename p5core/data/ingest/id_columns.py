@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,15 +57,22 @@ def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], col
 
 def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], text: str) -> bool:
     """True if all ids of the rows that count are written as integers."""
-    counts = [
-        f"{cell(f'CAST({quote_identifier(name)} AS VARCHAR)', raw.null_words)} IS NOT NULL" for name in (USER, ITEM)
-    ]
+    ids = [_is_there(raw, name) for name in (USER, ITEM)]
     needed = (RATING, TIMESTAMP) if raw.event_weights else (RATING, TIMESTAMP, WEIGHT)
-    counts += [f"{cell(f'CAST({name} AS VARCHAR)', raw.null_words)} IS NOT NULL" for name in needed if name in types]
+    others = [_is_there(raw, name) for name in needed if name in types]
     if raw.event_weights:
         kinds = ", ".join(quote_text(plain_code(kind)) for kind in raw.event_weights)
-        counts.append(f"{plain_code_sql(f'CAST({EVENT} AS VARCHAR)')} IN ({kinds})")
-    return bool(workspace.row(f"SELECT bool_and({is_integer(text)}) FROM raw WHERE {' AND '.join(counts)}")[0])
+        others.append(f"{plain_code_sql(f'CAST({EVENT} AS VARCHAR)')} IN ({kinds})")
+
+    def fits(conditions: Sequence[str]) -> bool:
+        test = f"SELECT bool_and({is_integer(text)}) FROM raw WHERE {' AND '.join(conditions)}"
+        return bool(workspace.row(test)[0])
+
+    return fits(ids) or (bool(others) and fits([*ids, *others]))
+
+
+def _is_there(raw: RawData, column: str) -> str:
+    return f"{cell(f'CAST({quote_identifier(column)} AS VARCHAR)', raw.null_words)} IS NOT NULL"
 
 
 def _no_ids(raw: RawData, column: str, kind: str) -> str:

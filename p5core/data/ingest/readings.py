@@ -51,11 +51,7 @@ class Reading:
     def of(self, text: str) -> str:
         """SQL of a TIMESTAMPTZ, NULL where a text, given as SQL, cannot be read so."""
         if not self.forms:
-            # DuckDB takes abbreviations of zones for those of other countries: BST is Bangladesh's.
-            is_other_zone = (
-                f"regexp_matches({text}, '[A-Za-z]{{2,}}$') AND NOT regexp_matches({text}, '(UTC|GMT|/\\w+)$')"
-            )
-            is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]') AND NOT ({is_other_zone})"
+            is_iso = f"regexp_matches({text}, '^[0-9]{{4}}[-/][0-9]')"
             return f"CASE WHEN {is_iso} THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
         parsed = f"try_strptime({text}, [{', '.join(quote_text(form) for form in self.forms)}])"
         return f"CAST(CASE WHEN year({parsed}) BETWEEN {YEARS[0]} AND {YEARS[1]} THEN {parsed} END AS TIMESTAMPTZ)"

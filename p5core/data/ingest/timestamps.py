@@ -14,7 +14,7 @@ from p5core.data.columns import TIMESTAMP
 from p5core.data.ingest.numeric_times import numeric_time
 from p5core.data.ingest.readings import COMPACT, FIRST_YEAR, READINGS, Moment, Reading
 from p5core.data.raw import RawData
-from p5core.data.tables.sql import NULL_WORDS, cell, decimal_comma, quote_text
+from p5core.data.tables.sql import NULL_WORDS, cell, decimal_comma, quote_identifier, quote_text
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
@@ -105,6 +105,7 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
     readings = {reading: reading.of(text) for reading in _possible(raw)}
     first = next(iter(readings))  # ISO 8601, which no other reading takes for another moment
     if not first.forms and not _unread(workspace, text, {first: readings[first]})[first]:
+        _refuse_abbreviations(workspace, raw, text)
         return Moment(f"epoch_us({readings[first]})", True, row=_finer_than_microseconds(workspace, text))
     fitting = _fitting(workspace, text, readings)
     if not fitting and raw.day_first is False and raw.time_format is None:
@@ -115,6 +116,22 @@ def _texts(workspace: Workspace, raw: RawData, text: str) -> Moment:
     if raw.on_error == "drop":
         return _most(workspace, raw, text, number, readings)
     raise _no_reading(workspace, raw, text, number, readings)
+
+
+def _refuse_abbreviations(workspace: Workspace, raw: RawData, text: str) -> None:
+    """Raise DataError for abbreviations of zones: DuckDB takes BST for the time of Bangladesh."""
+    column = quote_identifier(TIMESTAMP)
+    is_zone = f"regexp_matches({text}, '[A-Za-z]{{2,}}$') AND NOT regexp_matches({text}, '(UTC|GMT|/\\w+)$')"
+    rows = workspace.rows(
+        f"SELECT \"p5_row\", {text} FROM raw WHERE CASE WHEN right({column}, 1) >= 'A' THEN {is_zone} END "
+        'ORDER BY "p5_row" LIMIT 1'
+    )
+    if rows:
+        row, value = rows[0]
+        raise DataError(
+            f"{raw.place(row)}, column '{raw.column(TIMESTAMP)}': the zone of {value!r} is of several countries. Write "
+            "offsets, such as +01:00."
+        )
 
 
 def _computed(workspace: Workspace, kind: str, expression: str) -> str:
