@@ -22,7 +22,7 @@ from p5core.testing.toys import PastMean, build_network
 from p5core.testing.world import toy_world
 from p5core.training.blending import WEIGHTS
 from p5plugins.scorers.cooccurrence import CoOccurrence, CoOccurrenceConfig
-from p5plugins.scorers.popularity import Popularity
+from p5plugins.scorers.popularity import Popularity, PopularityConfig
 
 N_ITEMS = 9
 HISTORIES = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=8), min_size=1, max_size=6)
@@ -48,7 +48,7 @@ def test_the_table_of_neighbours_scores_as_the_scorer(
 
 @given(HISTORIES, HISTORIES)
 def test_a_blend_is_a_weighted_sum_of_log_shares(train: list[list[int]], asked: list[list[int]]) -> None:
-    scorers = [fitted(events_of(train), N_ITEMS), Popularity(NoOptions())]
+    scorers = [fitted(events_of(train), N_ITEMS), Popularity(PopularityConfig())]
     scorers[1].fit(events_of(train), Catalogue(pd.DataFrame({"item": range(N_ITEMS), "domain": "default"})))
     learnt, users = torch.randn(len(asked), N_ITEMS), np.zeros(len(asked), dtype=np.int32)
     found = Blend(scorers, (0.5, 2.0, 0.25)).scores(learnt, users, Ragged.of(asked))
