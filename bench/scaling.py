@@ -35,7 +35,7 @@ from p5core.training.defaults import watched_metric
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData, StageEvaluator, fit
 from p5core.workflows.evaluate import make_evaluator
-from p5core.workflows.splitting import split_dataset
+from p5core.workflows.experiment_data import split_dataset
 
 __all__: list[str] = []
 

@@ -158,9 +158,7 @@ def _prove_metrics(
     proof = check_metrics(serving, folder / "score.onnx", _evaluator(data, serving, registry, labels or ["ndcg@10"]))
     metrics = run.metrics()
     is_same_question = (
-        run.updated_from() is None
-        and proof.n_users == len(data.target.split.test)
-        and serving.options.max_length is None
+        run.is_measured() and proof.n_users == len(data.target.split.test) and serving.options.max_length is None
     )
     # Where another kind of device ranked, a near-tie of one user may fall the other way.
     tolerance = 5e-5 if metrics.device == "cpu" else max(5e-5, 1 / max(1, proof.n_users))

@@ -14,7 +14,7 @@ import click
 from p5core.cli.data import data, init
 from p5core.cli.plugins import plugins, presets
 from p5core.cli.recommend import recommend
-from p5core.cli.run import evaluate, run
+from p5core.cli.run import evaluate, refit, run
 from p5core.cli.runs import compare, runs
 from p5core.cli.tune import tune
 from p5core.errors import P5Error
@@ -25,7 +25,19 @@ from p5core.system.signals import STOPPING, handled, is_interrupted_query
 
 __all__ = ["build", "main"]
 
-COMMANDS: tuple[click.Command, ...] = (compare, data, evaluate, init, plugins, presets, recommend, run, runs, tune)
+COMMANDS: tuple[click.Command, ...] = (
+    compare,
+    data,
+    evaluate,
+    init,
+    plugins,
+    presets,
+    recommend,
+    refit,
+    run,
+    runs,
+    tune,
+)
 
 
 class _Group(click.Group):

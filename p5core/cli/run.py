@@ -1,4 +1,4 @@
-"""`p5 run` and `p5 evaluate`."""
+"""`p5 run`, `p5 refit` and `p5 evaluate`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
     from p5core.runs.run import Run
 
-__all__ = ["evaluate", "print_figures", "run"]
+__all__ = ["evaluate", "print_figures", "refit", "run"]
 
 
 @click.command()
@@ -81,6 +81,33 @@ def _plan(experiment: Experiment, registry: Registry, runs: Path, console: Conso
         return
     for sentence in plan.data.sentences:
         console.print(sentence, highlight=False)
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the new run; default: that of RUN with a number.")
+@click.option("--resume", "is_resumed", is_flag=True, help="Go on with the run --name, which was stopped.")
+@click.pass_obj
+def refit(registry: Registry, run: Path, name: str | None, is_resumed: bool) -> None:
+    """Train the recipe of a finished RUN on all its events, held-out ones included."""
+    from rich.console import Console
+
+    from p5core.cli.display import Terminal
+    from p5core.errors import ConfigError
+    from p5core.runs.create import open_run
+    from p5core.workflows import refit as workflow
+
+    console = Console()
+    if is_resumed and name is None:
+        raise ConfigError("--resume needs the --name of the run that was stopped.")
+    if is_resumed:
+        finished = workflow.go_on(open_run(run.parent / str(name)), registry, Terminal(console))
+    else:
+        finished = workflow.refit(open_run(run), name, registry, Terminal(console))
+    click.echo(
+        f"Wrote {finished.path}, trained on all events; its figures are those of '{run.name}'. "
+        f"Export it: p5 export {finished.path}"
+    )
 
 
 def _run_once(

@@ -14,7 +14,7 @@ from p5core.data.dataset import Dataset, Events, Ragged, take_fields
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["Holdout", "Role", "Split", "split_by_roles"]
+__all__ = ["Holdout", "Role", "Split", "split_by_roles", "without_holdout"]
 
 
 class Role(IntEnum):
@@ -71,6 +71,12 @@ class Split:
     warnings: tuple[str, ...] = ()
     cold_share: float = 0.0
     """share of test targets whose item has no training event"""
+
+
+def without_holdout(dataset: Dataset) -> Split:
+    """All events for training, and nobody held out."""
+    nobody = Holdout(np.zeros(0, dtype=np.int32), Ragged.of([]), Ragged.of([]))
+    return Split(dataset.events, nobody, nobody)
 
 
 def split_by_roles(dataset: Dataset, roles: npt.NDArray[np.int8]) -> Split:

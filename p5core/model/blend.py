@@ -16,7 +16,8 @@ from torch import Tensor
 
 from p5core.config.base import PartSpec
 from p5core.contracts.scorer import ItemNeighbours, Scorer
-from p5core.data.dataset import Ragged
+from p5core.data.catalogue import Catalogue
+from p5core.data.dataset import Events, Ragged
 from p5core.plugins.registry import Registry
 from p5core.system.files import write_bytes, write_json
 
@@ -70,6 +71,15 @@ class Blend:
     def with_weights(self, weights: Sequence[float]) -> Blend:
         """The same scorers with other weights."""
         return replace(self, weights=tuple(weights))
+
+    def refitted(self, events: Events, catalogue: Catalogue) -> Blend:
+        """The same scorers and weights, fitted to other events."""
+        scorers = []
+        for old in self.scorers:
+            scorer = type(old)(old.config)
+            scorer.fit(events, catalogue)
+            scorers.append(scorer)
+        return Blend(scorers, self.weights)
 
     def scores(self, learnt: Tensor, users: npt.NDArray[np.int32], histories: Ragged) -> Tensor:
         """(B, V) blended scores, from those of the network (B, V) and from histories as the network reads them."""

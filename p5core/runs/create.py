@@ -12,7 +12,7 @@ from typing import Any
 from p5core.config.document import dump_experiment
 from p5core.config.experiment import Experiment
 from p5core.errors import RunError
-from p5core.runs.documents import FORMAT, READ_FORMATS, PartRecord, RunInfo, Versioned
+from p5core.runs.documents import FORMAT, READ_FORMATS, PartRecord, Refit, RunInfo, Versioned
 from p5core.runs.names import check_run_name
 from p5core.runs.run import Run, read_document
 from p5core.system.files import write_json, write_text
@@ -29,6 +29,7 @@ def create_run(
     updated_from: str | None = None,
     parts: Sequence[PartRecord] = (),
     source: Run | None = None,
+    refit: Refit | None = None,
     fill: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Make a run folder; raises RunError when it exists, ConfigError for a name that no run may have.
@@ -43,7 +44,8 @@ def create_run(
     run = Run(hidden)
     try:
         run.checkpoints.mkdir(parents=True)
-        origin = {"fold": fold, "updated_from": updated_from, "source": None if source is None else source.seal_hash()}
+        seal = None if source is None else source.seal_hash()
+        origin = {"fold": fold, "updated_from": updated_from, "source": seal, "refit": refit}
         write_json(run.path / "run.json", _about(origin, parts).model_dump(mode="json"))
         write_text(run.path / "experiment.toml", dump_experiment(experiment))
         write_json(run.path / "report.json", report)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["LearningCurves", "best_figures", "read_curves", "thinned"]
+__all__ = ["LearningCurves", "best_epochs", "best_figures", "read_curves", "thinned"]
 
 NOT_METRICS = ("kind", "time", "stage", "epoch", "step", "loss", "best", "share")
 """Keys of a validation of P5 0.1 besides its metrics, which stood among them."""
@@ -57,6 +57,12 @@ def best_figures(events: Path) -> Mapping[str, float]:
     """Metric label → value at the best validation of the latest stage that has one."""
     best = [record for record in _records(events, ('"validation"',)) if record["is_best"]]
     return dict(best[-1]["metrics"]) if best else {}
+
+
+def best_epochs(events: Path) -> Mapping[str, int]:
+    """Name of a stage → number of epochs up to its best validation."""
+    kept = _with_total_steps(_records(events, ('"validation"',)))
+    return {str(record["stage"]): int(record["epoch"]) for record in kept if record["is_best"]}
 
 
 def thinned(frame: pd.DataFrame, n: int) -> pd.DataFrame:

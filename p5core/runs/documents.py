@@ -19,6 +19,7 @@ __all__ = [
     "Manifest",
     "Metrics",
     "PartRecord",
+    "Refit",
     "RunInfo",
     "RunState",
     "Status",
@@ -144,6 +145,15 @@ class Versioned(_Document):
     format: int
 
 
+class Refit(_Document):
+    """The run whose recipe is trained again on all events, and for how long."""
+
+    of: str
+    """its name"""
+    epochs: list[int]
+    """by stage, the epochs up to its best one"""
+
+
 class RunInfo(Versioned):
     """run.json: origin of a run; never changes."""
 
@@ -155,6 +165,8 @@ class RunInfo(Versioned):
     """run that this one was made from by an update with new events"""
     source: str | None = None
     """SHA-256 of the manifest of the run that this one starts from"""
+    refit: Refit | None = None
+    """set if all events are trained on, and nothing is measured"""
     parts: list[PartRecord] = []
 
 

@@ -126,6 +126,11 @@ class Run:
         """The run that this one was made from by an update with new events."""
         return self.info().updated_from
 
+    def is_measured(self) -> bool:
+        """True if its figures are of its own model: not of the run that it was updated or refitted from."""
+        info = self.info()
+        return info.updated_from is None and info.refit is None
+
     def roles(self) -> list[npt.NDArray[np.int8]]:
         """Roles of the events of the target, then of each stage; empty for a run that does not store its split."""
         from safetensors.numpy import load_file

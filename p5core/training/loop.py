@@ -70,12 +70,20 @@ class Stage:
     config: StageConfig
     tasks: Sequence[Task]
     data: TrainingData
-    validate: Validation
+    validate: Validation | None
+    """None: the last epoch is kept"""
     watch: str
     higher_is_better: bool
     seed: int
     folder: Path
     """folder of checkpoints"""
+    last_epoch: int | None = None
+    """epoch after which training ends, while the learning rate falls as the configuration says"""
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs that are trained at most."""
+        return self.config.epochs if self.last_epoch is None else self.last_epoch
 
     @property
     def best(self) -> Path:
@@ -122,12 +130,12 @@ def train_stage(
     Raises StopRequestedError after saving when the callback asks for it, TrainingError when the loss is not finite.
     """
     loop = _Loop(network, stage, engine, callback, progress, moments)
-    while loop.progress.epoch < stage.config.epochs and not loop.is_out_of_patience():
+    while loop.progress.epoch < stage.n_epochs and not loop.is_out_of_patience():
         loop.train_epoch()
-        if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.config.epochs:
+        if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.n_epochs:
             loop.validate()
         loop.save_if_due()
-    if loop.progress.epoch < stage.config.epochs:
+    if loop.progress.epoch < stage.n_epochs:
         loop.tell(EarlyStopEvent(stage.config.name, loop.progress.epoch))
     engine.any(False)  # the first process has written the best weights
     load_weights(stage.best, network)
@@ -331,12 +339,17 @@ class _Loop:
         return mean
 
     def share_done(self) -> float:
-        return (self.progress.epoch + self.progress.batch / self.n_batches) / self.stage.config.epochs
+        return (self.progress.epoch + self.progress.batch / self.n_batches) / self.stage.n_epochs
 
     def validate(self) -> None:
         self.recent_loss()
         loss, self.epoch_losses = float(np.mean(self.epoch_losses)), []
-        metrics = self.engine.from_first(lambda: dict(self.stage.validate(self.network)))
+        measure = self.stage.validate
+        if measure is None:
+            if self.engine.is_first:
+                save_weights(self.stage.best, self.network)
+            return
+        metrics = self.engine.from_first(lambda: dict(measure(self.network)))
         value = metrics[self.stage.watch] * (1 if self.stage.higher_is_better else -1)
         if np.isnan(value) and self.progress.best is None:
             raise TrainingError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,14 +95,16 @@ def fit(
     experiment: Experiment,
     registry: Registry,
     stages_data: Sequence[StageData],
-    evaluators: Sequence[StageEvaluator],
+    evaluators: Sequence[StageEvaluator | None],
     folder: Path,
     callback: Callback,
     engine: Engine,
+    last_epochs: Sequence[int | None] = (),
 ) -> float:
     """Train every stage, or go on from `folder`'s last checkpoint; returns the seconds it took.
 
-    `evaluators` holds one for each stage.
+    `evaluators` holds one for each stage; a stage with None keeps its last epoch, which is that of `last_epochs` if
+    there are any.
     """
     if experiment.model.scorer is not None:
         count_items(network, stages_data[-1].split.train)
@@ -117,6 +119,7 @@ def fit(
             _start_new_items(network, stages_data, index)
         count_items(network, stage_data.split.train)
         stage = make_stage(experiment, registry, stage_data, evaluators[index], folder, index)
+        stage = replace(stage, last_epoch=last_epochs[index]) if last_epochs else stage
         options = f"stages.{index}.token_budget (now {stage.config.token_budget:,}), model.max_length or model.width"
         with advised(f"Lower {options}."):
             progress = train_stage(network, stage, engine, callback, progress, moments)
@@ -142,7 +145,7 @@ def make_stage(
     experiment: Experiment,
     registry: Registry,
     stage_data: StageData,
-    evaluator: StageEvaluator,
+    evaluator: StageEvaluator | None,
     folder: Path,
     index: int,
 ) -> Stage:
@@ -163,9 +166,9 @@ def make_stage(
             stage_data.dataset.catalogue,
             Users(stage_data.dataset.user_frame),
         ),
-        validate=evaluator.validate,
-        watch=evaluator.watch.label,
-        higher_is_better=evaluator.watch.higher_is_better,
+        validate=evaluator.validate if evaluator else None,
+        watch=evaluator.watch.label if evaluator else "",
+        higher_is_better=evaluator is None or evaluator.watch.higher_is_better,
         seed=experiment.seed,
         folder=folder,
     )

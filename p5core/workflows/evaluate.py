@@ -169,6 +169,12 @@ def evaluate_run(
             f"Run {folder.path} was updated with new events, the held-out ones included; nothing is left to measure it "
             f"on. Evaluate '{folder.updated_from()}', or train on the new events."
         )
+    refit = folder.info().refit
+    if refit is not None:
+        raise RunError(
+            f"Run {folder.path} was trained on all events, the held-out ones included; nothing is left to measure it "
+            f"on. Evaluate '{refit.of}'."
+        )
     data = load_run_data(folder, registry)
     evaluate = data.experiment.evaluate.model_copy(update=dict(changes))
     experiment = data.experiment.model_copy(update={"evaluate": evaluate})

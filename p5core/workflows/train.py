@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,13 +36,12 @@ from p5core.system.signals import stopped_with
 from p5core.training.blending import Fit, choose_blend
 from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
 from p5core.training.engine import Engine
-from p5core.training.loop import StopRequestedError
+from p5core.training.loop import Silent, StopRequestedError
 from p5core.training.memory import WeightLimit, advised
 from p5core.training.resource_estimate import Estimate, estimate, refuse_too_large
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
-from p5core.workflows.experiment_data import ExperimentData, gather
-from p5core.workflows.splitting import Fold
+from p5core.workflows.experiment_data import ExperimentData, Fold, gather
 from p5core.workflows.trained_model import (
     TrainedModel,
     load_run_data,
@@ -57,6 +57,7 @@ __all__ = [
     "is_experiment_of",
     "plan_run",
     "prepare_run",
+    "reported",
     "resume",
     "run",
     "stage_evaluators",
@@ -177,6 +178,12 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
     """Go on with a run that was stopped, killed or has failed; ends as if it had not been interrupted."""
     if folder.is_sealed():
         return _end(folder)
+    refit = folder.info().refit
+    if refit is not None:
+        raise RunError(
+            f"Run {folder.path} is trained on all events. Go on with: p5 refit {folder.path.parent / refit.of} "
+            f"--name {folder.name} --resume"
+        )
     if folder.updated_from() is not None:
         raise RunError(
             f"Run {folder.path} was left behind by a 'p5 update' that did not end. Delete it and run the update again."
@@ -245,7 +252,7 @@ def _train_and_evaluate(
     folder: Run, data: ExperimentData, network: Network, registry: Registry, display: Display | None, engine: Engine
 ) -> Run:
     if not engine.is_first:
-        fit_all(folder.checkpoints, data, network, registry, _Quiet(), engine)
+        fit_all(folder.checkpoints, data, network, registry, Silent(), engine)
         return folder
     experiment = data.experiment
     trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
@@ -255,30 +262,27 @@ def _train_and_evaluate(
     return folder
 
 
-class _Quiet:
-    """The callback of the processes that write nothing; they stop when the first one does."""
-
-    def event(self, event: object) -> None:
-        return
-
-    def stop_requested(self) -> bool:
-        return False
-
-
 def _logged(
     folder: Run, data: ExperimentData, network: Network, registry: Registry, logger: RunLogger, engine: Engine
 ) -> None:
     """Train, evaluate and seal; the log and the exception report how it ended."""
-    try:
-        logger.state(RunState.RUNNING)
+    with reported(folder, logger):
         for sentence in data.sentences:
             logger.say(sentence)
+        seconds = fit_all(folder.checkpoints, data, network, registry, logger, engine)
+        began = time.perf_counter()
+        with advised(f"Lower evaluate.memory (now {data.experiment.evaluate.memory} MB) or model.max_length."):
+            model = _blended(folder, network, data, registry, logger)
+            _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
+
+
+@contextmanager
+def reported(folder: Run, logger: RunLogger) -> Iterator[None]:
+    """Training whose state is written down, and that can be stopped; a KeyboardInterrupt says what is left."""
+    try:
+        logger.state(RunState.RUNNING)
         with catch_signals(logger):
-            seconds = fit_all(folder.checkpoints, data, network, registry, logger, engine)
-            began = time.perf_counter()
-            with advised(f"Lower evaluate.memory (now {data.experiment.evaluate.memory} MB) or model.max_length."):
-                model = _blended(folder, network, data, registry, logger)
-                _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
+            yield
         logger.state(RunState.DONE)
     except StopRequestedError:
         logger.state(RunState.STOPPED)
@@ -326,7 +330,7 @@ def fit_all(
     data: ExperimentData,
     network: Network,
     registry: Registry,
-    callback: Logger | _Quiet,
+    callback: Logger | Silent,
     engine: Engine,
 ) -> float:
     """Train all stages; returns the seconds it took."""

@@ -22,9 +22,8 @@ from p5core.plugins.registry import Registry
 from p5core.runs.create import open_run
 from p5core.runs.run import Run
 from p5core.training.engine import move_for_use
-from p5core.workflows.experiment_data import ExperimentData, join_stages
+from p5core.workflows.experiment_data import ExperimentData, join_stages, split_roles
 from p5core.workflows.format1 import read_blend_1, upgrade_weights
-from p5core.workflows.splitting import split_roles
 
 __all__ = ["TrainedModel", "load_model", "load_run_data", "new_network", "open_source", "start_from_run"]
 

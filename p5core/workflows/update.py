@@ -79,7 +79,7 @@ def update(
     dataset = append(before, fresh, experiment.prepare.keep)
     features = compute_features(data.experiment, registry, dataset)
     network = _grown(old.network.cpu(), data, dataset, features, registry)
-    blend = None if old.blend is None else _refitted(old.blend, dataset)
+    blend = None if old.blend is None else old.blend.refitted(dataset.events, dataset.catalogue)
     grown = _Grown(dataset, features, network, blend)
     folder = _write(run, name, data.experiment, registry, grown, {**report.to_dict(), "updated": run.name})
     return Updated(
@@ -125,16 +125,6 @@ def _grown(
     warm_start(network, entity_index(dataset), source)
     count_items(network, dataset.events)
     return network
-
-
-def _refitted(blend: Blend, dataset: Dataset) -> Blend:
-    """The same scorers and weights, fitted to all events."""
-    scorers = []
-    for old in blend.scorers:
-        scorer = type(old)(old.config)
-        scorer.fit(dataset.events, dataset.catalogue)
-        scorers.append(scorer)
-    return Blend(scorers, blend.weights)
 
 
 def _write(

@@ -316,7 +316,14 @@ def of_update(folder: Path) -> dict[str, str]:
     return {**of_run("u")(folder), **of_export("runs/u/export")(folder)}
 
 
+def refitted(folder: Path) -> list[str]:
+    """`p5 refit` again, with --resume where there is a run."""
+    is_there = (folder / "runs" / "f" / "run.json").exists()
+    return [*REFIT, *(["--resume"] if is_there else [])]
+
+
 TRAIN = ["run", "tiny.toml", "--name", "r"]
+REFIT = ["refit", "runs/r", "--name", "f"]
 UPDATE = ["update", "runs/r", "new.csv", "--name", "u"]
 TUNE = ["tune", "tiny.toml", "--trials", "3", "--only", "learning_rate"]
 SCORE = ["score", "export", "log.csv", "out.parquet"]
@@ -325,6 +332,7 @@ OWN_DATA, LOGGED = {"tiny.toml": TINY}, {"tiny.toml": PLAIN, "log.csv": LOG, "ne
 SCENARIOS = {
     "run": Scenario(TRAIN, resumed, of_run("r"), OWN_DATA),
     "update": Scenario(UPDATE, updated, of_update, LOGGED, [TRAIN]),
+    "refit": Scenario(REFIT, refitted, of_run("f"), LOGGED, [TRAIN]),
     "export": Scenario(
         ["export", "runs/r"], lambda folder: ["export", "runs/r"], of_export("runs/r/export"), LOGGED, [TRAIN]
     ),

@@ -19,6 +19,7 @@ SAMPLES = [
     *[("run", "kill", 2), ("update", "kill", 2), ("export", "kill", 1), ("replace", "kill", 1), ("tune", "kill", 12)],
     *[("score", "kill", 1), ("run", "term", 9), ("update", "term", 11), ("tune", "term", 13), ("export", "term", 1)],
     *[("run", "ENOSPC", 9), ("run", "EIO", 11), ("run", "ESTALE", 13), ("run", "rename", 4), ("update", "EIO", 9)],
+    *[("refit", "kill", 3), ("refit", "term", 9), ("refit", "ENOSPC", 9)],
     *[("tune", "ENOSPC", 13), ("export", "EIO", 1), ("replace", "ESTALE", 1), ("replace", "rename", 1)],
     *[
         ("score", "ENOSPC", 1),

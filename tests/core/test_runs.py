@@ -49,7 +49,7 @@ def test_a_new_run_knows_what_it_is(tmp_path: Path) -> None:
     assert read_json(run.path / "report.json") == {"n_read": 3}
     about = read_json(run.path / "run.json")
     assert about["format"] == FORMAT
-    assert set(about) == {"format", "p5", "created", "fold", "updated_from", "source", "parts"}
+    assert set(about) == {"format", "p5", "created", "fold", "updated_from", "source", "refit", "parts"}
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class ManifestDocument(_Document):
     run: str
     trained: str
     updated_from: str | None
+    refit_of: str | None = None
     opset: int
     ir_version: int
     id_kind: IdKind

@@ -40,6 +40,7 @@ def build_manifest(
         "run": run.name,
         "trained": info.created,
         "updated_from": info.updated_from,
+        "refit_of": None if info.refit is None else info.refit.of,
         "opset": OPSET,
         "ir_version": IR_VERSION,
         **_signature(serving),

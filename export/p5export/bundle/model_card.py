@@ -70,7 +70,9 @@ def _blend(model: Mapping[str, Any]) -> str:
 
 
 def _updated(manifest: Manifest) -> str:
-    """Events added by `p5 update` after training."""
+    """Events added by `p5 update` after training, or a recipe that was trained again on all of them."""
+    if manifest.get("refit_of") is not None:
+        return f"- Trained on all events by the recipe of '{manifest['refit_of']}', whose figures stand below.\n"
     if manifest["updated_from"] is None:
         return ""
     return (
