@@ -22,7 +22,7 @@ from p5core.system.files import read_json, write_json, write_tensors
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData, fit
 from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.train import reported
+from p5core.workflows.train import finish, reported
 from p5core.workflows.trained_model import load_run_data, new_network, open_source, start_from_run
 
 __all__ = ["go_on", "refit"]
@@ -78,7 +78,7 @@ def go_on(folder: Run, registry: Registry | None = None, display: Display | None
     if refit_of is None:
         raise RunError(f"Run {folder.path} is no refit of another run. Resume it with p5 run --resume.")
     if folder.is_sealed():
-        raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")
+        return finish(folder)
     with folder.locked():
         folder.check_prepared()
         data = _on_all_events(load_run_data(folder, registry))

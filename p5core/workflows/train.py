@@ -53,6 +53,7 @@ from p5core.workflows.trained_model import (
 __all__ = [
     "Prepared",
     "blend_with_scorers",
+    "finish",
     "fit_all",
     "is_experiment_of",
     "plan_run",
@@ -177,7 +178,7 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
     """Go on with a run that was stopped, killed or has failed; ends as if it had not been interrupted."""
     if folder.is_sealed():
-        return _end(folder)
+        return finish(folder)
     refit = folder.info().refit
     if refit is not None:
         raise RunError(
@@ -237,7 +238,7 @@ def is_experiment_of(experiment: Experiment, folder: Run, registry: Registry) ->
     return dump_experiment(resolved) == dump_experiment(started)
 
 
-def _end(folder: Run) -> Run:
+def finish(folder: Run) -> Run:
     """Write down that a run whose manifest is whole is done; raises RunError when that is known already."""
     if folder.status().state == RunState.DONE:
         raise RunError(f"Run {folder.path} is finished; there is nothing to resume.")

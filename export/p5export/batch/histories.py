@@ -177,7 +177,7 @@ def _of_events(workspace: Workspace, table: _Table, columns: Columns, kind: str)
     n_rows = workspace.count("events")
     if not n_rows:
         raise DataError(f"{table.path} has no row with a user and an item. Check the columns '{user}' and '{item}'.")
-    query = 'SELECT "user", "item" FROM events ORDER BY "user", "time", "row"'
+    query = 'SELECT "user", "item" FROM events ORDER BY "user", "time", "p5_row"'
     user_type, events = _stream(workspace, table.path, query)
 
     def histories() -> Iterator[History]:
