@@ -15,8 +15,9 @@ from p5core.data.tables.columntypes import is_integer
 from p5core.data.tables.sql import cell, plain_code, plain_code_sql, quote_identifier, quote_text
 from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError
+from p5core.system.messages import Message
 
-__all__ = ["id_expression", "is_no_id", "refuse_mixed_ids"]
+__all__ = ["id_expression", "ids_told", "is_no_id", "refuse_mixed_ids"]
 
 SMALL = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 LARGE = re.compile(r"UBIGINT|U?HUGEINT|DECIMAL\(.*\)")
@@ -28,6 +29,8 @@ LISTS = r"\[.*\]"
 OBJECTS = r"\{.*\}"
 TEXTS = re.compile(r"VARCHAR|ENUM.*|UUID|\"?NULL\"?", re.DOTALL)
 LOOKED_AT = 1_000
+MOSTLY = 0.5
+"""Share of the first ids that are integers, above which the others are pointed out."""
 
 
 def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) -> str:
@@ -69,6 +72,21 @@ def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], tex
         return bool(workspace.row(test)[0])
 
     return fits(ids) or (bool(others) and fits([*ids, *others]))
+
+
+def ids_told(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) -> tuple[Message, ...]:
+    """A note on the first id that is no integer, where most are: all ids of the column are texts then."""
+    if not isinstance(raw.interactions, Scan) or column not in raw.interactions.untyped or column in raw.id_types:
+        return ()
+    text = cell(f"CAST({quote_identifier(column)} AS VARCHAR)", raw.null_words)
+    head = f"(SELECT {text} AS id FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})"
+    (share,) = workspace.row(f"SELECT avg(CAST({is_integer('id')} AS INTEGER)) FROM {head}")
+    if not share or share <= MOSTLY or _are_integers(workspace, raw, types, text):
+        return ()
+    odd = f"{text} IS NOT NULL AND NOT {is_integer(text)}"
+    n, value = workspace.row(f"SELECT count(*), min({text}) FROM raw WHERE {odd}")
+    note = "{n} ids of '{column}' are no integers, such as '{value}', so all of them are texts"
+    return (Message(note, n=f"{n:,}", column=raw.column(column), value=value),)
 
 
 def _is_there(raw: RawData, column: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.fields import StagedField, field_expressions
-from p5core.data.ingest.id_columns import id_expression, is_no_id, refuse_mixed_ids
+from p5core.data.ingest.id_columns import id_expression, ids_told, is_no_id, refuse_mixed_ids
 from p5core.data.ingest.readings import Moment
 from p5core.data.ingest.timestamps import time_in_microseconds
 from p5core.data.profile.report import Dropped, Rejected
@@ -66,6 +66,7 @@ def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Sta
     types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "p5_row"}
     user, item = (id_expression(workspace, raw, types, column) for column in (USER, ITEM))
     staged_fields, values, told = field_expressions(workspace, raw, types)
+    told = (*told, *(note for column in (USER, ITEM) for note in ids_told(workspace, raw, types, column)))
     moment = time_in_microseconds(workspace, raw, types)
     left_out += _filter_by_time(workspace, raw, types, moment)
     expressions = {"user": user, "item": item, "domain": _domain(workspace, raw, types), "time": moment.expression}

@@ -33,6 +33,9 @@ TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+DATE = re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b")
+"""Beginning of a date whose order as a text is not that of time."""
+
 KEYWORDS = {"and", "or", "not", "in", "is", "null", "true", "false"}
 COMPARISONS = {"=": "=", "==": "=", "!=": "<>", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 EXACT_FLOATS = 2**53
@@ -261,6 +264,11 @@ def _with_text(word: str) -> Comparison:
     def compare(operator: str, column: Operand) -> str:
         if column.times is not None:
             return f"({column.times(column.text)} {operator} {column.times(quote_text(word))})"
+        if DATE.match(word) and operator not in ("=", "<>"):
+            raise DataError(
+                f"where compares {column.sql} with the date {word!r}, but only the column of the time is compared as "
+                f"dates are. Take it as the time, timestamp = {column.sql}, or store its dates as 2024-05-17."
+            )
         if number is not None and math.isfinite(number) and operator not in ("=", "<>"):
             return f"({column.number} {operator} {number!r})"
         return f"({column.text} {operator} {quote_text(word)})"

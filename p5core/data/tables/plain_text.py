@@ -51,6 +51,9 @@ COMMENTS = ("#", "%")
 SEPARATORS = "\t,;|"
 LINES_LOOKED_AT = 50
 EXCEL = (".xlsx", ".xls")
+EXACT = 2**53
+"""Largest whole number up to which all are exact in a workbook."""
+
 KEY = "key"
 """Column of the ids of an object of objects."""
 
@@ -204,6 +207,8 @@ def _workbook(file: Path) -> PlainText:
         raise DataError(f"{file} is an Excel file, which needs python-calamine: pip install 'p5rec[excel]'.") from None
     except Exception as error:  # calamine's errors have no base of their own
         raise DataError(f"{file} is no Excel file or is damaged: {error}.") from None
+    for name, frame in sheets.items():
+        _refuse_inexact(f"{file.name}, sheet {name}", frame)
     first = next(iter(sheets.values()))
     alike = [frame for frame in sheets.values() if set(frame.columns) == set(first.columns)]
     others = tuple(name for name, frame in sheets.items() if set(frame.columns) != set(first.columns) and len(frame))
@@ -211,6 +216,19 @@ def _workbook(file: Path) -> PlainText:
     target = scratch.folder / f"{file.stem}.csv"
     pd.concat(alike, ignore_index=True).to_csv(target, index=False)
     return PlainText(target, "utf-8", ",", left_sheets=others, scratch=scratch)
+
+
+def _refuse_inexact(place: str, sheet: pd.DataFrame) -> None:
+    """Raise DataError for the first whole number that a workbook, which stores floats, cannot hold exactly."""
+    for name in sheet.columns:
+        numbers = pd.to_numeric(sheet[name], errors="coerce")
+        large = (numbers.abs() > EXACT) & ~sheet[name].map(lambda value: isinstance(value, str))
+        if large.any():
+            row = int(large.to_numpy().argmax())
+            raise DataError(
+                f"{place}, row {row + 2}, column '{name}': {sheet[name].iloc[row]} has more digits than a number of a "
+                "workbook keeps. Store such values as texts."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -286,3 +286,25 @@ def test_lines_of_words_are_told_to_be_histories(put: Any) -> None:
 def test_times_of_other_forms_are_named_where_they_are_not_used(put: Any, value: str) -> None:
     _, report = prepared(put("a.csv", f"user,item,moment_of_it\n1,2,{value}\n1,3,{value}\n"))
     assert any("'moment_of_it' looks like a time and is not used" in note for note in report.notes)
+
+
+def test_dates_beside_the_time_are_not_compared_as_texts(put: Any) -> None:
+    log = put("a.csv", "user,item,timestamp,released\n1,2,1400000000,02/01/2013\n1,3,1400000001,01/06/2014\n")
+    with pytest.raises(DataError, match=r"with the date '01/01/2014', but only the column of the time is compared as"):
+        frame_of(log, where="released >= '01/01/2014'")
+    assert frame_of(log, where="released = '01/06/2014'")["item"].tolist() == [3]
+
+
+def test_large_numbers_of_a_workbook_are_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"user": [1, 1], "item": [5, 2**53 + 2]}).to_excel(tmp_path / "a.xlsx", index=False)
+    with pytest.raises(DataError, match=r"a.xlsx, sheet Sheet1, row 3, column 'item': 9007199254740994.* as texts"):
+        frame_of(tmp_path / "a.xlsx")
+    pd.DataFrame({"user": [1], "item": [str(2**53 + 1)]}).to_excel(tmp_path / "b.xlsx", index=False)
+    assert frame_of(tmp_path / "b.xlsx")["item"].tolist() == [2**53 + 1]
+
+
+def test_an_id_that_makes_all_ids_texts_is_pointed_out(put: Any) -> None:
+    dataset, report = prepared(put("a.csv", "user,item\n1,99999\n1,99998\n2,1e+05\n"))
+    assert event_frame(dataset)["item"].tolist() == ["99999", "99998", "1e+05"]
+    assert "1 ids of 'item' are no integers, such as '1e+05', so all of them are texts" in report.notes
+    assert not any("are no integers" in note for note in prepared(put("b.csv", "user,item\na,b\nc,1\n"))[1].notes)
