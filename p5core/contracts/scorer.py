@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,9 @@ class ItemNeighbours:
 
 class Scorer(Part, ABC):
     """Scores items without gradient training: a baseline, or a scorer blended with the network."""
+
+    reads_order: ClassVar[bool] = False
+    """True if it learns which item follows another."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

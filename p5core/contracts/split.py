@@ -21,6 +21,9 @@ class Split(Part, ABC):
     holds_out_users: ClassVar[bool] = False
     """True if held-out users have no training events; models based on user vectors cannot serve them."""
 
+    keeps_order: ClassVar[bool] = True
+    """False if events are held out from the middle of histories: what is left next to each other was not."""
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
 

@@ -25,6 +25,7 @@ from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import ConfigError
 from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
+from p5core.system.messages import Message
 from p5core.training.defaults import baseline_labels, check_losses, check_metrics, name_defaults, named_metrics, resolve
 from p5core.training.stages import StageData
 
@@ -32,6 +33,7 @@ __all__ = [
     "ExperimentData",
     "Fold",
     "Roles",
+    "broken_order",
     "check_experiment",
     "gather",
     "join_stages",
@@ -144,13 +146,31 @@ def gather(
     _check_parts(data, registry)
     split = data.target.split
     report = with_split(report, split.cold_share, split.warnings)
-    sentences = [*experiment.notes, *choices]
+    sentences = [*experiment.notes, *choices, *broken_order(resolved, registry)]
     stage_reports = {experiment.stages[index].name: own_data.to_dict() for index, (_, own_data) in own.items()}
     return replace(
         data,
         report={**report.to_dict(), "stages": stage_reports, "choices": sentences},
         sentences=[report_text(report), *(report_text(dataset) for _, dataset in own.values()), *sentences],
     )
+
+
+def broken_order(experiment: Experiment, registry: Registry) -> tuple[Message, ...]:
+    """A warning about a model that learns from an order which the split does not leave."""
+    if registry.get("split", experiment.split.name).keeps_order:
+        return ()
+    model = experiment.model
+    scorers = [registry.get("scorer", spec.name) for spec in model.scorers.values()]
+    readers = [f"scorer '{scorer.name}'" for scorer in scorers if scorer.reads_order]
+    backbone = registry.get("backbone", model.backbone.name)
+    if model.scorer is None and backbone.uses_history:
+        readers.insert(0, f"backbone '{backbone.name}'")
+    warning = (
+        "warning: split '{split}' takes events out of the middle of histories, and {readers} would learn from what is "
+        "left what follows what; keep the order with split.name = 'leave_one_out' or 'time', or take a model that "
+        "reads none, such as [model] scorer = 'ease'"
+    )
+    return (Message(warning, split=experiment.split.name, readers=", ".join(readers)),) if readers else ()
 
 
 def join_stages(

@@ -41,6 +41,7 @@ CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
 SOURCES = [
     *CORE.glob("data/**/*.py"),
     CORE / "config" / "prepare.py",
+    CORE / "workflows" / "experiment_data.py",
     CORE / "evaluation" / "report.py",
     *PARTS.glob("loaders/*.py"),
     *PARTS.glob("layouts/*.py"),

@@ -81,6 +81,7 @@ class CoOccurrence(ItemItem):
     """
 
     name = "cooccurrence"
+    reads_order = True
     Config = CoOccurrenceConfig
     config: CoOccurrenceConfig
     is_default = True

@@ -43,6 +43,7 @@ class Markov(ItemItem):
     """
 
     name = "markov"
+    reads_order = True
     Config = MarkovConfig
     config: MarkovConfig
 

@@ -62,6 +62,7 @@ class SequentialRidge(ItemItem):
     """
 
     name = "sequential_ridge"
+    reads_order = True
     Config = SequentialRidgeConfig
     config: SequentialRidgeConfig
 

@@ -28,6 +28,7 @@ class RandomRatio(Split):
     """Holds out events at random, regardless of time. Comparable to old papers; leaks the future."""
 
     name = "random"
+    keeps_order = False
     Config = RandomRatioConfig
     config: RandomRatioConfig
 
