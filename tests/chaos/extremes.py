@@ -53,6 +53,9 @@ TEXTS = ("", " ", "x", "\n", "[red]", "../../x", "é" * 300)
 OTHERS: tuple[Any, ...] = (True, [], ["x"], {}, {"a": 1})
 
 NEEDED = {"categories": {"columns": ["genre"]}, "numbers": {"columns": ["price"]}}
+BESIDE = {"bayesian_fm": ["model.backbone={ name = 'mf' }", "model.width=64"]}
+"""Settings without which a part is refused."""
+
 SLOTS = {
     "backbone": "model.backbone", "loss": "stages.0.tasks.0.loss", "split": "split", "scorer": "model.blend.0",
     "encoder": "model.encoders.0", "task": "stages.0.tasks.0", "metric": "evaluate.metrics.0",
@@ -91,11 +94,12 @@ def cases() -> Iterator[list[str]]:
             part = {"name": name, **NEEDED.get(name, {})}
             place, _, number = slot.rpartition(".")
             chosen = f"{place}=[{toml(part)}]" if number == "0" else f"{slot}={toml(part)}"
-            yield [chosen]
+            beside = BESIDE.get(name, [])
+            yield [*beside, chosen]
             for option, field in info.part.Config.model_fields.items():
                 for value in values(field):
                     changed = toml({**part, option: value})
-                    yield [f"{place}=[{changed}]" if number == "0" else f"{slot}={changed}"]
+                    yield [*beside, f"{place}=[{changed}]" if number == "0" else f"{slot}={changed}"]
 
 
 def of_model(model: Any, prefix: str, before: list[str]) -> Iterator[list[str]]:
