@@ -114,7 +114,8 @@ def _numbers(workspace: Workspace, raw: RawData, column: str, kind: str, id_type
         row, value, is_large = inexact[0]
         fault = "is too large to be exact as a float" if is_large else "is no id"
         raise DataError(
-            f"{raw.place(row)}, column '{raw.column(column)}': {value} {fault}; ids must be strings or 64-bit integers."
+            f"{raw.place(row)}, column '{raw.column(column)}': {value} {fault}; ids must be strings or 64-bit "
+            "integers. Write the column as strings."
         )
     whole = f"CASE WHEN {is_present} AND {is_id} THEN CAST({name} AS HUGEINT) END"
     fits = workspace.row(f"SELECT count({whole}) = count(TRY_CAST({whole} AS BIGINT)) FROM raw")[0]

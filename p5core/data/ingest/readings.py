@@ -11,7 +11,7 @@ __all__ = ["COMPACT", "FIRST_YEAR", "READINGS", "Moment", "Reading"]
 
 FOUR_DIGITS, TWO_DIGITS = "%Y", "%y"
 
-HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+HOURS = ("", " %H", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 """Formats of the time after a date."""
 
 YEARS = (1000, 9999)
@@ -63,7 +63,7 @@ def _with_hours(name: str, dates: Sequence[str], begins_with: str = "") -> Readi
 
 READINGS = (
     Reading("ISO 8601", ()),
-    _with_hours("year, month, day", ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d")),
+    _with_hours("year, month, day", ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d", "%Y %m %d")),
     Reading(
         "year, month, day",
         ("%Y-%m-%d %H:%M:%S,%g", "%Y-%m-%d %H:%M:%S %z UTC", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S"),

@@ -80,6 +80,10 @@ EVENT_NAMES = {
 NO_KINDS = ("0", "0.0", "false", "no", "none")
 """Kinds of event that say that there was none."""
 
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
 WEIGHT_NAMES = {
     "weight", "plays", "play_count", "playcount", "listen_count", "listens", "count", "n", "quantity", "qty", "amount",
     "freq", "frequency", "hours", "playtime", "playtime_forever", "hours_played", "watch_time", "watchtime",
@@ -210,11 +214,13 @@ def pick_columns(options: ColumnOptions, frame: pd.DataFrame, source: str) -> tu
 def _joined_times(parts: dict[str, pd.Series[str]]) -> pd.Series[str]:
     """Several columns as one text: a calendar as ISO 8601, others with spaces between."""
     units = [plain_name(name) for name in parts]
+    parts = {name: values.str.replace(r"\.0+$", "", regex=True) for name, values in parts.items()}  # of a float
     if not set(units) <= set(CALENDAR):
         first, *others = parts.values()
         for other in others:
             first = first + " " + other
         return first
+    parts = {name: _month_numbers(values) if plain_name(name) == "month" else values for name, values in parts.items()}
     padded = {
         unit: values.str.zfill(4 if unit == "year" else 2) for unit, values in zip(units, parts.values(), strict=True)
     }
@@ -222,6 +228,12 @@ def _joined_times(parts: dict[str, pd.Series[str]]) -> pd.Series[str]:
     for unit, mark in zip(CALENDAR[1:], "-- ::", strict=True):
         text = text + mark + padded[unit] if unit in padded else text + mark + ("01" if mark == "-" else "00")
     return text
+
+
+def _month_numbers(values: pd.Series[str]) -> pd.Series[str]:
+    """Months as numbers, also where they are names."""
+    numbers = {name: str(nth) for nth, month in enumerate(MONTHS, start=1) for name in (month, month[:3])}
+    return values.str.strip().map(lambda value: numbers.get(value.lower(), value), na_action="ignore").astype("string")
 
 
 def unused_columns(options: ColumnOptions, mapping: Mapping, head: pd.DataFrame) -> tuple[str, ...]:

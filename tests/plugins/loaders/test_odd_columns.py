@@ -308,3 +308,15 @@ def test_an_id_that_makes_all_ids_texts_is_pointed_out(put: Any) -> None:
     assert event_frame(dataset)["item"].tolist() == ["99999", "99998", "1e+05"]
     assert "1 ids of 'item' are no integers, such as '1e+05', so all of them are texts" in report.notes
     assert not any("are no integers" in note for note in prepared(put("b.csv", "user,item\na,b\nc,1\n"))[1].notes)
+
+
+def test_parts_of_a_time_are_joined_however_they_are_stored(put: Any) -> None:
+    hours = put("a.csv", "user,item,date,hour\n1,2,2014-05-13,10\n1,3,2014-05-13,9\n")
+    assert frame_of(hours, timestamp=["date", "hour"])["item"].tolist() == [3, 2]
+    days = put("b.csv", "user,item,date_year,date_month,date_day\n1,2,2006,10,29\n1,3,2006,10,9\n")
+    assert frame_of(days, timestamp=["date_year", "date_month", "date_day"])["item"].tolist() == [3, 2]
+    frame = pd.DataFrame(
+        {"user": 1, "item": [2, 3], "year": [2014.0, 2014.0], "month": ["March", "Feb"], "day": [1.0, 2.0]}
+    )
+    raw = InMemory(InMemoryConfig(interactions=frame)).load()
+    assert event_frame(prepare_more(raw, PrepareConfig(keep="all"))[0])["item"].tolist() == [3, 2]
