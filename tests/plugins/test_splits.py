@@ -17,7 +17,7 @@ from p5core.contracts.part import NoOptions
 from p5core.contracts.split import Split as SplitPart
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events, Ragged
-from p5core.data.holdout import Holdout, Split
+from p5core.data.holdout import Holdout, Role, Split
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ConfigError, DataError
 from p5plugins.splits.by_user import ByUser as ByUserPart
@@ -225,6 +225,13 @@ def test_folds_by_user_partition_the_users(counts: list[int], n_folds: int, seed
     assert sorted(user for one in tested for user in one) == list(range(len(counts)))
     for one in found:
         assert set(one.train.users.tolist()).isdisjoint(one.test.users.tolist())
+
+
+def test_a_fold_validates_by_as_much_as_is_asked_for() -> None:
+    data = dataset([40] * 50)
+    part = random_ratio(validation=0.02)
+    roles = part.fold_roles(data, np.random.default_rng(0), 1, 5)
+    assert [(roles == role).sum() for role in (Role.TRAIN, Role.VALIDATION, Role.TEST)] == [1_568, 32, 400]
 
 
 @pytest.mark.parametrize("fold", [(5, 5), (-1, 5), (0, 1)])
