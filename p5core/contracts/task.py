@@ -108,6 +108,9 @@ class Task(Part, ABC):
     metrics: ClassVar[tuple[str, ...]]
     """Metrics of an experiment that names none; the last one is used for early stopping."""
 
+    is_solved: ClassVar[bool] = False
+    """True if it fits the network itself, without a loss: of a `SolvedTask` alone."""
+
     def __init__(self, config: Any, loss: Loss) -> None:
         super().__init__(config)
         self.loss_function = loss
@@ -155,6 +158,8 @@ class Task(Part, ABC):
 
 class SolvedTask(Task):
     """A task that fits the network itself, epoch by epoch, without gradients; it is the only task of its stage."""
+
+    is_solved = True
 
     @abstractmethod
     def update(

@@ -10,7 +10,6 @@ from p5core.config.experiment import Experiment, StageConfig, TaskSpec
 from p5core.config.parts import Place, parts_of
 from p5core.config.tree import set_value
 from p5core.contracts.metric import Metric
-from p5core.contracts.task import SolvedTask
 from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError, UnknownPartError
 from p5core.evaluation.metric_results import choose_metrics
@@ -116,7 +115,7 @@ def _resolved(
     stage: StageConfig, task: TaskSpec, registry: Registry, data: Dataset, say: Callable[[str], None]
 ) -> TaskSpec:
     part = registry.get("task", task.name)
-    if issubclass(part, SolvedTask):
+    if part.is_solved:
         return task
     if task.loss.name != AUTO.name:
         say(f"stage {stage.name}, task {task.name}: loss {task.loss.name} (as the experiment says)")
@@ -155,7 +154,7 @@ def check_losses(experiment: Experiment, registry: Registry) -> None:
         for task in stage.tasks:
             part = registry.get("task", task.name)
             kind = part.loss_kind
-            if task.loss.name != AUTO.name and issubclass(part, SolvedTask):
+            if task.loss.name != AUTO.name and part.is_solved:
                 raise ConfigError(f"Task '{task.name}' fits the network by itself and takes no loss. Remove it.")
             if task.loss.name != AUTO.name and registry.get("loss", task.loss.name).kind != kind:
                 suits = [name for name, info in registry.parts("loss").items() if _kind(info.part) == kind]
