@@ -6,23 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from p5core.config.base import AUTO, PartRef, PartSpec
+from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
 from p5core.config.prepare import PrepareConfig
 from p5core.contracts.encoder import Features
 from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Dataset
-from p5core.data.holdout import Split, split_by_roles
+from p5core.data.holdout import split_by_roles
 from p5core.data.ingest.prepare import prepare
 from p5core.data.profile.report import PrepareReport, with_split
 from p5core.data.profile.report_text import report_text
 from p5core.data.raw import IdType
 from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import ConfigError
+from p5core.evaluation.splitting import Fold, Roles, split_roles
 from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
 from p5core.system.messages import Message
@@ -31,21 +29,12 @@ from p5core.training.stages import StageData
 
 __all__ = [
     "ExperimentData",
-    "Fold",
-    "Roles",
     "broken_order",
     "check_experiment",
     "gather",
     "join_stages",
     "load_data",
-    "split_dataset",
-    "split_roles",
 ]
-
-Fold = tuple[int, int]
-"""(i, n): the i-th of n cross-validation folds, counted from 0."""
-
-Roles = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,21 +216,3 @@ def _unite(known: Sequence[Dataset], datasets: Sequence[Dataset]) -> list[Datase
     for part in parts[1:]:
         catalogue, users = grow_catalogue(catalogue, part.catalogue), grow_users(users, part.user_frame)
     return list(datasets) if len(parts) == 1 else [recode(dataset, catalogue, users) for dataset in datasets]
-
-
-def split_roles(registry: Registry, ref: PartRef, dataset: Dataset, seed: int, fold: Fold | None = None) -> Roles:
-    """(N,) the roles of the events of a data set, or those of one cross-validation fold.
-
-    Raises ConfigError when the split does not suit the data, or for a fold that cannot be.
-    """
-    if fold is not None and not 0 <= fold[0] < fold[1] > 1:
-        raise ConfigError(f"There is no fold {fold[0]} of {fold[1]}; give two folds or more and count from 0.")
-    part = registry.choose("split", ref, "split").build()
-    rng = np.random.default_rng([seed, 1])
-    roles: Roles = part.roles(dataset, rng) if fold is None else part.fold_roles(dataset, rng, *fold)
-    return roles
-
-
-def split_dataset(registry: Registry, ref: PartRef, dataset: Dataset, seed: int, fold: Fold | None = None) -> Split:
-    """Split a data set; raises DataError when a part is empty, and as `split_roles`."""
-    return split_by_roles(dataset, split_roles(registry, ref, dataset, seed, fold))

@@ -17,8 +17,8 @@ from p5core.data.profile.preview import first_rows
 from p5core.data.profile.report import PrepareReport, with_split
 from p5core.data.raw import RawData
 from p5core.errors import P5Error
+from p5core.evaluation.splitting import split_dataset
 from p5core.plugins.registry import Registry
-from p5core.workflows.experiment_data import split_dataset
 
 __all__ = ["MAX_ROWS", "Profile", "profile"]
 

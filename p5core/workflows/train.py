@@ -19,6 +19,7 @@ from p5core.contracts.tracker import TestEvent
 from p5core.data.storage import read_dataset, write_dataset
 from p5core.errors import RunError
 from p5core.evaluation.report import plain_intervals, plain_values
+from p5core.evaluation.splitting import Fold
 from p5core.model.blend import Blend, read_blend, write_blend
 from p5core.model.build import serving_tasks
 from p5core.model.features import write_features
@@ -41,7 +42,7 @@ from p5core.training.memory import WeightLimit, advised
 from p5core.training.resource_estimate import Estimate, estimate, refuse_too_large
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
-from p5core.workflows.experiment_data import ExperimentData, Fold, gather
+from p5core.workflows.experiment_data import ExperimentData, gather
 from p5core.workflows.trained_model import (
     TrainedModel,
     load_run_data,
