@@ -60,7 +60,7 @@ def prepare_command(
     from p5core.data.profile.report_text import report_text
     from p5core.errors import ConfigError
 
-    if _reads(file, output):
+    if _reads(file, settings, output):
         raise ConfigError(f"{output} is read from, and would be lost. Choose another file with --output.")
     dataset, report, _ = _look_at(registry, file, settings, fields)
     write_table(event_frame(dataset), output)
@@ -102,13 +102,17 @@ def init(registry: Registry, file: Path, output: Path | None, preset: str, setti
     click.echo(f"Wrote {target}. Read it, change what you like, then: p5 run {target}")
 
 
-def _reads(file: Path, output: Path) -> bool:
-    """True if the output is one of the files of a log, named by itself, by a pattern or in an experiment."""
+def _reads(file: Path, settings: Sequence[str], output: Path) -> bool:
+    """True if the output is a file that is read: a log, a file of a pattern or folder, or one that is named."""
     from p5core.config.document import load_experiment
 
     path = str(load_experiment(file).data.options.get("path", "")) if file.suffix == ".toml" else str(file)
-    sources = [path, *glob.glob(path, recursive=True)]
-    return output.exists() and any(Path(source).is_file() and output.samefile(source) for source in sources)
+    named = [path, *(value for _, _, value in (setting.partition("=") for setting in settings))]
+    sources = [Path(source) for name in named for source in (name, *glob.glob(name, recursive=True)) if source]
+    return output.is_file() and any(
+        output.resolve() == source.resolve() or (source.is_dir() and source.resolve() in output.resolve().parents)
+        for source in sources
+    )
 
 
 def _guessed(registry: Registry, section: Mapping[str, Any]) -> dict[str, Any]:

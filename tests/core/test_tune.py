@@ -257,6 +257,17 @@ def test_a_journal_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path: Path) ->
         assert journal.read_bytes().startswith(content[: content[:end].rfind(b"\n") + 1])
 
 
+def test_a_search_whose_journal_was_cut_ends_as_if_it_had_not_been(registry: Registry, plan: Plan) -> None:
+    _, whole = tune(plan, registry, quiet)
+    expected, best = found(whole), (plan.folder / "best.toml").read_text()
+    journal = plan.folder / "journal.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1])[:-5])  # the last trial is open again, and of this process
+    _, again = tune(plan, registry, quiet)
+    assert [row[2:] for row in found(again)] == [row[2:] for row in expected]
+    assert (plan.folder / "best.toml").read_text() == best
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_damaged_record_is_named(tmp_path: Path, share: float) -> None:
     filled(a_study(tmp_path), 4)

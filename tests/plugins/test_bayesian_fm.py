@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
-from support import experiment_of
+from support import SMALL, experiment_of
 
 import p5core
 from p5core.config.experiment import Experiment
@@ -168,15 +168,9 @@ def test_heavier_ratings_count_more() -> None:
     assert means[1] > means[0] + 0.3
 
 
-EXPERIMENT = """
-[data]
-name = "synthetic"
-n_users = 60
-n_items = 40
-n_events = 900
-n_clusters = 8
-ratings = true
-
+EXPERIMENT = (
+    SMALL.split("[model]")[0]
+    + """
 [split]
 name = "random"
 
@@ -192,10 +186,11 @@ epochs = 6
 [evaluate]
 resamples = 10
 """
+)
 
 
 def experiment(*settings: str) -> Experiment:
-    return experiment_of(EXPERIMENT, *settings)
+    return experiment_of(EXPERIMENT, "data.ratings=true", *settings)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 from p5core.errors import DataError
+from p5core.system.folders import hidden_path, remove_leftovers, replace_folder
 
 __all__ = ["cache_folder", "fetch", "fetchable"]
 
@@ -81,13 +81,17 @@ def _reason(error: Exception) -> str:
 
 def _unpack(archives: list[Path], folder: Path) -> Path:
     """Unpack archives into a folder that appears when it is whole; the archives themselves go."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as name:
-        whole = Path(name) / folder.name
+    remove_leftovers(folder.parent)
+    hidden = hidden_path(folder)
+    try:
         for archive in archives:
-            shutil.unpack_archive(archive, whole, filter="data" if archive.name.endswith(".tar.gz") else None)
-        whole.rename(folder)
+            shutil.unpack_archive(archive, hidden, filter="data" if archive.name.endswith(".tar.gz") else None)
+        replace_folder(hidden, folder)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
     for archive in archives:
-        archive.unlink()
+        archive.unlink(missing_ok=True)
     return folder
 
 

@@ -19,6 +19,7 @@ from p5core.config.base import parse_config
 from p5core.config.prepare import PrepareConfig
 from p5core.data.ingest.prepare import prepare_more
 from p5core.errors import ConfigError, DataError
+from p5core.system.folders import HOST
 from p5plugins.layouts.films import Jester
 from p5plugins.layouts.places import Gowalla, Steam
 from p5plugins.layouts.reading import Goodreads, LastFM
@@ -180,6 +181,8 @@ def test_unpacking_that_was_cut_off_begins_again(server, monkeypatch):
     with pytest.raises(DataError, match=r"hetrec cannot be written \(No space left on device\)\. Set P5_CACHE"):
         events(LastFM, fetch="hetrec")
     monkeypatch.setattr(fetch.shutil, "unpack_archive", whole)
+    of_a_killed_process = fetch.cache_folder() / "lastfm" / "hetrec" / f".unpacked.p5-{HOST}-{2**22 + 1}"
+    of_a_killed_process.mkdir()
     assert events(LastFM, fetch="hetrec") == 3
     assert [entry.name for entry in (fetch.cache_folder() / "lastfm" / "hetrec").iterdir()] == ["unpacked"]
 

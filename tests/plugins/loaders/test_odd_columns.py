@@ -260,6 +260,24 @@ def test_a_log_is_not_replaced_by_its_own_events(put: Any) -> None:
     assert log.read_bytes() == before
 
 
+@pytest.mark.parametrize("named", ["items", "folder", "pattern", "experiment"])
+def test_no_file_that_is_read_is_replaced(put: Any, tmp_path: Path, named: str) -> None:
+    put("log.csv", "user,item\n1,2\n1,3\n")
+    put("items.csv", "item,title\n2,a\n3,b\n")
+    put("e.toml", f'[data]\nname = "table"\npath = "{tmp_path}/log.csv"\n')
+    arguments = {
+        "items": ["log.csv", "--set", f"items={tmp_path}/items.csv", "-o", "items.csv"],
+        "folder": [".", "--set", "name=recbole", "-o", "log.csv"],
+        "pattern": ["l*.csv", "-o", "log.csv"],
+        "experiment": ["e.toml", "-o", "log.csv"],
+    }[named]
+    paths = [
+        str(tmp_path / part) if ("." in part and "=" not in part) or part == "l*.csv" else part for part in arguments
+    ]
+    result = CliRunner().invoke(build(load_plugins()), ["data", "prepare", *paths])
+    assert "is read from, and would be lost" in result.output
+
+
 def test_times_may_have_a_decimal_comma(put: Any) -> None:
     log = put("a.csv", "user;item;timestamp\n1;2;1400000000,5\n1;3;1400000000,25\n")
     assert frame_of(log)["item"].tolist() == [3, 2]
