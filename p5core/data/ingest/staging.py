@@ -93,7 +93,7 @@ def _load(workspace: Workspace, raw: RawData, fields: Sequence[str]) -> tuple[st
         used, unused = _used_columns(raw, [*types], fields)
         where = parse_condition(raw.where) if raw.where else None
         if where and where.names_time(raw.renamed):
-            where.of(types, raw.renamed, raw.source)
+            where.require_columns(types, raw.renamed, raw.source)
             read = [raw.renamed.get(name, name) for name in where.columns]
             used += [name for name in types if name in read and name not in used]
             where = None

@@ -97,17 +97,23 @@ class Condition:
         a column that is not there.
         """
 
+        self.require_columns(types, renamed, source)
+
         def column(name: str) -> Operand:
             actual = renamed.get(name, name)
-            if actual not in types:
+            return Operand(quote_identifier(actual), times if actual == TIMESTAMP else None)
+
+        return self.sql(column)
+
+    def require_columns(self, types: Mapping[str, str], renamed: Mapping[str, str], source: str) -> None:
+        """Raise DataError for a column that is not among these types."""
+        for name in self.columns:
+            if renamed.get(name, name) not in types:
                 names = [*(name for name in types if name not in renamed.values()), *renamed]
                 raise DataError(
                     f"{source} has no column '{name}', which where = {self.text!r} names."
                     f"{did_you_mean(name, names)} Its columns: {', '.join(names)}."
                 )
-            return Operand(quote_identifier(actual), times if actual == TIMESTAMP else None)
-
-        return self.sql(column)
 
     def names_time(self, renamed: Mapping[str, str]) -> bool:
         """True if it compares the time column, which must have been read then."""
