@@ -63,6 +63,14 @@ class Encoder(Part, nn.Module, ABC):
         """
         return Features(len(entities))
 
+    @classmethod
+    def extend(cls, config: Any, entities: Entities, base: Features) -> Features:
+        """Compute features that weights trained with the features `base` can read; all entities of `base` are here.
+
+        Override it where features depend on the whole table, as word frequencies do.
+        """
+        return cls.features(config, entities)
+
     def __init__(self, config: Any, features: Features, width: int) -> None:
         """Build for the entities of `features` and vectors of `width` D."""
         nn.Module.__init__(self)

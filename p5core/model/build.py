@@ -116,5 +116,4 @@ def _make_sparse(network: Network) -> None:
 
 def count_items(network: Network, events: Events) -> None:
     """Set the counts of training events of each item."""
-    counts = np.bincount(events.items, minlength=network.items.n_items)
-    network.items.counts.copy_(torch.from_numpy(counts))
+    network.items.count(np.bincount(events.items, minlength=network.items.n_items))

@@ -39,32 +39,46 @@ FeatureSet = Mapping[str, Features]
 
 
 class FeatureCache:
-    """Features that were computed before, by their fingerprint, in memory or in a folder that processes share."""
+    """Features that were computed before, by their fingerprint, in memory or in a folder that processes share.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `base` are the features of a run whose weights are the start: those of the same places are extended.
+    """
+
+    def __init__(self, folder: Path | None = None, base: FeatureSet | None = None) -> None:
         self._folder = folder
+        self._base = base or {}
         self._known: dict[str, Features] = {}
 
     def get(self, encoder: Chosen, entities: Entities, place: str) -> Features:
         """The features of the encoder at a place of the experiment, computed when they are not known yet."""
-        key = fingerprint(encoder, entities)
+        base = self._base.get(place)
+        key = fingerprint(encoder, entities) + ("" if base is None else f"-{_digest(base)}")
         path = None if self._folder is None else self._folder / f"{key}.safetensors"
         if key not in self._known:
             if path is not None and path.exists():
                 self._known[key] = _read(path)
             else:
-                self._known[key] = _computed(encoder, entities, place)
+                self._known[key] = _computed(encoder, entities, place, base)
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     _write(path, self._known[key], {"fingerprint": key})
         return self._known[key]
 
 
-def _computed(encoder: Chosen, entities: Entities, place: str) -> Features:
+def _computed(encoder: Chosen, entities: Entities, place: str, base: Features | None) -> Features:
     try:
+        if base is not None:
+            return cast(Features, encoder.part.extend(encoder.config, entities, base))
         return cast(Features, encoder.part.features(encoder.config, entities))
     except OSError as error:
         raise DataError(f"{place}: the encoder '{encoder.part.name}' cannot read its files: {error}.") from None
+
+
+def _digest(features: Features) -> str:
+    digest = hashlib.sha256(json.dumps([dict(features.labels), dict(features.about)], default=list).encode())
+    for name, array in sorted(features.arrays.items()):
+        digest.update(f"\0{name}\0".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def encoder_places(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, EntityKind, Chosen]]:

@@ -70,17 +70,35 @@ class ItemEmbeddings(EntityEmbeddings):
         """`domain_codes` (V,) tells the domains apart; None for a catalogue of one domain."""
         super().__init__(encoders, combine, unit)
         self.register_buffer("counts", torch.zeros(self.n_rows))
-        self._n_domains = 0
-        if domain_codes is not None:
-            for code in np.unique(domain_codes):
-                self._add_domain(np.flatnonzero(domain_codes == code))
+        self._domain_codes = np.zeros(self.n_rows, dtype=np.int16) if domain_codes is None else domain_codes
+        self._n_groups = 0
+        self._group(np.ones(self.n_rows, dtype=np.bool_))
 
-    def _add_domain(self, members: npt.NDArray[np.int64]) -> None:
-        positions = np.full(self.n_rows, -1)
-        positions[members] = np.arange(len(members))
-        self.register_buffer(f"domain_members_{self._n_domains}", torch.from_numpy(members), persistent=False)
-        self.register_buffer(f"domain_positions_{self._n_domains}", torch.from_numpy(positions), persistent=False)
-        self._n_domains += 1
+    @property
+    def reads_content(self) -> bool:
+        """True if an encoder has no row of its own for each item, so that it tells items apart without events."""
+        return any("item" not in cast(Encoder, encoder).row_labels().values() for encoder in self.encoders)
+
+    def count(self, counts: npt.NDArray[np.integer]) -> None:
+        """Set the training events (V,) of each item.
+
+        Items without any are no negatives in training where their content is read: nothing says that they are not
+        wanted, and the network would learn to avoid what is new.
+        """
+        self.counts.copy_(torch.from_numpy(counts))
+        self._group((counts > 0) | (not self.reads_content))
+
+    def _group(self, is_candidate: npt.NDArray[np.bool_]) -> None:
+        """Keep the candidates of each domain; none where all items are candidates of one domain."""
+        codes = np.unique(self._domain_codes)
+        groups = [np.flatnonzero(is_candidate & (self._domain_codes == code)) for code in codes]
+        self._n_groups = 0 if len(codes) == 1 and is_candidate.all() else len(groups)
+        for nth, members in enumerate(groups[: self._n_groups]):
+            positions = np.full(self.n_rows, -1)
+            positions[members] = np.arange(len(members))
+            for name, values in (("members", members), ("positions", positions)):
+                buffer = torch.from_numpy(values).to(self.counts.device)
+                self.register_buffer(f"domain_{name}_{nth}", buffer, persistent=False)
 
     @property
     def n_items(self) -> int:
@@ -97,17 +115,15 @@ class ItemEmbeddings(EntityEmbeddings):
         return self.encode(torch.arange(self.n_items, device=self.counts.device) if codes is None else codes)
 
     def domains(self) -> Sequence[tuple[Tensor, Candidates]]:
-        """For each domain the positions (V,) of its items, -1 for others, and the items as candidates."""
-        if self._n_domains < 2:
-            return ()
-        return [
+        """For each domain the positions (V,) of its candidates, -1 for other items, and the candidates."""
+        return tuple(
             (self.get_buffer(f"domain_positions_{nth}"), _DomainItems(self, self.get_buffer(f"domain_members_{nth}")))
-            for nth in range(self._n_domains)
-        ]
+            for nth in range(self._n_groups)
+        )
 
 
 class _DomainItems:
-    """The items of one domain as candidates, by their positions among them."""
+    """Candidates of one domain, by their positions among them."""
 
     def __init__(self, items: ItemEmbeddings, members: Tensor) -> None:
         self._items, self._members = items, members

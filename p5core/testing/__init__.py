@@ -16,9 +16,9 @@ pytest, `check_part(registry, "backbone", "wave")` runs all checks of a part. A 
 what was promised and what happened instead.
 
 Parts meet a small synthetic world: 60 items with the feature columns `genres` (texts such as "drama|war"), `tags`
-(lists), `price` and `year` (numbers), all with missing values, and 12 users with the column `age`. Events have a
-`rating`, and the fields that a task reads or predicts: 0 or 1 for probabilities, ratings for values. Bring your own
-`World` when an encoder needs other columns of the items.
+(lists), `price` and `year` (numbers) and `sound` (lists of numbers), all with missing values, and 12 users with the
+column `age`. Events have a `rating`, and the fields that a task reads or predicts: 0 or 1 for probabilities, ratings
+for values. Bring your own `World` when an encoder needs other columns of the items.
 """
 
 from __future__ import annotations

@@ -87,5 +87,8 @@ def _items(n: int, rng: np.random.Generator) -> pd.DataFrame:
             ),
             "price": np.where(missing[2], np.nan, rng.lognormal(2.0, 1.0, n)),
             "year": pd.Series(rng.integers(1950, 2020, n)).astype("Int64").mask(missing[3]),
+            "sound": pd.Series([row.tolist() for row in rng.normal(size=(n, 6))], dtype=object).mask(
+                rng.random(n) < 0.2
+            ),
         }
     )

@@ -115,8 +115,8 @@ def fit(
         callback.event(ResumeEvent(progress.stage, progress.epoch))
     for index in range(progress.stage, len(experiment.stages)):
         stage_data = stages_data[index]
-        if index > 0 and progress.epoch == progress.batch == 0 and stage_data is not stages_data[index - 1]:
-            _start_new_items(network, stages_data, index)
+        if progress.epoch == progress.batch == 0:
+            _begin(network, experiment, stages_data, index)
         count_items(network, stage_data.split.train)
         stage = make_stage(experiment, registry, stage_data, evaluators[index], folder, index)
         stage = replace(stage, last_epoch=last_epochs[index]) if last_epochs else stage
@@ -129,6 +129,8 @@ def fit(
             callback.event(StageEvent(stage.config.name, index + 1, progress.seconds))
         moments = None
     count_items(network, stages_data[-1].split.train)
+    if network.items.reads_content and not experiment.stages[0].from_run:
+        _place_new_items(network, stages_data[-1].dataset, stages_data)
     return progress.seconds
 
 
@@ -174,10 +176,20 @@ def make_stage(
     )
 
 
-def _start_new_items(network: Network, stages_data: Sequence[StageData], index: int) -> None:
-    """Items that no earlier stage trained start from the mean of those that were."""
-    dataset = stages_data[index].dataset
-    trained = _occurs(stages_data[:index], len(dataset.catalogue))
+def _begin(network: Network, experiment: Experiment, stages_data: Sequence[StageData], index: int) -> None:
+    """Place the items that are new in a stage, before its first step; a run to start from has placed its own."""
+    stage_data = stages_data[index]
+    if index > 0 and stage_data is not stages_data[index - 1]:
+        _place_new_items(network, stage_data.dataset, stages_data[:index])
+    elif index == 0 and network.items.reads_content and not experiment.stages[0].from_run:
+        _place_new_items(network, stage_data.dataset, stages_data[:1])
+
+
+def _place_new_items(network: Network, dataset: Dataset, trained_on: Sequence[StageData]) -> None:
+    """Items without training events in these stages get, beside their content, the mean of the others' own vectors."""
+    trained = _occurs(trained_on, len(dataset.catalogue))
+    if trained.all():
+        return
     entities = entity_index(dataset)
     labels = network.row_labels()
     weights = {name: value.clone() for name, value in network.state_dict().items()}

@@ -19,7 +19,7 @@ from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent, StageEvent, ValidationEvent
 from p5core.data.storage import dataset_hash, read_dataset
 from p5core.errors import P5Error, TrainingError
-from p5core.model.features import FeatureCache, compute_features
+from p5core.model.features import FeatureCache, compute_features, read_features
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.text import clock, shown_value
@@ -60,8 +60,9 @@ class Worker:
         self.plan, self.registry = plan, registry
         self.known = open_source(source, plan.runs) if source else None
         known_data = read_dataset(self.known.data / "target") if self.known else None
-        self._features = FeatureCache(plan.folder / "features")
-        self.data = gather(plan.experiment, registry, known_data, cache=FeatureCache())
+        known_features = read_features(self.known.features) if self.known else None
+        self._features = FeatureCache(plan.folder / "features", known_features)
+        self.data = gather(plan.experiment, registry, known_data, cache=FeatureCache(base=known_features))
         self.experiment = self.data.experiment
         self.options = narrow(search_space(self.experiment, registry), plan.only)
         self.watch = watched_metric(self.experiment.stages[-1], registry)

@@ -22,7 +22,7 @@ from p5core.evaluation.report import plain_intervals, plain_values
 from p5core.evaluation.splitting import Fold
 from p5core.model.blend import Blend, read_blend, write_blend
 from p5core.model.build import serving_tasks
-from p5core.model.features import write_features
+from p5core.model.features import FeatureCache, read_features, write_features
 from p5core.model.network import Network
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
@@ -163,7 +163,9 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
     engine = Engine(experiment.device, experiment.precision)
     source = experiment.stages[0].from_run
     source_run = open_source(source, runs) if source else None
-    data = gather(experiment, registry, read_dataset(source_run.data / "target") if source_run else None, fold)
+    base = read_dataset(source_run.data / "target") if source_run else None
+    cache = FeatureCache(base=read_features(source_run.features)) if source_run else None
+    data = gather(experiment, registry, base, fold, cache)
     with advised("Lower model.width, model.max_length, the number of layers, or token_budget of the stages."):
         refuse_too_large(data.experiment, registry, data.stages, engine)
         with WeightLimit(max(SMALL, engine.free_memory() // COPIES)):

@@ -21,7 +21,7 @@ from p5core.data.storage import write_dataset
 from p5core.errors import ConfigError
 from p5core.model.blend import Blend, write_blend
 from p5core.model.build import build_network, count_items
-from p5core.model.features import compute_features, write_features
+from p5core.model.features import FeatureCache, compute_features, write_features
 from p5core.model.network import Network
 from p5core.model.warm_start import Source, entity_index, warm_start
 from p5core.plugins.discovery import load_plugins
@@ -77,7 +77,7 @@ def update(
     raw = registry.choose("loader", experiment.data, "data").build().load()
     fresh, report = prepare_more(replace(raw, id_types=before.id_types), experiment.prepare)
     dataset = append(before, fresh, experiment.prepare.keep)
-    features = compute_features(data.experiment, registry, dataset)
+    features = compute_features(data.experiment, registry, dataset, FeatureCache(base=data.features))
     network = _grown(old.network.cpu(), data, dataset, features, registry)
     blend = None if old.blend is None else old.blend.refitted(dataset.events, dataset.catalogue)
     grown = _Grown(dataset, features, network, blend)

@@ -59,11 +59,12 @@ def p5_loaders() -> list[type[Loader]]:
 @hookimpl
 def p5_splits() -> list[type[Split]]:
     from p5plugins.splits.by_user import ByUser
+    from p5plugins.splits.item_cold import ItemCold
     from p5plugins.splits.leave_one_out import LeaveOneOut
     from p5plugins.splits.random import RandomRatio
     from p5plugins.splits.time import TimeWindows
 
-    return [ByUser, LeaveOneOut, RandomRatio, TimeWindows]
+    return [ByUser, ItemCold, LeaveOneOut, RandomRatio, TimeWindows]
 
 
 @hookimpl
@@ -71,8 +72,10 @@ def p5_encoders() -> list[type[Encoder]]:
     from p5plugins.encoders.categories import Categories
     from p5plugins.encoders.id import IdEmbedding
     from p5plugins.encoders.numbers import Numbers
+    from p5plugins.encoders.text import Text
+    from p5plugins.encoders.vectors import Vectors
 
-    return [Categories, IdEmbedding, Numbers]
+    return [Categories, IdEmbedding, Numbers, Text, Vectors]
 
 
 @hookimpl
@@ -112,6 +115,7 @@ def p5_losses() -> list[type[Loss]]:
 @hookimpl
 def p5_scorers() -> list[type[Scorer]]:
     from p5plugins.scorers.als import ALS
+    from p5plugins.scorers.content import Content
     from p5plugins.scorers.cooccurrence import CoOccurrence
     from p5plugins.scorers.ease import EASE
     from p5plugins.scorers.item_knn import ItemKNN
@@ -120,7 +124,7 @@ def p5_scorers() -> list[type[Scorer]]:
     from p5plugins.scorers.sequential_ridge import SequentialRidge
     from p5plugins.scorers.user_knn import UserKNN
 
-    return [Popularity, CoOccurrence, EASE, ItemKNN, SequentialRidge, Markov, ALS, UserKNN]
+    return [Popularity, CoOccurrence, EASE, ItemKNN, SequentialRidge, Markov, ALS, UserKNN, Content]
 
 
 @hookimpl
@@ -161,7 +165,8 @@ def p5_presets() -> list[type[Preset]]:
     from p5plugins.presets import starts
     from p5plugins.presets.sequential import Sequential
 
-    named = [starts.EASE, starts.ItemKNN, starts.SASRec, starts.BERT4Rec, starts.GRU4Rec]
+    classic = [starts.EASE, starts.ItemKNN, starts.ALS, starts.SLIST, starts.BPRMF, starts.SVDpp]
+    networks = [starts.SASRec, starts.BERT4Rec, starts.GRU4Rec, starts.FMLP]
     by_purpose = [
         starts.NextItemPreset,
         starts.PretrainFinetune,
@@ -169,7 +174,7 @@ def p5_presets() -> list[type[Preset]]:
         starts.Factorisation,
         starts.Ratings,
     ]
-    return [*named, *by_purpose, Sequential]
+    return [*classic, *networks, *by_purpose, Sequential]
 
 
 @hookimpl

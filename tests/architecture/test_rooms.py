@@ -21,7 +21,7 @@ FORMER_NAMES = {CORE / "config" / "upgrade.py", CORE / "workflows" / "format1.py
 
 ORDINARY_WORDS = {
     *("id", "random", "time", "table", "sequential", "numbers", "categories"),
-    *("filter", "rating", "ratings", "precision", "csv"),
+    *("filter", "rating", "ratings", "precision", "csv", "text", "content", "vectors"),
 }
 """Names of parts that are words of everyday code; where they stand between quotation marks is looked at by eye."""
 

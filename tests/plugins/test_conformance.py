@@ -47,6 +47,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str
         ("loader", "ebnerd"): {"path": str(folder / "ebnerd")},
         ("encoder", "categories"): {"columns": ["genres", "tags"]},
         ("encoder", "numbers"): {"columns": ["price", "year"]},
+        ("encoder", "text"): {"columns": ["genres", "tags"]},
+        ("encoder", "vectors"): {"column": "sound"},
         ("task", "bayesian_fm"): {"rank": 2, "burn_in": 1},
         ("loader", "dataframe"): {"interactions": EVENTS},
         ("loader", "movielens"): {"path": str(folder)},

@@ -82,7 +82,7 @@ def test_nearly_all_histories_are_read_whole() -> None:
     assert _choices(dataset([500] * 20)).max_length == 200
 
 
-def test_values_that_items_share_are_content_and_free_text_is_not() -> None:
+def test_values_that_items_share_are_categories_and_free_text_is_text() -> None:
     data = dataset(
         [5] * 20,
         tags=[[f"tag {code % 7}", f"tag {code % 11}", f"tag {code % 4}"] for code in range(N_ITEMS)],
@@ -96,9 +96,32 @@ def test_values_that_items_share_are_content_and_free_text_is_not() -> None:
     )
     assert tomllib.loads(Sequential(NoOptions()).sections(data))["model"]["encoders"] == [
         {"name": "id"},
+        {"name": "text", "columns": ["story"]},
         {"name": "categories", "columns": ["tags", "kinds", "brand_id"]},
         {"name": "numbers", "columns": ["price", "paid"]},
     ]
+
+
+@pytest.mark.parametrize(
+    ("titles", "columns"),
+    [
+        (["Toy Story", "Heat", "The Net"], ["title", "tags"]),
+        (["千と千尋の神隠し", "卧虎藏龙", "七人の侍"], ["title", "tags"]),
+        (["A1", "B2", "C3"], None),
+    ],
+)
+def test_titles_of_several_words_are_read_with_the_categories(titles: list[str], columns: list[str] | None) -> None:
+    data = dataset(
+        [5] * 20,
+        title=[titles[code % 3] for code in range(N_ITEMS)],
+        tags=[[f"tag {code % 7}"] for code in range(N_ITEMS)],
+    )
+    texts = [
+        encoder["columns"]
+        for encoder in tomllib.loads(Sequential(NoOptions()).sections(data))["model"]["encoders"]
+        if encoder["name"] == "text"
+    ]
+    assert texts == ([columns] if columns else [])
 
 
 def test_a_log_without_order_gets_scorers_that_read_none() -> None:

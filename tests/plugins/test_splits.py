@@ -22,6 +22,8 @@ from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ConfigError, DataError
 from p5plugins.splits.by_user import ByUser as ByUserPart
 from p5plugins.splits.by_user import ByUserConfig
+from p5plugins.splits.item_cold import ItemCold as ItemColdPart
+from p5plugins.splits.item_cold import ItemColdConfig
 from p5plugins.splits.leave_one_out import LeaveOneOut as LeaveOneOutPart
 from p5plugins.splits.random import RandomRatio as RandomRatioPart
 from p5plugins.splits.random import RandomRatioConfig
@@ -41,6 +43,10 @@ def random_ratio(**options: float) -> SplitPart:
 
 def time_windows(**options: float | datetime) -> SplitPart:
     return TimeWindowsPart(TimeWindowsConfig.model_validate(options))
+
+
+def item_cold(share: float) -> SplitPart:
+    return ItemColdPart(ItemColdConfig(share=share))
 
 
 def by_user(**options: float) -> SplitPart:
@@ -327,3 +333,27 @@ def test_a_sample_keeps_users_with_what_is_theirs(n: int, seed: int) -> None:
         assert sample.targets[row].tolist() == sample.histories[row].tolist() == wanted[user]
     assert "rating" in sample.fields
     assert sample.fields["rating"].tolist() == sample.targets.values.tolist()
+
+
+@given(st.lists(st.integers(3, 9), min_size=3, max_size=12), st.sampled_from([0.1, 0.3, 0.6]), st.integers(0, 5))
+def test_items_that_are_cold_are_never_trained_on_and_stay_in_histories(
+    counts: list[int], share: float, seed: int
+) -> None:
+    log = dataset(counts)
+    items = np.arange(len(log.events), dtype=np.int32) % 7
+    log = Dataset(
+        Events(log.events.offsets, items, log.events.times),
+        log.users,
+        Catalogue(log.catalogue.frame.iloc[:7]),
+        log.user_frame,
+        has_clock=True,
+    )
+    plain = leave_one_out().roles(log, np.random.default_rng(seed))
+    roles = item_cold(share).roles(log, np.random.default_rng(seed))
+    changed = roles != plain
+    cold = np.unique(items[changed])
+    assert (plain[changed] == Role.TRAIN).all()
+    assert (roles[changed] == Role.HISTORY).all()
+    assert not np.isin(items[roles == Role.TRAIN], cold).any()
+    assert len(cold) <= max(1, round(share * 7))
+    assert ((roles == Role.TEST) == (plain == Role.TEST)).all()

@@ -139,7 +139,9 @@ def known_items_keep_their_vectors(subject: Subject) -> None:
     whole = subject.entities
     half = type(whole)(whole.frame.iloc[::2].reset_index(drop=True))
     grown = type(whole)(whole.frame.iloc[::-1].reset_index(drop=True))
-    before, after = _build(subject, half), _build(subject, grown)
+    features = subject.part.features(subject.config, half)
+    before = _build(subject, half)
+    after = cast("Encoder", subject.build(subject.part.extend(subject.config, grown, features), WIDTH)).eval()
     try:
         _carry_over(before, half.index, after, grown.index)
     except ConfigError as error:

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from p5core.contracts.preset import Preset
-from p5core.data.columns import RATING
+from p5core.data.columns import DOMAIN, ITEM, RATING, TITLE
 from p5core.data.dataset import Dataset
 from p5core.data.profile.order import file_order, repeated_targets
+from p5plugins.texts.tfidf import WORD
 
 __all__ = ["Sequential"]
 
@@ -51,6 +52,9 @@ VALIDATION_LINE = (
 
 MOST_DENSE_ITEMS = 13_000
 """Items whose pairs fit into the memory that EASE takes by default."""
+
+TITLES_READ = 1_000
+"""Values by which a column is taken for text."""
 
 NAMES = re.compile(r"(?:^|[\W_]|(?<=[a-z])(?=I))(?:id|Id|ID|code)s?$")
 """Columns whose numbers stand for something else: id, brand_id, brandId, zip_code."""
@@ -172,11 +176,30 @@ def _encoders(dataset: Dataset) -> tuple[str, ...]:
     numbers = [name for name in dataset.catalogue.features if _is_amount(frame[name])]
     words = [name for name in dataset.catalogue.features if name not in numbers and _repeats(frame[name])]
     encoders = ['{ name = "id" }']
+    if texts := _texts(frame, words):
+        encoders.append(f'{{ name = "text", columns = {json.dumps(texts)} }}')
     if words:
         encoders.append(f'{{ name = "categories", columns = {json.dumps(words)} }}')
     if numbers:
         encoders.append(f'{{ name = "numbers", columns = {json.dumps(numbers)} }}')
     return tuple(encoders)
+
+
+def _texts(frame: pd.DataFrame, words: list[str]) -> list[str]:
+    """Columns of text: titles with the categories, else free texts; none where nothing but categories is known.
+
+    Long descriptions beside a title took .002 from NDCG@10 on validation events of Scientific.
+    """
+    if TITLE in frame and _is_text(frame[TITLE]):
+        return [TITLE, *words]
+    return [str(name) for name in frame if name not in (ITEM, DOMAIN, TITLE, *words) and _is_text(frame[name])]
+
+
+def _is_text(column: pd.Series) -> bool:
+    """True if most values have several words."""
+    values = column.dropna().head(TITLES_READ)
+    n_texts = sum(isinstance(cell, str) and len(re.findall(WORD, cell)) > 1 for cell in values)
+    return n_texts > len(values) / 2
 
 
 def _is_amount(column: pd.Series) -> bool:

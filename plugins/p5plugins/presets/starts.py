@@ -8,8 +8,8 @@ from p5core.contracts.preset import Preset
 from p5core.data.dataset import Dataset
 
 __all__ = [
-    "EASE", "BERT4Rec", "Factorisation", "GRU4Rec", "ItemKNN", "NextItemPreset", "PretrainFinetune", "Ratings",
-    "Recurrent", "SASRec",
+    "ALS", "BPRMF", "EASE", "FMLP", "SLIST", "BERT4Rec", "Factorisation", "GRU4Rec", "ItemKNN", "NextItemPreset",
+    "PretrainFinetune", "Ratings", "Recurrent", "SASRec", "SVDpp",
 ]  # fmt: skip
 
 
@@ -60,6 +60,36 @@ class ItemKNN(_Fixed):
     """Item-based nearest neighbours alone, without a network (doi 10.1145/371920.372071)."""
 
     name = "item_knn"
+
+
+class ALS(_Fixed):
+    """Implicit matrix factorisation alone, by alternating least squares (doi 10.1109/ICDM.2008.22)."""
+
+    name = "als"
+
+
+class SLIST(_Fixed):
+    """SLIST alone: a linear model of which item follows which, in closed form (arXiv 2104.05132)."""
+
+    name = "slist"
+
+
+class BPRMF(_Fixed):
+    """BPR: matrix factorisation by pairwise ranking (arXiv 1205.2618)."""
+
+    name = "bpr_mf"
+
+
+class SVDpp(_Fixed):
+    """SVD++: ratings from factors and from what was rated at all, as a Bayesian machine (arXiv 1905.01395)."""
+
+    name = "svdpp"
+
+
+class FMLP(_Fixed):
+    """FMLP-Rec: filters along time instead of attention, in their causal form (arXiv 2202.13556)."""
+
+    name = "fmlp"
 
 
 class SASRec(_Fixed):

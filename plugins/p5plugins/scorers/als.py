@@ -16,7 +16,7 @@ from p5core.config.base import Config, Tunable
 from p5core.contracts.scorer import Scorer
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
-from p5plugins.scorers.sparse import history_table
+from p5plugins.similarity.sparse import history_table
 
 __all__ = ["ALS", "ALSConfig"]
 

@@ -14,9 +14,9 @@ from p5core.config.base import Config, Tunable
 from p5core.contracts.scorer import Scorer
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events
-from p5plugins.scorers.content_similarity import content_columns, content_similarity
-from p5plugins.scorers.counting import count_pairs
-from p5plugins.scorers.item_item import ItemItem
+from p5plugins.similarity.content_similarity import content_columns, content_similarity
+from p5plugins.similarity.counting import count_pairs
+from p5plugins.similarity.item_item import ItemItem
 
 __all__ = ["CoOccurrence", "CoOccurrenceConfig"]
 

@@ -15,8 +15,8 @@ from p5core.config.base import Config, Tunable
 from p5core.contracts.scorer import Scorer
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events
-from p5plugins.scorers.item_item import ItemItem
-from p5plugins.scorers.sparse import history_table, largest_weights, refuse_pairs
+from p5plugins.similarity.item_item import ItemItem
+from p5plugins.similarity.sparse import history_table, largest_weights, refuse_pairs
 
 __all__ = ["EASE", "EASEConfig"]
 

@@ -16,8 +16,8 @@ from p5core.config.base import Config, Tunable
 from p5core.contracts.scorer import ItemNeighbours
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
-from p5plugins.scorers.item_item import ItemItem
-from p5plugins.scorers.sparse import strongest
+from p5plugins.similarity.item_item import ItemItem
+from p5plugins.similarity.sparse import strongest
 
 __all__ = ["Markov", "MarkovConfig"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from p5core.contracts.encoder import Features
+from p5core.contracts.encoder import Features, RowLabels
 from p5core.contracts.part import NoOptions
 from p5core.model.item_embeddings import ItemEmbeddings
 from p5core.testing.toys import FreeVectors, Softmax
@@ -81,6 +81,41 @@ def test_each_domain_has_candidates_of_its_own() -> None:
     assert film_items.log_frequency.exp().tolist() == pytest.approx([4 / 6, 2 / 6])
     assert set(items.state_dict()) == {"encoders.0.vectors.weight", "counts"}
     assert ItemEmbeddings(encoders(1)).domains() == ()
+
+
+class Told(FreeVectors):
+    """Vectors that are content: they have no row of their own for each item."""
+
+    def row_labels(self) -> dict[str, RowLabels]:
+        return {}
+
+
+def test_items_without_events_are_no_negatives_where_content_is_read() -> None:
+    counts = np.array([3, 0, 1, 0, 1])
+    by_id, by_content = (ItemEmbeddings([kind(NoOptions(), Features(N_ITEMS), WIDTH)]) for kind in (FreeVectors, Told))
+    for items in (by_id, by_content):
+        items.count(counts)
+        assert items.counts.tolist() == counts.tolist()
+    assert by_id.domains() == ()
+    ((positions, candidates),) = by_content.domains()
+    assert positions.tolist() == [0, -1, 1, -1, 2]
+    assert torch.equal(candidates.vectors(), by_content.vectors()[[0, 2, 4]])
+    states, targets = torch.randn(4, WIDTH), torch.tensor([0, 4, 2, 2])
+    scores = states @ by_content.vectors()[[0, 2, 4]].T
+    expected = torch.nn.functional.cross_entropy(scores, torch.tensor([0, 2, 1, 1]))
+    loss = Softmax(NoOptions()).within_domains(states, targets, by_content)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    by_content.count(np.ones(N_ITEMS, dtype=np.int64))
+    assert by_content.domains() == ()
+
+
+def test_new_items_of_one_domain_leave_the_other_as_it_was() -> None:
+    items = ItemEmbeddings([Told(NoOptions(), Features(N_ITEMS), WIDTH)], domain_codes=np.array([0, 1, 0, 1, 1]))
+    items.count(np.array([3, 0, 1, 2, 1]))
+    (films, _), (books, book_items) = items.domains()
+    assert films.tolist() == [0, -1, 1, -1, -1]
+    assert books.tolist() == [-1, -1, -1, 0, 1]
+    assert book_items.n_items == 2
 
 
 def test_negatives_of_a_target_are_of_its_own_domain() -> None:

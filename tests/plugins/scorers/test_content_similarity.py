@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError
-from p5plugins.scorers import content_similarity as module
-from p5plugins.scorers import sparse
-from p5plugins.scorers.content_similarity import content_columns, content_similarity
+from p5plugins.similarity import content_similarity as module
+from p5plugins.similarity import sparse
+from p5plugins.similarity.content_similarity import content_columns, content_similarity
 
 WORDS = ["red", "blue", "lamp", "chair", "Art"]
 

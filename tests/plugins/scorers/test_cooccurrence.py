@@ -17,8 +17,8 @@ from p5core.contracts.metric import ItemStatistics
 from p5core.data.dataset import Events, Ragged
 from p5core.data.holdout import Holdout
 from p5core.evaluation.ranking import rank
-from p5plugins.scorers import counting
 from p5plugins.scorers.cooccurrence import CoOccurrence, CoOccurrenceConfig
+from p5plugins.similarity import counting
 
 BEAUTY = Path(os.environ.get("P5_DATA", "")) / "s3rec" / "Beauty.txt"
 N_ITEMS = 7

@@ -11,8 +11,8 @@ from support import events_of
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events, Ragged
-from p5plugins.scorers import sparse
 from p5plugins.scorers.item_knn import ItemKNN, ItemKNNConfig
+from p5plugins.similarity import sparse
 
 HISTORIES = [[0, 1, 2], [1, 2, 3], [0, 3, 4], [2, 4], [0, 1, 4, 5], [5, 3], [1, 2]]
 HAD = np.array([[float(item in history) for item in range(6)] for history in HISTORIES])

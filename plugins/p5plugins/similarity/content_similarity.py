@@ -14,9 +14,9 @@ from scipy.sparse import csr_array, diags_array, vstack
 from p5core.data.catalogue import Catalogue
 from p5core.data.columns import TITLE
 from p5core.errors import ConfigError, did_you_mean
-from p5plugins.scorers.sparse import row_blocks, row_numbers, strongest
+from p5plugins.similarity.sparse import row_blocks, row_numbers, strongest
 
-__all__ = ["content_columns", "content_similarity"]
+__all__ = ["content_columns", "content_neighbours", "content_similarity"]
 
 N_ALIKE = 100
 """Number of similar items kept per item."""
@@ -30,7 +30,9 @@ PAIRS_AT_MOST = 200_000_000
 WORD = re.compile(r"\w+")
 
 
-def content_columns(catalogue: Catalogue, names: Sequence[str] | None) -> list[str]:
+def content_columns(
+    catalogue: Catalogue, names: Sequence[str] | None, place: str = "scorer cooccurrence, content"
+) -> list[str]:
     """The columns that say which items are alike: those wanted, or all that hold no numbers.
 
     Raises ConfigError for one that the items table has not.
@@ -41,25 +43,31 @@ def content_columns(catalogue: Catalogue, names: Sequence[str] | None) -> list[s
     for name in names:
         if name not in available:
             listed = f"Found: {', '.join(available)}." if available else "There are none: load an items table."
-            raise ConfigError(
-                f"scorer cooccurrence, content: items have no column '{name}'.{did_you_mean(name, available)} {listed}"
-            )
+            raise ConfigError(f"{place}: items have no column '{name}'.{did_you_mean(name, available)} {listed}")
     return list(names)
 
 
 def content_similarity(catalogue: Catalogue, names: Sequence[str] | None) -> csr_array | None:
     """(V, V) row i holds the items most alike item i and sums to 1, or is empty; None where nothing is known of any.
 
-    Items are sets of values weighted by their rarity (the words of a text, the values of a list), and alike by the
-    cosine of those, squared (tf-idf: Salton and Buckley, doi 10.1016/0306-4573(88)90021-0). A value that so many items
-    share that not all pairs of them can be looked at is left out, as are values that all items have.
+    Items are alike by their cosine, squared.
     """
-    values = _values(catalogue, content_columns(catalogue, names))
-    blocks = [strongest(csr_array(values[first:last] @ values.T), first, N_ALIKE) for first, last in row_blocks(values)]
-    similarity = csr_array(vstack(blocks, format="csr"))
+    similarity = content_neighbours(catalogue, content_columns(catalogue, names), N_ALIKE)
     similarity.data **= SHARPNESS
     similarity.data /= np.maximum(similarity.sum(axis=1), np.finfo(np.float32).tiny)[row_numbers(similarity)]
     return similarity if similarity.nnz else None
+
+
+def content_neighbours(catalogue: Catalogue, columns: Sequence[str], n: int) -> csr_array:
+    """(V, V) float32 the cosines of each item with the `n` items most alike it.
+
+    Items are sets of values weighted by their rarity (the words of a text, the values of a list; tf-idf: Salton and
+    Buckley, doi 10.1016/0306-4573(88)90021-0). A value that so many items share that not all pairs of them can be
+    looked at is left out, as are values that all items have.
+    """
+    values = _values(catalogue, columns)
+    blocks = [strongest(csr_array(values[first:last] @ values.T), first, n) for first, last in row_blocks(values)]
+    return csr_array(vstack(blocks, format="csr"))
 
 
 def _values(catalogue: Catalogue, columns: Sequence[str]) -> csr_array:

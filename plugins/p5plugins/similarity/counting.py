@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, vstack
 
 from p5core.data.dataset import Events
-from p5plugins.scorers.sparse import row_numbers, strongest
+from p5plugins.similarity.sparse import row_numbers, strongest
 
 __all__ = ["Counting", "count_pairs"]
 

@@ -1,0 +1,3 @@
+"""Similarities of items, and the models made of them."""
+
+__all__: list[str] = []

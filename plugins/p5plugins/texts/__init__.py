@@ -1,0 +1,3 @@
+"""Vectors of texts, computed without training."""
+
+__all__: list[str] = []

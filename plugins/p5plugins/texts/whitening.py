@@ -1,0 +1,48 @@
+"""Turning and scaling vectors until their coordinates are uncorrelated and of equal variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Whitening", "fit_whitening", "unit_rows"]
+
+FLOOR = 1e-3
+"""Added to the variance of a coordinate, as a share of the largest: directions of noise are not blown up."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """x ↦ (x − mean) rotation (Su et al., arXiv 2103.15316)."""
+
+    mean: Floats
+    """(d,)"""
+
+    rotation: Floats
+    """(d, k) directions, that of the largest variance first; each divided by its standard deviation, if scaled"""
+
+    def apply(self, vectors: Floats) -> Floats:
+        """(N, d) → (N, k)."""
+        return np.asarray((vectors - self.mean) @ self.rotation, dtype=np.float32)
+
+
+def fit_whitening(vectors: Floats, dimension: int, *, scaled: bool = True) -> Whitening:
+    """Whitening of the rows (N, d) into at most `dimension` coordinates; only turned, without `scaled`."""
+    mean: Floats = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    covariance = np.cov(vectors.T.astype(np.float64), bias=True).reshape(vectors.shape[1], -1)
+    variances, directions = np.linalg.eigh(covariance)
+    order = np.argsort(-variances, kind="stable")[:dimension]
+    largest = max(float(variances.max()), np.finfo(np.float64).tiny)
+    scale = np.sqrt(np.maximum(variances[order], 0.0) + FLOOR * largest) if scaled else np.ones(len(order))
+    return Whitening(mean, (directions[:, order] / scale).astype(np.float32))
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """The rows scaled to length 1; zero rows stay zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
+    return scaled
