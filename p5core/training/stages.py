@@ -128,9 +128,7 @@ def fit(
             save_checkpoint(stage.last, network, None, progress, states)
             callback.event(StageEvent(stage.config.name, index + 1, progress.seconds))
         moments = None
-    count_items(network, stages_data[-1].split.train)
-    if network.items.reads_content and not experiment.stages[0].from_run:
-        _place_new_items(network, stages_data[-1].dataset, stages_data)
+    _end(network, experiment, stages_data)
     return progress.seconds
 
 
@@ -183,6 +181,13 @@ def _begin(network: Network, experiment: Experiment, stages_data: Sequence[Stage
         _place_new_items(network, stage_data.dataset, stages_data[:index])
     elif index == 0 and network.items.reads_content and not experiment.stages[0].from_run:
         _place_new_items(network, stage_data.dataset, stages_data[:1])
+
+
+def _end(network: Network, experiment: Experiment, stages_data: Sequence[StageData]) -> None:
+    """Count the events of the target, and place the items that no stage has trained."""
+    count_items(network, stages_data[-1].split.train)
+    if network.items.reads_content and not experiment.stages[0].from_run:
+        _place_new_items(network, stages_data[-1].dataset, stages_data)
 
 
 def _place_new_items(network: Network, dataset: Dataset, trained_on: Sequence[StageData]) -> None:
