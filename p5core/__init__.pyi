@@ -39,7 +39,7 @@ from .system.messages import Message
 from .workflows.evaluate import evaluate_run
 from .workflows.recommend import Recommendation, Recommender
 from .workflows.train import resume, run
-from .workflows.update import update
+from .workflows.update import extend, update
 
 __all__ = [
     "API_VERSION",
@@ -107,6 +107,7 @@ __all__ = [
     "cut_windows",
     "dump_experiment",
     "evaluate_run",
+    "extend",
     "gather_padded",
     "hookimpl",
     "list_runs",

@@ -18,6 +18,6 @@ def p5_commands() -> list[click.Command]:
     from p5export.cli.export import export, verify
     from p5export.cli.score import score
     from p5export.cli.serve import serve
-    from p5export.cli.update import update
+    from p5export.cli.update import extend, update
 
-    return [export, score, serve, update, verify]
+    return [export, extend, score, serve, update, verify]

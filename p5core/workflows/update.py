@@ -1,4 +1,4 @@
-"""New events and items for a finished run, without training."""
+"""New events, or new items alone, for a finished run, without training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from p5core.config.base import PartSpec
 from p5core.config.experiment import Experiment
 from p5core.config.tree import override
 from p5core.contracts.encoder import Features
-from p5core.data.append import append
+from p5core.data.append import append, new_items
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
 from p5core.data.profile.report import Dropped
 from p5core.data.storage import write_dataset
+from p5core.data.union import grow_catalogue, recode
 from p5core.errors import ConfigError
 from p5core.model.blend import Blend, write_blend
 from p5core.model.build import build_network, count_items
@@ -30,11 +31,11 @@ from p5core.runs.create import create_run
 from p5core.runs.documents import RunState, Status
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.run import Run
-from p5core.system.files import write_json, write_tensors
+from p5core.system.files import read_json, write_json, write_tensors
 from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.trained_model import load_model, load_run_data
+from p5core.workflows.trained_model import TrainedModel, load_model, load_run_data
 
-__all__ = ["Updated", "update"]
+__all__ = ["Updated", "extend", "update"]
 
 
 @dataclass(frozen=True)
@@ -67,27 +68,79 @@ def update(
     registry = registry or load_plugins()
     if name is not None:
         check_run_name(name)
-    run.verify()
-    data = load_run_data(run, registry)
-    old = load_model(run, data, registry)
-    if not old.network.backbone.uses_history:
-        raise ConfigError(f"Run {run.path} represents users by trained vectors only, so new events need new training.")
+    data, old = _opened(run, registry)
     before = data.target.dataset
     experiment = _with_events(data.experiment, events, assignments, registry)
     raw = registry.choose("loader", experiment.data, "data").build().load()
     fresh, report = prepare_more(replace(raw, id_types=before.id_types), experiment.prepare)
     dataset = append(before, fresh, experiment.prepare.keep)
+    return _updated(run, name, registry, data, old, dataset, report.to_dict(), report.dropped)
+
+
+def extend(
+    run: Run,
+    items: Path,
+    name: str | None = None,
+    registry: Registry | None = None,
+    id_column: str | None = None,
+    title_column: str | None = None,
+) -> Updated:
+    """Add the unknown items of a table to a finished run, and write a new run beside it that recommends them.
+
+    Their content alone places them: titles, texts, categories. What the run knows of its own items stays. Scorers and
+    popularity are fitted again, as by `update`. Raises ConfigError for a run that tells items apart by ids alone,
+    DataError for a table without new items or without any column that the run knows.
+    """
+    registry = registry or load_plugins()
+    if name is not None:
+        check_run_name(name)
+    data, old = _opened(run, registry)
+    if not old.network.items.reads_content:
+        raise ConfigError(
+            f"Run {run.path} tells items apart by their ids alone, so nothing would be known of new ones. Train it "
+            'with an encoder of content, such as { name = "text", columns = ["title"] }.'
+        )
+    before = data.target.dataset
+    fresh, notes = new_items(items, before.catalogue, id_column, title_column)
+    catalogue = grow_catalogue(before.catalogue, fresh)
+    dataset = recode(before, catalogue, before.user_frame)
+    report = {**read_json(run.path / "report.json"), "extended": [str(note) for note in notes]}
+    return _updated(run, name, registry, data, old, dataset, report, ())
+
+
+def _opened(run: Run, registry: Registry) -> tuple[ExperimentData, TrainedModel]:
+    """Data and model of a finished run that can grow; raises ConfigError for one of user vectors."""
+    run.verify()
+    data = load_run_data(run, registry)
+    old = load_model(run, data, registry)
+    if not old.network.backbone.uses_history:
+        raise ConfigError(f"Run {run.path} represents users by trained vectors only, so new events need new training.")
+    return data, old
+
+
+def _updated(
+    run: Run,
+    name: str | None,
+    registry: Registry,
+    data: ExperimentData,
+    old: TrainedModel,
+    dataset: Dataset,
+    report: Mapping[str, Any],
+    dropped: tuple[Dropped, ...],
+) -> Updated:
+    """Extend the model to a larger data set and write it as a run."""
     features = compute_features(data.experiment, registry, dataset, FeatureCache(base=data.features))
     network = _grown(old.network.cpu(), data, dataset, features, registry)
     blend = None if old.blend is None else old.blend.refitted(dataset.events, dataset.catalogue)
     grown = _Grown(dataset, features, network, blend)
-    folder = _write(run, name, data.experiment, registry, grown, {**report.to_dict(), "updated": run.name})
+    folder = _write(run, name, data.experiment, registry, grown, {**report, "updated": run.name})
+    before = data.target.dataset
     return Updated(
         folder,
         len(dataset.events) - len(before.events),
         len(dataset.catalogue) - len(before.catalogue),
         len(dataset.users) - len(before.users),
-        report.dropped,
+        dropped,
     )
 
 

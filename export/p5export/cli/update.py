@@ -1,4 +1,4 @@
-"""`p5 update`."""
+"""`p5 update` and `p5 extend`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import click
 
 if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
+    from p5core.runs.run import Run
     from p5export.graph.serving import ExportOptions
 
-__all__ = ["update"]
+__all__ = ["extend", "update"]
 
 
 @click.command()
@@ -32,9 +33,8 @@ def update(
     from p5core.runs.create import open_run
     from p5core.system.signals import stopped_with
     from p5core.workflows.update import update as update_run
-    from p5export.export import export_run
 
-    options = _options(run / "export")
+    options = None if no_export else _options(run / "export")
     with stopped_with("Stopped; no run was made. Run the update again."):
         made = update_run(open_run(run), events, name, registry, assignments)
     click.echo(
@@ -42,9 +42,52 @@ def update(
     )
     for step in made.dropped:
         click.echo(f"  dropped {step.rows:,}: {step.reason}")
-    if not no_export:
-        with stopped_with(f"Stopped; the run is whole and not exported. Go on with: p5 export {made.run.path}"):
-            exported = export_run(made.run, made.run.path / "export", registry, options, click.echo)
+    _export(made.run, options, registry)
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("items", metavar="NEW_ITEMS", type=click.Path(path_type=Path))
+@click.option("--id", "id_column", help="Id column of NEW_ITEMS; default: guessed.")
+@click.option("--title", "title_column", help='Title column of NEW_ITEMS; default: guessed; "": none.')
+@click.option("--name", help="Name of the extended run; default: RUN with a number.")
+@click.option("--no-export", is_flag=True, help="Leave out the export.")
+@click.pass_obj
+def extend(
+    registry: Registry,
+    run: Path,
+    items: Path,
+    id_column: str | None,
+    title_column: str | None,
+    name: str | None,
+    no_export: bool,
+) -> None:
+    """Add the items of the table NEW_ITEMS to the finished RUN without training: a new run that recommends them.
+
+    They are placed by their titles, texts and categories, and exported with the options of RUN's own export.
+    """
+    from p5core.runs.create import open_run
+    from p5core.system.files import read_json
+    from p5core.system.signals import stopped_with
+    from p5core.workflows.update import extend as extend_run
+
+    options = None if no_export else _options(run / "export")
+    with stopped_with("Stopped; no run was made. Run it again."):
+        made = extend_run(open_run(run), items, name, registry, id_column, title_column)
+    click.echo(f"{made.run.path}: {made.n_items:,} new items.")
+    for note in read_json(made.run.path / "report.json")["extended"]:
+        click.echo(f"  {note}")
+    _export(made.run, options, registry)
+
+
+def _export(run: Run, options: ExportOptions | None, registry: Registry) -> None:
+    """Export a new run with the options of an earlier export; None leaves it out."""
+    from p5core.system.signals import stopped_with
+    from p5export.export import export_run
+
+    if options is not None:
+        with stopped_with(f"Stopped; the run is whole and not exported. Go on with: p5 export {run.path}"):
+            exported = export_run(run, run.path / "export", registry, options, click.echo)
         click.echo(f"Export: {exported.folder}")
 
 

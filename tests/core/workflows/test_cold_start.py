@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import p5core
+from p5core.cli import build
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.data.dataset import Ragged
+from p5core.errors import ConfigError, DataError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.workflows.trained_model import TrainedModel, load_model, load_run_data
 from p5core.workflows.update import update
+from p5export.runtime import OnnxRecommender
 
 TOPICS = {"x": "lamp of glass", "y": "chair of steel"}
 ITEMS = [f"{topic}{item}" for topic in TOPICS for item in range(12)]
@@ -126,3 +132,63 @@ def test_an_update_keeps_the_vectors_of_known_items_and_places_new_ones_by_their
     codes = {name: code for code, name in enumerate(target.dataset.catalogue.frame["item"])}
     scores = model.scorer().scores(USER, Ragged.of([[codes["x2"], codes["x3"], codes["x4"]]]))[0]
     assert scores[codes["x98"]] > scores[codes["y98"]]
+
+
+@pytest.fixture
+def arrivals(tmp_path: Path) -> Path:
+    """A table of items of which two are new."""
+    names = ["x1", "x97", "y97"]
+    frame = pd.DataFrame({"item": names, "title": [title(name) for name in names], "price": [1.0, 2.0, 3.0]})
+    frame.to_csv(tmp_path / "arrivals.csv", index=False)
+    return tmp_path / "arrivals.csv"
+
+
+def test_new_items_are_recommended_by_their_titles_without_any_event(
+    run: Run, arrivals: Path, registry: Registry
+) -> None:
+    made = p5core.extend(run, arrivals, "extended", registry)
+    assert (made.n_items, made.n_events, made.n_users) == (2, 0, 0)
+    before, after = (loaded(which, registry)[0].network.items.vectors().detach().cpu() for which in (run, made.run))
+    assert after[: len(before)].numpy() == pytest.approx(before.numpy(), abs=1e-5)
+    for topic, other in ("xy", "yx"):
+        history = [f"{topic}2", f"{topic}3", f"{topic}4"]
+        answer = [one.item for one in p5core.Recommender.load(made.run, registry).recommend(history, k=23)]
+        assert answer.index(f"{topic}97") < answer.index(f"{other}97")
+        assert answer.index(f"{topic}97") < 12
+
+
+def test_the_exported_model_knows_new_items_too(run: Run, arrivals: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    shutil.copytree(run.path, folder / "shop")
+    told = CliRunner().invoke(build(load_plugins()), ["extend", str(folder / "shop"), str(arrivals), "--name", "new"])
+    assert told.exit_code == 0, told.output
+    assert "2 new items" in told.output
+    assert "1 items were known, and stay as they are" in told.output
+    answer = OnnxRecommender(folder / "new" / "export").recommend(["x2", "x3", "x4"], k=23)
+    assert {"x97", "y97"} <= {found.item for found in answer}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("item,title\nx1,lamp of glass number1\n", "has no item that the run does not know already (1 known ones)"),
+        ("item,colour\nx97,red\n", "has none of the columns by which the run knows its items: title"),
+        ("name,colour\nx97,red\n", "item"),
+        ("item,title,domain\nx97,lamp,elsewhere\n", "the run has no domain 'elsewhere'. Known: default"),
+    ],
+)
+def test_a_table_without_new_items_is_refused_and_nothing_is_left(
+    run: Run, tmp_path: Path, registry: Registry, content: str, message: str
+) -> None:
+    (tmp_path / "items.csv").write_text(content, encoding="utf-8")
+    before = sorted(run.path.parent.iterdir())
+    with pytest.raises(DataError, match=re.escape(message)):
+        p5core.extend(run, tmp_path / "items.csv", "refused", registry)
+    assert sorted(run.path.parent.iterdir()) == before
+
+
+def test_a_run_of_ids_alone_is_not_extended(tables: Path, arrivals: Path, tmp_path: Path, registry: Registry) -> None:
+    model = {"width": 8, "encoders": [{"name": "id"}], "backbone": {"name": "filter", "n_layers": 1}}
+    ids = p5core.run(experiment(tables, model=model, stages=[{"epochs": 1}]), tmp_path, "ids", registry)
+    with pytest.raises(ConfigError, match="tells items apart by their ids alone"):
+        p5core.extend(ids, arrivals, "more", registry)
