@@ -58,6 +58,9 @@ class Scorer(Part, ABC):
     reads_order: ClassVar[bool] = False
     """True if it learns which item follows another."""
 
+    reads_content: ClassVar[bool] = False
+    """True if it can reach an item without events by its content."""
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
 

@@ -125,7 +125,8 @@ def fingerprint(encoder: Chosen, entities: Entities) -> str:
     digest.update(encoder.config.model_dump_json().encode())
     digest.update(pd.util.hash_pandas_object(entities.frame.astype("str"), index=False).to_numpy().tobytes())
     for path in _paths(encoder.config):
-        digest.update(f"\0{path}\0{sha256(path) if path.is_file() else ''}".encode())
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            digest.update(f"\0{file}\0{sha256(file) if file.is_file() else ''}".encode())
     return digest.hexdigest()
 
 

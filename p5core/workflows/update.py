@@ -95,9 +95,11 @@ def extend(
     if name is not None:
         check_run_name(name)
     data, old = _opened(run, registry)
-    if not old.network.items.reads_content:
+    scorers = () if old.blend is None else old.blend.scorers
+    is_network = data.experiment.model.scorer is None and old.network.items.reads_content
+    if not is_network and not any(scorer.reads_content for scorer in scorers):
         raise ConfigError(
-            f"Run {run.path} tells items apart by their ids alone, so nothing would be known of new ones. Train it "
+            f"Run {run.path} tells items apart by their events alone, so nothing would be known of new ones. Train it "
             'with an encoder of content, such as { name = "text", columns = ["title"] }.'
         )
     before = data.target.dataset

@@ -46,13 +46,18 @@ resamples = 5
 """
 
 RATED = "\n".join(f"{line},{'stars' if nth == 0 else nth % 5 + 1}" for nth, line in enumerate(LOG.splitlines()))
-ITEMS = "item,genre,price\n" + "".join(f"i{item},g{item % 4},{item}.5\n" for item in range(23))
+ITEMS = "item,genre,price,sound\n" + "".join(
+    f"i{item},g{item % 4},{item}.5,{item % 3} {item % 5} 1\n" for item in range(23)
+)
 
 NUMBERS = (-1, 0, 1, 2, 2**31, 2**63, 10**30, -(10**30), 1e-300, 1e300, 0.5)
 TEXTS = ("", " ", "x", "\n", "[red]", "../../x", "é" * 300)
 OTHERS: tuple[Any, ...] = (True, [], ["x"], {}, {"a": 1})
 
-NEEDED = {"categories": {"columns": ["genre"]}, "numbers": {"columns": ["price"]}}
+NEEDED = {
+    "categories": {"columns": ["genre"]}, "numbers": {"columns": ["price"]}, "text": {"columns": ["genre"]},
+    "vectors": {"column": "sound"},
+}  # fmt: skip
 BESIDE = {"bayesian_fm": ["model.backbone={ name = 'mf' }", "model.width=64"]}
 """Settings without which a part is refused."""
 

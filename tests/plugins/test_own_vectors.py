@@ -28,6 +28,10 @@ def stored(folder: Path, rows: Any = ROWS, ids: list[str] | None = None) -> Vect
     return VectorsConfig(file=folder / "rows.npy", ids=folder / "ids.txt")
 
 
+def stored_again(folder: Path) -> VectorsConfig:
+    return VectorsConfig(file=folder / "rows.npy", ids=folder / "ids.txt")
+
+
 def cosines(features: Features) -> Any:
     table = np.asarray(features.arrays["vectors"])
     return table @ table.T
@@ -80,6 +84,21 @@ def test_known_items_keep_their_vectors_when_the_table_grows() -> None:
 def test_faulty_files_are_refused(tmp_path: Path, rows: Any, ids: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Vectors.features(stored(tmp_path, rows, ids), catalogue())
+
+
+def test_ids_may_end_in_any_way_and_are_texts(tmp_path: Path) -> None:
+    for text in ("a\r\nb\r\nc\r\nd\r\ne\r\nf", "\ufeffa\nb\nc\nd\ne\nf\n"):
+        config = stored(tmp_path)
+        (tmp_path / "ids.txt").write_bytes(text.encode())
+        assert cosines(Vectors.features(config, catalogue())) == pytest.approx(expected(ROWS), abs=1e-5)
+    (tmp_path / "ids.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="is no text file in UTF-8"):
+        Vectors.features(stored_again(tmp_path), catalogue())
+    for damaged in (b"", (tmp_path / "rows.npy").read_bytes()[:-8]):
+        config = stored(tmp_path)
+        (tmp_path / "rows.npy").write_bytes(damaged)
+        with pytest.raises(DataError, match="is no file of numbers"):
+            Vectors.features(config, catalogue())
 
 
 @pytest.mark.parametrize(

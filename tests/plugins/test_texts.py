@@ -15,6 +15,7 @@ import torch
 from p5core.contracts.encoder import Features
 from p5core.data.catalogue import Catalogue
 from p5core.errors import ConfigError, DataError
+from p5core.system.files import sha256
 from p5plugins.encoders.text import Text
 from p5plugins.texts.joined import joined_texts
 from p5plugins.texts.transformer import transformer_vectors
@@ -48,8 +49,8 @@ def test_cells_are_joined_in_one_line() -> None:
 def test_a_wrong_column_and_empty_texts_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"encoder text: there is no column 'titel'. Did you mean 'title'\?"):
         text_features(TextConfig(columns=["titel"]), catalogue(["a b"]), "encoder text")
-    with pytest.raises(DataError, match="the columns title hold no text at all"):
-        text_features(TextConfig(columns=["title"]), catalogue([None, " "]), "encoder text")
+    with pytest.raises(DataError, match="the columns title hold no word at all"):
+        text_features(TextConfig(columns=["title"]), catalogue([None, " ! _"]), "encoder text")
 
 
 def test_a_folder_goes_with_its_model() -> None:
@@ -80,8 +81,10 @@ def test_known_items_keep_their_vectors_when_the_table_grows(model: str) -> None
     assert vectors(after)[: len(TITLES)] == pytest.approx(vectors(before), abs=1e-5)
     fresh = Text.features(config, catalogue(more))
     assert not np.allclose(np.abs(vectors(fresh)[:3, :3]), np.abs(vectors(after)[:3, :3]), atol=1e-3)
-    other = Text.extend(TextConfig(columns=["title"], dimension=3), catalogue(more), before)
-    assert vectors(other).shape[1] == 3
+    for other in ({"dimension": 3}, {"whiten": False}, {"columns": ["title", "note"]}):
+        changed = TextConfig.model_validate({"columns": ["title"], "model": model, **other})
+        with pytest.raises(ConfigError, match="the weights were trained with"):
+            Text.extend(changed, catalogue(more, note=more), before)
 
 
 def test_each_character_of_a_script_without_spaces_is_a_word() -> None:
@@ -100,6 +103,13 @@ def test_whitened_coordinates_are_uncorrelated_and_of_equal_variance() -> None:
     turned = fit_whitening(raw, 5, scaled=False).apply(raw)
     distances = [np.linalg.norm(table[:50, None] - table[None, :50], axis=2) for table in (raw, turned)]
     assert distances[1] == pytest.approx(distances[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("model", ["tfidf", "wordllama"])
+@pytest.mark.parametrize("titles", [["red lamp", None, None], ["red lamp"] * 3])
+def test_texts_that_tell_nothing_apart_are_zero(model: str, titles: list[str | None]) -> None:
+    config = TextConfig.model_validate({"columns": ["title"], "model": model})
+    assert not vectors(text_features(config, catalogue(titles), "encoder text")).any()
 
 
 def test_wordllama_is_the_mean_of_its_token_vectors() -> None:
@@ -166,7 +176,8 @@ def test_a_folder_says_what_it_is(tiny_transformers: dict[str, Path], tmp_path: 
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n", encoding="utf-8")
     config = TextConfig(columns=["title"], model="folder", folder=folder)
     about = text_features(config, catalogue(["red lamp", "steel chair"]), "encoder text").about
-    assert about["model"].startswith("bert ")
+    assert about["model"] == "bert"
+    assert about["revision"] == sha256(folder / "model.safetensors")[:12]
     assert about["licence"] == "apache-2.0"
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"is no folder of a Hugging Face model: its config.json cannot be read"):

@@ -112,7 +112,10 @@ def _table(path: Path) -> npt.NDArray[Any]:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"encoder vectors: {path} is no text file in UTF-8: {error}.") from None
 
 
 def _stacked(place: str, cells: Sequence[Any]) -> tuple[Floats, npt.NDArray[np.bool_]]:

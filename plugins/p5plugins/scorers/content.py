@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.sparse import csr_array
 
 from p5core.config.base import Config, ExpandedPath, Tunable
@@ -58,6 +58,12 @@ class ContentConfig(Config):
     choose: bool = True
     """Choose power and recency on validation events."""
 
+    @model_validator(mode="after")
+    def _folder_with_its_model(self) -> ContentConfig:
+        if (self.model == "folder") != (self.folder is not None):
+            raise ValueError('model = "folder" and the option folder go together')
+        return self
+
 
 class Content(ItemItem):
     """Items alike by their texts and categories; new items are recommended from the first day.
@@ -67,6 +73,7 @@ class Content(ItemItem):
     """
 
     name = "content"
+    reads_content = True
     Config = ContentConfig
     config: ContentConfig
 

@@ -82,6 +82,7 @@ class CoOccurrence(ItemItem):
 
     name = "cooccurrence"
     reads_order = True
+    reads_content = True
     Config = CoOccurrenceConfig
     config: CoOccurrenceConfig
     is_default = True

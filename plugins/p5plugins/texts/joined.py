@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import unescape
 from typing import Any
@@ -13,6 +14,8 @@ from p5core.data.columns import TITLE
 from p5core.errors import ConfigError, DataError, did_you_mean
 
 __all__ = ["joined_texts"]
+
+WORD = re.compile(r"[^\W_]")
 
 BETWEEN = ". "
 """Between the texts of two columns."""
@@ -30,8 +33,8 @@ def joined_texts(entities: Entities, columns: Sequence[str], part: str) -> list[
             raise ConfigError(f"{part}: there is no column '{name}'.{did_you_mean(name, available)} {listed}")
     cells = [[_text(cell) for cell in entities.frame[name].tolist()] for name in columns]
     texts = [BETWEEN.join(part for part in parts if part) for parts in zip(*cells, strict=True)]
-    if not any(texts):
-        raise DataError(f"{part}: the columns {', '.join(columns)} hold no text at all. Name others.")
+    if not any(WORD.search(text) for text in texts):
+        raise DataError(f"{part}: the columns {', '.join(columns)} hold no word at all. Name others.")
     return texts
 
 

@@ -42,7 +42,7 @@ class Words:
 
 
 def fit_words(texts: Sequence[str], dimension: int) -> Words:
-    """The words of the texts, and at most `dimension` directions."""
+    """The words of the texts, of which there must be one, and at most `dimension` directions."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from p5core.errors import ConfigError
+from p5core.system.files import sha256
 
 __all__ = ["minilm_folder", "transformer_provenance", "transformer_vectors"]
 
@@ -34,12 +34,12 @@ def minilm_folder() -> Path:
 
 
 def transformer_provenance(folder: Path) -> dict[str, str]:
-    """Model, revision and licence as far as the folder tells."""
+    """Model, revision (a hash of the weights) and licence, as far as the folder tells."""
     config = _config(folder)
-    name = str(config.get("_name_or_path") or folder.name)
+    weights = [sha256(path) for path in sorted(folder.glob("*.safetensors"))]
     return {
-        "model": f"{config.get('model_type', 'transformer')} {name}",
-        "revision": f"transformers {version('transformers')}",
+        "model": str(config.get("model_type", "transformer")),
+        "revision": " ".join(digest[:12] for digest in weights),
         "licence": _licence(folder),
     }
 

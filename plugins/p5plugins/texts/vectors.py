@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from p5core.config.base import Config, ExpandedPath
 from p5core.contracts.encoder import Features
 from p5core.data.catalogue import Entities
+from p5core.errors import ConfigError
 from p5plugins.texts.joined import joined_texts
 from p5plugins.texts.tfidf import Words, fit_words
 from p5plugins.texts.transformer import minilm_folder, transformer_provenance, transformer_vectors
@@ -52,12 +53,13 @@ def text_features(config: TextConfig, entities: Entities, part: str, base: Featu
     """Features with `vectors` (N, d), rows of length 1, or zero for an entity without text.
 
     With `base`, the features of some of these entities, words and whitening are those of `base`, so that the vectors
-    are comparable with it. Raises ConfigError and DataError as `joined_texts` does.
+    are comparable with it. Raises ConfigError and DataError as `joined_texts` does, ConfigError where those of `base`
+    were computed in another way.
     """
     texts = joined_texts(entities, config.columns, part)
     about = _provenance(config)
-    if base is not None and dict(base.about) != about:
-        base = None
+    if base is not None:
+        _refuse_other(dict(base.about), about, part)
     words = _words(config, texts, base)
     raw = words.vectors(texts) if words is not None else _read(config, texts)
     is_read = raw.any(axis=1)
@@ -71,6 +73,16 @@ def text_features(config: TextConfig, entities: Entities, part: str, base: Featu
         return Features(len(entities), arrays, about=about)
     arrays |= {"rarity": words.rarity, "directions": words.directions}
     return Features(len(entities), arrays, {"words": words.words}, about)
+
+
+def _refuse_other(before: dict[str, str], now: dict[str, str], part: str) -> None:
+    """Raise ConfigError for vectors that trained weights cannot read."""
+    for name in now:
+        if before.get(name) != now[name]:
+            raise ConfigError(
+                f"{part}: the weights were trained with {name} = {before.get(name)!r}, and here it is {now[name]!r}. "
+                "Give it the same options and the same model, or train anew."
+            )
 
 
 def _words(config: TextConfig, texts: Sequence[str], base: Features | None) -> Words | None:

@@ -31,13 +31,16 @@ class Whitening:
 
 
 def fit_whitening(vectors: Floats, dimension: int, *, scaled: bool = True) -> Whitening:
-    """Whitening of the rows (N, d) into at most `dimension` coordinates; only turned, without `scaled`."""
+    """Whitening of the rows (N, d) into at most `dimension` coordinates; only turned, without `scaled`.
+
+    Rows that are all equal become zero: they tell nothing apart.
+    """
     mean: Floats = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     covariance = np.cov(vectors.T.astype(np.float64), bias=True).reshape(vectors.shape[1], -1)
     variances, directions = np.linalg.eigh(covariance)
     order = np.argsort(-variances, kind="stable")[:dimension]
-    largest = max(float(variances.max()), np.finfo(np.float64).tiny)
-    scale = np.sqrt(np.maximum(variances[order], 0.0) + FLOOR * largest) if scaled else np.ones(len(order))
+    spread = np.maximum(variances[order], 0.0) + FLOOR * variances.max()
+    scale = np.sqrt(spread) if scaled and variances.max() > 0 else np.ones(len(order))
     return Whitening(mean, (directions[:, order] / scale).astype(np.float32))
 
 

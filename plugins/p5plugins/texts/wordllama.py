@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.errors import ConfigError
+from p5core.system.files import sha256
 
 __all__ = ["wordllama_provenance", "wordllama_vectors"]
 
@@ -20,9 +20,8 @@ TEXTS_AT_ONCE = 8192
 
 
 def wordllama_provenance() -> dict[str, str]:
-    """Model, revision and licence; raises ConfigError when it is not installed."""
-    _folder()
-    return {"model": "wordllama l2_supercat_256", "revision": version("wordllama"), "licence": "MIT"}
+    """Model, revision (a hash of the weights) and licence; raises ConfigError when it is not installed."""
+    return {"model": "wordllama l2_supercat_256", "revision": sha256(_folder() / WEIGHTS)[:12], "licence": "MIT"}
 
 
 def wordllama_vectors(texts: Sequence[str]) -> npt.NDArray[np.float32]:

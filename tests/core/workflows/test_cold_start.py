@@ -187,8 +187,24 @@ def test_a_table_without_new_items_is_refused_and_nothing_is_left(
     assert sorted(run.path.parent.iterdir()) == before
 
 
+@pytest.mark.parametrize(("scorer", "is_extended"), [("content", True), ("item_knn", False)])
+def test_a_scorer_alone_is_extended_if_it_reads_content(
+    tables: Path, arrivals: Path, tmp_path: Path, registry: Registry, scorer: str, is_extended: bool
+) -> None:
+    base = experiment(tables).model_dump(exclude={"model", "stages"}, by_alias=True)
+    alone = p5core.run(parse_experiment({**base, "model": {"scorer": scorer}}), tmp_path, scorer, registry)
+    if not is_extended:
+        with pytest.raises(ConfigError, match="tells items apart by their events alone"):
+            p5core.extend(alone, arrivals, "more", registry)
+        return
+    made = p5core.extend(alone, arrivals, "more", registry)
+    answer = p5core.Recommender.load(made.run, registry).recommend(["x2", "x3", "x4"], k=23)
+    places = [one.item for one in answer]
+    assert places.index("x97") < places.index("y97")
+
+
 def test_a_run_of_ids_alone_is_not_extended(tables: Path, arrivals: Path, tmp_path: Path, registry: Registry) -> None:
     model = {"width": 8, "encoders": [{"name": "id"}], "backbone": {"name": "filter", "n_layers": 1}}
     ids = p5core.run(experiment(tables, model=model, stages=[{"epochs": 1}]), tmp_path, "ids", registry)
-    with pytest.raises(ConfigError, match="tells items apart by their ids alone"):
+    with pytest.raises(ConfigError, match="tells items apart by their events alone"):
         p5core.extend(ids, arrivals, "more", registry)

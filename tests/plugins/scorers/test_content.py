@@ -90,6 +90,12 @@ def test_variants_share_one_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not np.array_equal(variants[1].similarity.data, variants[2].similarity.data)
 
 
+@pytest.mark.parametrize("options", [{"model": "folder"}, {"folder": "models/bert"}])
+def test_a_folder_goes_with_its_model(options: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match='model = "folder" and the option folder go together'):
+        ContentConfig.model_validate(options)
+
+
 def test_items_without_content_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="the items have no title and no column that says what they are"):
         Content.check(ContentConfig(), catalogue(price=list(range(7))))
