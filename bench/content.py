@@ -75,7 +75,7 @@ def write_tables(folder: Path) -> None:
     renamed = dict(zip(items, ids, strict=True))
     rows = [(f"u{user}", renamed[str(item)], step) for user, own in histories.items() for step, item in enumerate(own)]
     pd.DataFrame(rows, columns=["user", "item", "timestamp"]).to_csv(folder / "log.csv", index=False)
-    frame = pd.DataFrame([{"item": renamed[item], **known} for item, known in items.items()])
+    frame = pd.DataFrame([{"item": renamed[item], **content} for item, content in items.items()])
     frame.sort_values("item").to_csv(folder / "items.csv", index=False)
 
 

@@ -144,7 +144,7 @@ def _explain(model: type[BaseModel], fault: Any, options: Mapping[str, Any], whe
     if fault["type"] == "model_type":
         example = f'"{fault["input"]}"' if isinstance(fault["input"], str) else "..."
         return f"{place}: expected a table such as {{ name = {example} }} (got {fault['input']!r})."
-    return f"{place}: {fault['msg']} (got {fault['input']!r})."
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r})."
 
 
 def _written(steps: tuple[Any, ...], options: Any) -> list[str]:

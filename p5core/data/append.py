@@ -1,23 +1,20 @@
-"""Appending events, or items alone, to a prepared data set."""
+"""Appending events to a prepared data set."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from p5core.data.catalogue import Catalogue
-from p5core.data.columns import DOMAIN, ITEM
+from p5core.data.columns import DOMAIN
 from p5core.data.dataset import Dataset, Events
-from p5core.data.tables.metadata import read_metadata
 from p5core.data.union import grow_catalogue, grow_users, recode
 from p5core.errors import DataError
 
-__all__ = ["append", "new_items"]
+__all__ = ["append"]
 
 
 def append(old: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) -> Dataset:
@@ -37,46 +34,6 @@ def append(old: Dataset, fresh: Dataset, keep: Literal["first", "last", "all"]) 
     fresh = replace(fresh, catalogue=_in_domain(fresh.catalogue, old.catalogue))
     parts = [recode(frame, catalogue, users) for frame in (old, fresh)]
     return replace(parts[0], events=_joined(parts[0].events, parts[1].events, old.has_clock, len(catalogue), keep))
-
-
-def new_items(
-    path: Path, known: Catalogue, id_column: str | None = None, title_column: str | None = None
-) -> tuple[Catalogue, tuple[str, ...]]:
-    """The items of a table that the catalogue has not, and sentences on what was guessed and left out.
-
-    Raises DataError for ids of another type, a table without a new item, and one without a column of the catalogue.
-    """
-    frame, notes = read_metadata(path, ITEM, id_column, title_column, text_ids=known.id_kind == "string")
-    assert frame is not None
-    frame = _identified(frame, known, path)
-    shared = [name for name in frame.columns if name in known.frame.columns and name not in (ITEM, DOMAIN)]
-    if not shared:
-        columns = ", ".join(name for name in known.frame.columns if name not in (ITEM, DOMAIN))
-        raise DataError(f"{path} has none of the columns by which the run knows its items: {columns}.")
-    is_known = pd.MultiIndex.from_frame(frame[[DOMAIN, ITEM]]).isin(known.index)
-    fresh = frame.loc[~is_known, [ITEM, DOMAIN, *shared]].reset_index(drop=True)
-    if not len(fresh):
-        raise DataError(f"{path} has no item that the run does not know already ({len(frame):,} known ones).")
-    missing = [name for name in known.frame.columns if name not in fresh.columns]
-    told = [f"{int(is_known.sum()):,} items were known, and stay as they are"] if is_known.any() else []
-    told += [f"{path.name} has no column {name}, which the known items have" for name in missing]
-    return Catalogue(fresh), (*notes, *told)
-
-
-def _identified(frame: pd.DataFrame, known: Catalogue, path: Path) -> pd.DataFrame:
-    """The rows with an id, in a domain of the catalogue."""
-    frame = frame[frame[ITEM].notna()]
-    is_integer = pd.api.types.is_integer_dtype(frame[ITEM].dtype)
-    if known.id_kind == "int64" and not is_integer:
-        raise DataError(f"{path}: the ids of the run are integers, and those of the table are not. Correct them.")
-    if DOMAIN not in frame:
-        if len(known.domains) > 1:
-            raise DataError(f"{path} has no column 'domain', and the run has several: {', '.join(known.domains)}.")
-        frame = frame.assign(**{DOMAIN: known.domains[0]})
-    unknown = sorted(set(frame[DOMAIN].astype("str")) - set(known.domains))
-    if unknown:
-        raise DataError(f"{path}: the run has no domain '{unknown[0]}'. Known: {', '.join(known.domains)}.")
-    return frame.astype({ITEM: known.frame[ITEM].dtype, DOMAIN: known.frame[DOMAIN].dtype})
 
 
 def _in_domain(fresh: Catalogue, old: Catalogue) -> Catalogue:

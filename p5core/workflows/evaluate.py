@@ -166,8 +166,8 @@ def evaluate_run(
     folder.verify()
     if folder.updated_from() is not None:
         raise RunError(
-            f"Run {folder.path} was updated with new events, the held-out ones included; nothing is left to measure it "
-            f"on. Evaluate '{folder.updated_from()}', or train on the new events."
+            f"Run {folder.path} grew out of '{folder.updated_from()}' and has read all events, the held-out ones too; "
+            f"nothing is left to measure it on. Evaluate '{folder.updated_from()}', or train on the new data."
         )
     refit = folder.info().refit
     if refit is not None:

@@ -13,11 +13,12 @@ from p5core.config.base import PartSpec
 from p5core.config.experiment import Experiment
 from p5core.config.tree import override
 from p5core.contracts.encoder import Features
-from p5core.data.append import append, new_items
+from p5core.data.append import append
 from p5core.data.dataset import Dataset
 from p5core.data.ingest.prepare import prepare_more
 from p5core.data.profile.report import Dropped
 from p5core.data.storage import write_dataset
+from p5core.data.tables.metadata import new_items
 from p5core.data.union import grow_catalogue, recode
 from p5core.errors import ConfigError
 from p5core.model.blend import Blend, write_blend
@@ -103,10 +104,11 @@ def extend(
             'with an encoder of content, such as { name = "text", columns = ["title"] }.'
         )
     before = data.target.dataset
-    fresh, notes = new_items(items, before.catalogue, id_column, title_column)
+    fresh, notes = new_items(Path(items), before.catalogue, id_column, title_column)
     catalogue = grow_catalogue(before.catalogue, fresh)
     dataset = recode(before, catalogue, before.user_frame)
-    report = {**read_json(run.path / "report.json"), "extended": [str(note) for note in notes]}
+    stored = read_json(run.path / "report.json")
+    report = {**stored, "n_items": len(catalogue), "extended": [str(note) for note in notes]}
     return _updated(run, name, registry, data, old, dataset, report, ())
 
 
@@ -192,7 +194,7 @@ def _write(
         if grown.blend is not None:
             write_blend(folder.path, grown.blend)
         shutil.copy2(run.path / "per_user.safetensors", folder.path)
-        note = f"Evaluated before the update of '{run.name}' with new events."
+        note = f"Evaluated as '{run.name}', before events or items were added."
         metrics = run.metrics()
         protocol = f"{metrics.protocol} {note}"
         write_json(

@@ -107,8 +107,8 @@ def test_the_blend_and_popularity_count_all_events(updated: Run, registry: Regis
 
 
 def test_an_updated_run_is_not_measured_on_what_it_has_seen(updated: Run, registry: Registry) -> None:
-    assert "before the update of 'shop'" in updated.metrics().protocol
-    with pytest.raises(RunError, match="updated with new events"):
+    assert "Evaluated as 'shop', before events or items were added" in updated.metrics().protocol
+    with pytest.raises(RunError, match="grew out of 'shop' and has read all events"):
         evaluate_run(updated, registry, {})
 
 

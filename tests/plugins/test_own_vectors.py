@@ -59,6 +59,11 @@ def test_items_without_a_vector_are_zero_and_ids_of_other_items_do_not_matter(tm
     assert cosines(features)[:2, :2] == pytest.approx(expected(ROWS[[0, 1, 3, 4]])[:2, :2], abs=1e-5)
 
 
+def test_large_vectors_keep_their_directions() -> None:
+    features = Vectors.features(VectorsConfig(column="sound"), catalogue(sound=[(row * 1e30).tolist() for row in ROWS]))
+    assert cosines(features) == pytest.approx(expected(ROWS), abs=1e-4)
+
+
 def test_known_items_keep_their_vectors_when_the_table_grows() -> None:
     half = Catalogue(catalogue(sound=[row.tolist() for row in ROWS]).frame.iloc[:4])
     before = Vectors.features(VectorsConfig(column="sound", whiten=True), half)
@@ -74,11 +79,12 @@ def test_known_items_keep_their_vectors_when_the_table_grows() -> None:
     [
         (ROWS[:5], IDS, "has 5 rows and .* 6 ids"),
         (ROWS, ["a", "a", "b", "c", "d", "e"], "holds an id twice"),
-        (ROWS, ["1", "2", "3", "4", "5", "6"], "none of the ids in .* is in the log, such as 'a'"),
-        (ROWS[0], IDS, "must hold one table"),
-        (np.array([["x"] * 3] * 6), IDS, "must hold one table"),
+        (ROWS, ["1", "2", "3", "4", "5", "6"], "no id of .*, such as '1', is one of the data, such as 'a'"),
+        (ROWS[0], IDS, r"an array of shape \(4,\)"),
+        (np.array([["x"] * 3] * 6), IDS, "It must be a table of numbers"),
         (np.array([[{}]] * 6, dtype=object), IDS, "is no file of numbers"),
         (np.full((6, 2), np.nan), IDS, "no list of finite numbers"),
+        (np.zeros((6, 2)), IDS, "holds no vector but zero"),
     ],
 )
 def test_faulty_files_are_refused(tmp_path: Path, rows: Any, ids: list[str], message: str) -> None:
@@ -87,7 +93,7 @@ def test_faulty_files_are_refused(tmp_path: Path, rows: Any, ids: list[str], mes
 
 
 def test_ids_may_end_in_any_way_and_are_texts(tmp_path: Path) -> None:
-    for text in ("a\r\nb\r\nc\r\nd\r\ne\r\nf", "\ufeffa\nb\nc\nd\ne\nf\n"):
+    for text in ("a\nb\nc\nd\ne\nf\n\n\n", "a\r\nb\r\nc\r\nd\r\ne\r\nf", "\ufeffa\nb\nc\nd\ne\nf\n"):
         config = stored(tmp_path)
         (tmp_path / "ids.txt").write_bytes(text.encode())
         assert cosines(Vectors.features(config, catalogue())) == pytest.approx(expected(ROWS), abs=1e-5)

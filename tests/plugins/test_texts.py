@@ -100,6 +100,8 @@ def test_whitened_coordinates_are_uncorrelated_and_of_equal_variance() -> None:
     raw = (rng.normal(size=(4000, 5)) @ rng.normal(size=(5, 5)) + 3).astype(np.float32)
     whitened = fit_whitening(raw, 3).apply(raw)
     assert np.cov(whitened.T) == pytest.approx(np.eye(3), abs=0.02)
+    few = np.cov(fit_whitening(raw[:4], 3).apply(raw[:4]).T)
+    assert np.diag(few)[0] > 2 * np.diag(few)[1], "the directions of few rows are not blown up"
     turned = fit_whitening(raw, 5, scaled=False).apply(raw)
     distances = [np.linalg.norm(table[:50, None] - table[None, :50], axis=2) for table in (raw, turned)]
     assert distances[1] == pytest.approx(distances[0], abs=1e-3)

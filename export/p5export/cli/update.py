@@ -64,7 +64,8 @@ def extend(
 ) -> None:
     """Add the items of the table NEW_ITEMS to the finished RUN without training: a new run that recommends them.
 
-    They are placed by their titles, texts and categories, and exported with the options of RUN's own export.
+    They are placed by their titles, texts and categories. Scorers of a blend are fitted again, to all events. It is
+    exported with the options of RUN's own export.
     """
     from p5core.runs.create import open_run
     from p5core.system.files import read_json

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from p5core.data.catalogue import Catalogue
 from p5core.data.columns import DOMAIN, ITEM, TITLE
 from p5core.data.tables.columns import find_id, find_title, guess_column, plain_name
 from p5core.data.tables.columntypes import as_features, as_ids
@@ -18,7 +19,7 @@ from p5core.data.tables.sql import quote_identifier
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["HEADER_ROWS", "SOURCE", "Metadata", "read_features", "read_metadata", "tidy_metadata"]
+__all__ = ["HEADER_ROWS", "SOURCE", "Metadata", "new_items", "read_features", "read_metadata", "tidy_metadata"]
 
 Metadata = tuple[pd.DataFrame | None, tuple[str, ...]]
 """A table of items or users, if there is one, and what was guessed."""
@@ -149,3 +150,53 @@ def _refuse_repeated(frame: pd.DataFrame, key: str, column: str, source: str, he
             f"{source}, column '{column}': the id {value!r} stands in row {int(frame.index[first]) + 1 + header_rows} "
             f"and in row {int(frame.index[second]) + 1 + header_rows}, which differ. Remove one of them."
         )
+
+
+def new_items(
+    path: Path, known: Catalogue, id_column: str | None = None, title_column: str | None = None
+) -> tuple[Catalogue, tuple[str, ...]]:
+    """The items of a table that the catalogue has not, and sentences on what was guessed and left out.
+
+    Raises DataError for ids of another type, a table without a new item, and one without a column of the catalogue.
+    """
+    frame, notes = read_metadata(path, ITEM, id_column, title_column, text_ids=known.id_kind == "string")
+    assert frame is not None
+    frame = _identified(frame, known, path)
+    shared = [name for name in frame.columns if name in known.frame.columns and name not in (ITEM, DOMAIN)]
+    if not shared:
+        columns = ", ".join(name for name in known.frame.columns if name not in (ITEM, DOMAIN))
+        raise DataError(f"{path} has none of the columns by which the run knows its items: {columns}.")
+    is_known = pd.MultiIndex.from_frame(frame[[DOMAIN, ITEM]]).isin(known.index)
+    fresh = frame.loc[~is_known, [ITEM, DOMAIN, *shared]].reset_index(drop=True)
+    if not len(fresh):
+        raise DataError(f"{path} has no item that the run does not know already ({len(frame):,} known ones).")
+    is_blank = fresh[shared].map(lambda cell: str(cell).strip() in ("", "nan", "None", "<NA>", "[]")).all(axis=1)
+    if is_blank.all():
+        raise DataError(f"{path} says nothing of its new items: {', '.join(shared)} are empty. Fill them in.")
+    missing = [name for name in known.frame.columns if name not in fresh.columns]
+    told = [f"{int(is_known.sum()):,} items were known, and stay as they are"] if is_known.any() else []
+    told += [f"{int(is_blank.sum()):,} new items have no content, so nothing places them"] if is_blank.any() else []
+    told += [f"{path.name} has no column {name}, which the known items have" for name in missing]
+    return Catalogue(fresh), (*notes, *told)
+
+
+def _identified(frame: pd.DataFrame, known: Catalogue, path: Path) -> pd.DataFrame:
+    """The rows with an id, in a domain of the catalogue."""
+    frame = frame[frame[ITEM].notna()]
+    if not len(frame):
+        raise DataError(f"{path} has no row with an id.")
+    if known.id_kind == "int64" and not pd.api.types.is_integer_dtype(frame[ITEM].dtype):
+        values = frame[ITEM].astype("str").tolist()
+        wrong = next((value for value in values if not re.fullmatch(r"-?(0|[1-9]\d{0,17})", value)), values[0])
+        raise DataError(
+            f"{path}: the id {wrong!r} is no integer, which the ids of the run are. Correct it, or name the column of "
+            "the ids."
+        )
+    if DOMAIN not in frame:
+        if len(known.domains) > 1:
+            raise DataError(f"{path} has no column 'domain', and the run has several: {', '.join(known.domains)}.")
+        frame = frame.assign(**{DOMAIN: known.domains[0]})
+    unknown = sorted(set(frame[DOMAIN].astype("str")) - set(known.domains))
+    if unknown:
+        raise DataError(f"{path}: the run has no domain '{unknown[0]}'. Known: {', '.join(known.domains)}.")
+    return frame.astype({ITEM: known.frame[ITEM].dtype, DOMAIN: known.frame[DOMAIN].dtype})

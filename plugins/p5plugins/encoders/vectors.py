@@ -92,12 +92,15 @@ def _read(config: VectorsConfig, entities: Entities) -> tuple[Floats, npt.NDArra
             f"encoder vectors: {config.file} has {len(table):,} rows and {config.ids} {len(ids):,} ids. Each row needs "
             "one id."
         )
-    own = entities.frame.iloc[:, 0].astype("str")
-    rows = pd.Index(ids).get_indexer(pd.Index(own)) if pd.Index(ids).is_unique else None
-    if rows is None:
+    if len(set(ids)) < len(ids):
         raise DataError(f"encoder vectors: {config.ids} holds an id twice. Keep one row an id.")
+    own = entities.frame.iloc[:, 0].astype("str")
+    rows = pd.Index(ids).get_indexer(pd.Index(own))
     if (rows < 0).all():
-        raise DataError(f"encoder vectors: none of the ids in {config.ids} is in the log, such as '{own.iloc[0]}'.")
+        raise DataError(
+            f"encoder vectors: no id of {config.ids}, such as {ids[0]!r}, is one of the data, such as {own.iloc[0]!r}. "
+            "Write them as the log does, without spaces around them."
+        )
     return _stacked(str(config.file), [table[row] if row >= 0 else None for row in rows])
 
 
@@ -105,15 +108,20 @@ def _table(path: Path) -> npt.NDArray[Any]:
     try:
         table = np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
-        raise DataError(f"encoder vectors: {path} is no file of numbers: {error}") from None
-    if not isinstance(table, np.ndarray) or table.ndim != 2 or table.dtype.kind not in "fiu":
-        raise DataError(f"encoder vectors: {path} must hold one table (rows, numbers) of numbers.")
+        raise DataError(
+            f"encoder vectors: {path} is no file of numbers: {error}. Write one with numpy.save(path, vectors)."
+        ) from None
+    if table.ndim != 2 or table.dtype.kind not in "fiu":
+        raise DataError(
+            f"encoder vectors: {path} holds an array of shape {table.shape} and type {table.dtype}. It must be a table "
+            "of numbers, one row an id."
+        )
     return table
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+        return path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"encoder vectors: {path} is no text file in UTF-8: {error}.") from None
 
@@ -129,7 +137,10 @@ def _stacked(place: str, cells: Sequence[Any]) -> tuple[Floats, npt.NDArray[np.b
     for row, vector in enumerate(vectors):
         if vector is not None:
             table[row] = vector
-    return table, np.asarray(table.any(axis=1))
+    is_known = np.asarray(table.any(axis=1))
+    if not is_known.any():
+        raise DataError(f"encoder vectors: {place} holds no vector but zero.")
+    return table, is_known
 
 
 def _is_missing(cell: Any) -> bool:

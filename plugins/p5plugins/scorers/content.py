@@ -14,7 +14,7 @@ from p5core.config.base import Config, ExpandedPath, Tunable
 from p5core.contracts.scorer import Scorer
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Events
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, DataError
 from p5plugins.similarity.content_similarity import content_columns, content_neighbours
 from p5plugins.similarity.item_item import ItemItem
 from p5plugins.similarity.nearest import MOST_ITEMS, nearest
@@ -122,7 +122,11 @@ def _cosines(config: ContentConfig, catalogue: Catalogue) -> csr_array:
     """(V, V) the positive cosines of the nearest items."""
     columns = _columns(config, catalogue)
     if config.model == "words":
-        return content_neighbours(catalogue, columns, config.n_neighbours)
-    texts = TextConfig(columns=columns, model=config.model, folder=config.folder)
-    vectors = text_features(texts, catalogue, "scorer content").arrays["vectors"]
-    return nearest(np.asarray(vectors, dtype=np.float32), config.n_neighbours)
+        cosines = content_neighbours(catalogue, columns, config.n_neighbours)
+    else:
+        texts = TextConfig(columns=columns, model=config.model, folder=config.folder)
+        vectors = text_features(texts, catalogue, "scorer content").arrays["vectors"]
+        cosines = nearest(np.asarray(vectors, dtype=np.float32), config.n_neighbours)
+    if not cosines.nnz:
+        raise DataError(f"scorer content: no two items are alike by {', '.join(columns)}. Name columns that say more.")
+    return cosines

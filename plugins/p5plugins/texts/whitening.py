@@ -9,9 +9,6 @@ import numpy.typing as npt
 
 __all__ = ["Whitening", "fit_whitening", "unit_rows"]
 
-FLOOR = 1e-3
-"""Added to the variance of a coordinate, as a share of the largest: directions of noise are not blown up."""
-
 Floats = npt.NDArray[np.float32]
 
 
@@ -33,19 +30,20 @@ class Whitening:
 def fit_whitening(vectors: Floats, dimension: int, *, scaled: bool = True) -> Whitening:
     """Whitening of the rows (N, d) into at most `dimension` coordinates; only turned, without `scaled`.
 
-    Rows that are all equal become zero: they tell nothing apart.
+    The variances of few rows are not known well: the mean variance is added to each by the share d / N, so that less
+    than d rows are hardly scaled. Rows that are all equal become zero: they tell nothing apart.
     """
     mean: Floats = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     covariance = np.cov(vectors.T.astype(np.float64), bias=True).reshape(vectors.shape[1], -1)
     variances, directions = np.linalg.eigh(covariance)
     order = np.argsort(-variances, kind="stable")[:dimension]
-    spread = np.maximum(variances[order], 0.0) + FLOOR * variances.max()
+    spread = np.maximum(variances[order], 0.0) + variances.mean() * vectors.shape[1] / len(vectors)
     scale = np.sqrt(spread) if scaled and variances.max() > 0 else np.ones(len(order))
     return Whitening(mean, (directions[:, order] / scale).astype(np.float32))
 
 
 def unit_rows(vectors: Floats) -> Floats:
     """The rows scaled to length 1; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
-    return scaled
+    exact = vectors.astype(np.float64)  # squares of large numbers are beyond float32
+    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+    return np.asarray(exact / np.maximum(lengths, np.finfo(np.float64).tiny), dtype=np.float32)

@@ -175,6 +175,8 @@ def test_the_exported_model_knows_new_items_too(run: Run, arrivals: Path, tmp_pa
         ("item,colour\nx97,red\n", "has none of the columns by which the run knows its items: title"),
         ("name,colour\nx97,red\n", "item"),
         ("item,title,domain\nx97,lamp,elsewhere\n", "the run has no domain 'elsewhere'. Known: default"),
+        ("item,title\n", "has no row with an id"),
+        ("item,title\nx97,\nx98,  \n", "says nothing of its new items: title are empty"),
     ],
 )
 def test_a_table_without_new_items_is_refused_and_nothing_is_left(

@@ -11,7 +11,7 @@ from support import events_of
 
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Ragged
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, DataError
 from p5plugins.scorers import content as module
 from p5plugins.scorers.content import Content, ContentConfig
 from p5plugins.similarity.nearest import nearest
@@ -94,6 +94,13 @@ def test_variants_share_one_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_goes_with_its_model(options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match='model = "folder" and the option folder go together'):
         ContentConfig.model_validate(options)
+
+
+@pytest.mark.parametrize("model", ["words", "tfidf"])
+def test_items_that_nothing_tells_apart_are_refused(model: str) -> None:
+    scorer = Content(ContentConfig.model_validate({"model": model}))
+    with pytest.raises(DataError, match=r"no two items are alike by title"):
+        scorer.fit(events_of(HISTORIES), catalogue(title=["same words"] * len(TITLES)))
 
 
 def test_items_without_content_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
