@@ -291,6 +291,9 @@ def test_places_that_cannot_be_written_are_refused_first(texts: OnnxRecommender,
         run(texts, events, tmp_path / "nowhere" / "out.parquet")
     with pytest.raises(DataError, match=r"is a folder\. Name a file in it"):
         run(texts, events, tmp_path)
+    with pytest.raises(DataError, match=r"answers are written as Parquet\. Name it out\.parquet"):
+        run(texts, events, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
     with pytest.raises(DataError, match=r"There is no file .*lost\.parquet"):
         run(texts, tmp_path / "lost.parquet", tmp_path / "out.parquet")
     assert events.read_bytes() == before

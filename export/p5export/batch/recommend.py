@@ -29,6 +29,9 @@ __all__ = ["Counts", "score_file"]
 Report = Callable[[int, int], None]
 """Called with how many rows are answered, of how many."""
 
+OTHER_FORMATS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx")
+"""Endings of files that a reader would take for something else than Parquet."""
+
 CHUNK = 4096
 """Most histories that are sorted by length, answered and written together."""
 CHUNK_IDS = 2**20
@@ -81,6 +84,8 @@ def _refuse_place(events: Path, output: Path) -> None:
         raise DataError(f"{output} is the file of events itself. Name another file for the answers.")
     if output.is_dir():
         raise DataError(f"{output} is a folder. Name a file in it.")
+    if output.suffix.lower() in OTHER_FORMATS:
+        raise DataError(f"{output}: answers are written as Parquet. Name it {output.with_suffix('.parquet').name}.")
     if not output.parent.is_dir():
         raise DataError(f"There is no folder {output.parent}. Make it, or write elsewhere.")
 
