@@ -19,6 +19,11 @@ WORD = r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+"
 MOST_WORDS = 50_000
 """Of the most frequent ones, so that the stored directions stay below 60 MB."""
 
+TEXTS_FITTED = 100_000
+"""Texts by which the directions are found, evenly spaced among all: more hardly turn them, and cost memory."""
+
+TEXTS_AT_ONCE = 65_536
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -36,9 +41,12 @@ class Words:
         vectorizer = TfidfVectorizer(
             token_pattern=WORD, sublinear_tf=True, vocabulary={word: code for code, word in enumerate(self.words)}
         )
-        vectorizer.idf_ = self.rarity.astype(np.float64)
-        weighted: csr_matrix = vectorizer.transform(texts)
-        return np.asarray(weighted @ self.directions.T.astype(np.float64), dtype=np.float32)
+        vectorizer.idf_ = self.rarity
+        vectors = np.empty((len(texts), len(self.directions)), dtype=np.float32)
+        for first in range(0, len(texts), TEXTS_AT_ONCE):
+            weighted: csr_matrix = vectorizer.transform(texts[first : first + TEXTS_AT_ONCE])
+            vectors[first : first + TEXTS_AT_ONCE] = weighted @ self.directions.T
+        return vectors
 
 
 def fit_words(texts: Sequence[str], dimension: int) -> Words:
@@ -47,7 +55,8 @@ def fit_words(texts: Sequence[str], dimension: int) -> Words:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(token_pattern=WORD, sublinear_tf=True, max_features=MOST_WORDS)
-    weighted = vectorizer.fit_transform(texts)
+    vectorizer.fit(texts)
+    weighted = vectorizer.transform(texts[:: -(-len(texts) // TEXTS_FITTED)])
     n_words = weighted.shape[1]
     if n_words <= dimension:
         directions = np.eye(n_words)

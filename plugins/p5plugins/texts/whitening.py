@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 __all__ = ["Whitening", "fit_whitening", "unit_rows"]
 
+ROWS_FITTED = 100_000
+"""Rows by which the variances are measured, evenly spaced among all."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -33,6 +36,7 @@ def fit_whitening(vectors: Floats, dimension: int, *, scaled: bool = True) -> Wh
     The variances of few rows are not known well: the mean variance is added to each by the share d / N, so that less
     than d rows are hardly scaled. Rows that are all equal become zero: they tell nothing apart.
     """
+    vectors = vectors[:: -(-len(vectors) // ROWS_FITTED)]
     mean: Floats = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     covariance = np.cov(vectors.T.astype(np.float64), bias=True).reshape(vectors.shape[1], -1)
     variances, directions = np.linalg.eigh(covariance)
@@ -44,6 +48,6 @@ def fit_whitening(vectors: Floats, dimension: int, *, scaled: bool = True) -> Wh
 
 def unit_rows(vectors: Floats) -> Floats:
     """The rows scaled to length 1; zero rows stay zero."""
-    exact = vectors.astype(np.float64)  # squares of large numbers are beyond float32
-    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-    return np.asarray(exact / np.maximum(lengths, np.finfo(np.float64).tiny), dtype=np.float32)
+    squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)  # of large numbers they are beyond float32
+    lengths = np.maximum(np.sqrt(squares), np.finfo(np.float32).tiny).astype(np.float32)
+    return np.asarray(vectors / lengths[:, None], dtype=np.float32)
