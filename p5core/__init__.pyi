@@ -37,6 +37,7 @@ from .runs.create import list_runs, open_run
 from .runs.run import Run
 from .system.messages import Message
 from .workflows.evaluate import evaluate_run
+from .workflows.finetune import Finetuned, finetune
 from .workflows.recommend import Recommendation, Recommender
 from .workflows.train import resume, run
 from .workflows.update import extend, update
@@ -63,6 +64,7 @@ __all__ = [
     "Experiment",
     "ExportError",
     "Features",
+    "Finetuned",
     "FollowingTask",
     "ItemNeighbours",
     "Loader",
@@ -108,6 +110,7 @@ __all__ = [
     "dump_experiment",
     "evaluate_run",
     "extend",
+    "finetune",
     "gather_padded",
     "hookimpl",
     "list_runs",

@@ -14,7 +14,7 @@ import click
 from p5core.cli.data import data, init
 from p5core.cli.plugins import plugins, presets
 from p5core.cli.recommend import recommend
-from p5core.cli.run import evaluate, refit, run
+from p5core.cli.run import evaluate, finetune, refit, run
 from p5core.cli.runs import compare, runs
 from p5core.cli.tune import tune
 from p5core.errors import P5Error
@@ -29,6 +29,7 @@ COMMANDS: tuple[click.Command, ...] = (
     compare,
     data,
     evaluate,
+    finetune,
     init,
     plugins,
     presets,

@@ -67,16 +67,18 @@ def compare(metric: Metric, first: UserValues, second: UserValues, resamples: in
 def _paired(
     metric: Metric, first: UserValues, second: UserValues
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    if not np.array_equal(first.users, second.users):
+    orders = [np.argsort(values.users, kind="stable") for values in (first, second)]
+    if not np.array_equal(first.users[orders[0]], second.users[orders[1]]):
         raise RunError(
             f"The runs were tested on different users ({len(first.users)} and {len(second.users)}), so their "
             f"{metric.label} cannot be paired. Compare runs of the same data, preparation, split and seed."
         )
-    weights = np.ones(len(first.users)) if first.weights is None else first.weights
-    both = ~(np.isnan(first.values) | np.isnan(second.values))
+    a, b = first.values[orders[0]], second.values[orders[1]]
+    weights = np.ones(len(a)) if first.weights is None else first.weights[orders[0]]
+    both = ~(np.isnan(a) | np.isnan(b))
     if not both.any():
         raise RunError(f"No user has a {metric.label} in both runs, so there is nothing to compare.")
-    return first.values[both], second.values[both], weights[both]
+    return a[both], b[both], weights[both]
 
 
 def _difference(metric: Metric, sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

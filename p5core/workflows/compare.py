@@ -1,8 +1,8 @@
-"""Comparison of finished runs by their stored values of each test user."""
+"""Comparison of finished runs by their stored values of each test user, and the controls of pre-trained ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,20 @@ from p5core.evaluation.segments import Traits, user_traits
 from p5core.evaluation.significance import Comparison, UserValues, compare
 
 if TYPE_CHECKING:
+    from p5core.config.experiment import Experiment
     from p5core.plugins.registry import Registry
     from p5core.runs.run import Run
 
-__all__ = ["Compared", "Side", "compare_sides", "stored_side", "traits_of_run"]
+__all__ = [
+    "Compared",
+    "Side",
+    "compare_sides",
+    "controls",
+    "is_pretrained",
+    "stored_side",
+    "traits_of_run",
+    "without_pretraining",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,3 +91,35 @@ def compare_sides(registry: Registry, first: Side, second: Side, resamples: int,
         means = [metric.reduce(side.values, side.weights) for side in (first_values, other)]
         compared.append(Compared(metric.label, means[0], means[1], result, metric.higher_is_better))
     return compared
+
+
+def is_pretrained(experiment: Experiment) -> bool:
+    """True if other stages, or another run, precede the last stage."""
+    return len(experiment.stages) > 1 or bool(experiment.stages[0].from_run)
+
+
+def without_pretraining(experiment: Experiment) -> Experiment:
+    """The experiment with its last stage alone, from random weights."""
+    last = experiment.stages[-1].model_copy(update={"from_run": ""})
+    return experiment.model_copy(update={"stages": [last]})
+
+
+def controls(run: Run, others: Iterable[Run]) -> list[Run]:
+    """Those of the `others` that can stand as the from-scratch control of a run.
+
+    They have the data, preparation, split, seed and measuring of the run and no pre-training; those with its model
+    come first.
+    """
+    experiment = run.experiment()
+    candidates = [
+        (candidate, other)
+        for candidate in others
+        if candidate.path != run.path and _same_test(experiment, other := candidate.experiment())
+    ]
+    from_scratch = [(result, other) for result, other in candidates if not is_pretrained(other)]
+    return [candidate for candidate, _ in sorted(from_scratch, key=lambda pair: pair[1].model != experiment.model)]
+
+
+def _same_test(mine: Experiment, other: Experiment) -> bool:
+    sections = ("data", "prepare", "split", "seed", "evaluate")
+    return all(getattr(mine, section) == getattr(other, section) for section in sections)

@@ -24,8 +24,15 @@ from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.create import create_run
 from p5core.runs.run import Run
-from p5core.workflows.compare import Side, compare_sides, stored_side, traits_of_run
-from p5core.workflows.controls import controls, is_pretrained, without_pretraining
+from p5core.workflows.compare import (
+    Side,
+    compare_sides,
+    controls,
+    is_pretrained,
+    stored_side,
+    traits_of_run,
+    without_pretraining,
+)
 
 
 def experiment(stages: list[dict[str, Any]] | None = None, seed: int = 0, width: int = 4) -> Experiment:

@@ -17,8 +17,16 @@ from p5core.runs.documents import RunState
 from p5core.runs.run import Run
 from p5core.system.files import write_text
 from p5core.system.text import cell
-from p5core.workflows.compare import Compared, Side, compare_sides, stored_side, traits_of_run
-from p5core.workflows.controls import controls, is_pretrained, without_pretraining
+from p5core.workflows.compare import (
+    Compared,
+    Side,
+    compare_sides,
+    controls,
+    is_pretrained,
+    stored_side,
+    traits_of_run,
+    without_pretraining,
+)
 from p5ui.workspace.workspace import Workspace
 
 __all__ = [

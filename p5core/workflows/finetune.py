@@ -1,0 +1,121 @@
+"""A pre-trained run beside the same experiment from scratch; the better one is kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from p5core.config.experiment import Experiment
+from p5core.errors import ConfigError, RunError
+from p5core.plugins.discovery import load_plugins
+from p5core.plugins.registry import Registry
+from p5core.runs.create import open_run
+from p5core.runs.logger import Display
+from p5core.runs.names import check_run_name
+from p5core.runs.run import Run
+from p5core.training.defaults import watched_metric
+from p5core.workflows.compare import Compared, compare_sides, is_pretrained, stored_side, without_pretraining
+from p5core.workflows.train import is_experiment_of, resume, run
+
+__all__ = ["Finetuned", "finetune"]
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """The better of a pre-trained run and its control, and what pre-training gave."""
+
+    run: Run
+    """the better one on validation events"""
+
+    other: Run
+
+    is_pretrained: bool
+    """True if the better one is the pre-trained one"""
+
+    label: str
+    """the metric that the last stage watches"""
+
+    pretrained: float
+    control: float
+    """its value on validation events"""
+
+    test: Compared | None
+    """the pre-trained run less its control, on test events; None if the metric is not stored for each user"""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        gain = f", {(self.pretrained / self.control - 1):+.1%}" if self.control else ""
+        validation = f"{self.label} on validation events {self.pretrained:.4f}, from scratch {self.control:.4f}{gain}"
+        verdict = (
+            f"Pre-training helped: {validation}. {self.run.path} is the pre-trained run."
+            if self.is_pretrained
+            else f"Pre-training did not help here and is left out: {validation}. {self.run.path} began from scratch."
+        )
+        if self.test is None:
+            return verdict
+        result = self.test.result
+        return (
+            f"{verdict} On test events {self.test.first:.4f} and {self.test.second:.4f}, a difference of "
+            f"{result.difference:+.4f} (95 % interval {result.low:+.4f} to {result.high:+.4f})."
+        )
+
+
+def finetune(
+    experiment: Experiment,
+    runs: Path | str = "runs",
+    name: str = "finetuned",
+    registry: Registry | None = None,
+    display: Display | None = None,
+    *,
+    is_resumed: bool = False,
+) -> Finetuned:
+    """Train a pre-trained experiment and its control from scratch, and keep the better under `name`.
+
+    The control has the last stage alone, with the same data, seed and budget. The better one on validation events gets
+    the name; the other stays beside it as `name`-pretrained or `name`-scratch. Raises ConfigError for an experiment
+    without pre-training and where one of the names is taken; KeyboardInterrupt, after saving, when it was asked to
+    stop: it goes on with `is_resumed`.
+    """
+    registry, runs = registry or load_plugins(), Path(runs)
+    check_run_name(name)
+    if not is_pretrained(experiment):
+        raise ConfigError("This experiment starts from random weights and has one stage. Name a run to start from.")
+    names = (f"{name}-pretrained", f"{name}-scratch")
+    taken = [path for path in (name, *([] if is_resumed else names)) if (runs / path).exists()]
+    if taken:
+        raise ConfigError(f"There is a run {runs / taken[0]} already. Choose another name, or resume what was stopped.")
+    pretrained = _finished(experiment, runs, names[0], registry, display)
+    control = _finished(without_pretraining(experiment), runs, names[1], registry, display)
+    metric = watched_metric(experiment.stages[-1], registry)
+    value, other_value = (_on_validation(folder, metric.label) for folder in (pretrained, control))
+    test = _on_test(pretrained, control, metric.label, experiment.seed, registry)
+    is_better = value > other_value if metric.higher_is_better else value < other_value
+    better, other = (pretrained, control) if is_better else (control, pretrained)
+    os.replace(better.path, runs / name)
+    return Finetuned(open_run(runs / name), other, is_better, metric.label, value, other_value, test)
+
+
+def _finished(experiment: Experiment, runs: Path, name: str, registry: Registry, display: Display | None) -> Run:
+    """The finished run of an experiment, trained or gone on with if it is not there yet."""
+    if not (runs / name).exists():
+        return run(experiment, runs, name, registry, display=display)
+    folder = open_run(runs / name)
+    if not is_experiment_of(experiment, folder, registry):
+        raise ConfigError(f"Run {folder.path} belongs to another experiment. Choose another name, or delete it.")
+    return folder if folder.is_sealed() else resume(folder, registry, display)
+
+
+def _on_validation(folder: Run, label: str) -> float:
+    value = folder.metrics().validation["model"].get(label)
+    if value is None:
+        raise RunError(f"Run {folder.path} has no {label} on validation events. Add it to evaluate.metrics.")
+    return value
+
+
+def _on_test(pretrained: Run, control: Run, label: str, seed: int, registry: Registry) -> Compared | None:
+    compared = compare_sides(registry, stored_side(pretrained), stored_side(control), RESAMPLES, seed)
+    return next((result for result in compared if result.label == label), None)
