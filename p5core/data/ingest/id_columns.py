@@ -17,7 +17,7 @@ from p5core.data.vocabulary import PAD_INT
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["id_expression", "ids_told", "is_no_id", "refuse_mixed_ids"]
+__all__ = ["id_expression", "ids_told", "is_no_id", "refuse_mixed_ids", "store_integers"]
 
 SMALL = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 LARGE = re.compile(r"UBIGINT|U?HUGEINT|DECIMAL\(.*\)")
@@ -41,8 +41,10 @@ def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], col
     kind, id_type = types[column], raw.id_types.get(column)
     name = quote_identifier(column)
     if kind in SMALL:
-        text = cell(f"CAST({name} AS VARCHAR)", raw.null_words)
-        return text if id_type == "text" else f"CAST({text} AS BIGINT)" if raw.null_words else f"CAST({name} AS BIGINT)"
+        text = (
+            cell(f"CAST({name} AS VARCHAR)", raw.null_words) if _missing_integers(raw) else f"CAST({name} AS VARCHAR)"
+        )
+        return text if id_type == "text" else f"CAST({text if _missing_integers(raw) else name} AS BIGINT)"
     if kind in EXACT_FLOATS or LARGE.fullmatch(kind):
         return _numbers(workspace, raw, column, kind, id_type)
     if not TEXTS.fullmatch(kind):
@@ -56,6 +58,34 @@ def id_expression(workspace: Workspace, raw: RawData, types: dict[str, str], col
         return text
     whole = f"TRY_CAST({text} AS BIGINT)"
     return f"CAST({whole} AS VARCHAR)" if id_type == "text" else whole  # 42.0 is the 42 of a run whose ids are texts
+
+
+def _missing_integers(raw: RawData) -> bool:
+    """True if a word for missing values, such as -1, is an integer."""
+    return any(re.fullmatch(r"-?[0-9]+", word.strip()) for word in raw.null_words or ())
+
+
+def store_integers(workspace: Workspace, raw: RawData) -> None:
+    """Store untyped columns of ids and times as integers where every text is the plain form of one, 42 but not 042.
+
+    Everything that is asked of them later has the same answers then, in a third of the time.
+    """
+    if not isinstance(raw.interactions, Scan) or not raw.interactions.untyped or _missing_integers(raw):
+        return
+    kinds = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw")}
+    columns = [*raw.interactions.untyped, *([TIMESTAMP] if raw.time_format is None else [])]
+    names = [quote_identifier(column) for column in columns if kinds.get(column) == "VARCHAR"]
+    if not names:
+        return
+    tests = [
+        f"count({name}) > 0 "
+        f"AND bool_and(coalesce(CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR) = {name}, {name} IS NULL))"
+        for name in names
+    ]
+    for name, is_plain in zip(names, workspace.row(f"SELECT {', '.join(tests)} FROM raw"), strict=True):
+        if is_plain:
+            # Rows that were deleted are converted as well, whatever they hold.
+            workspace.run(f"ALTER TABLE raw ALTER {name} TYPE BIGINT USING TRY_CAST({name} AS BIGINT)")
 
 
 def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], text: str) -> bool:
@@ -77,6 +107,8 @@ def _are_integers(workspace: Workspace, raw: RawData, types: dict[str, str], tex
 def ids_told(workspace: Workspace, raw: RawData, types: dict[str, str], column: str) -> tuple[Message, ...]:
     """A note on the first id that is no integer, where most are: all ids of the column are texts then."""
     if not isinstance(raw.interactions, Scan) or column not in raw.interactions.untyped or column in raw.id_types:
+        return ()
+    if types[column] in SMALL:
         return ()
     text = cell(f"CAST({quote_identifier(column)} AS VARCHAR)", raw.null_words)
     head = f"(SELECT {text} AS id FROM raw WHERE {text} IS NOT NULL LIMIT {LOOKED_AT})"

@@ -12,7 +12,7 @@ import pandas as pd
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from p5core.data.ingest.database import Workspace
 from p5core.data.ingest.fields import StagedField, field_expressions
-from p5core.data.ingest.id_columns import id_expression, ids_told, is_no_id, refuse_mixed_ids
+from p5core.data.ingest.id_columns import id_expression, ids_told, is_no_id, refuse_mixed_ids, store_integers
 from p5core.data.ingest.readings import Moment
 from p5core.data.ingest.timestamps import time_in_microseconds
 from p5core.data.profile.report import Dropped, Rejected
@@ -63,6 +63,7 @@ def stage(workspace: Workspace, raw: RawData, fields: Sequence[str] = ()) -> Sta
     if n_read == 0:
         raise DataError(f"{raw.source} has no rows. Check the path and the header option.")
     left_out = (*_drop_headers(workspace, raw), *_filter(workspace, raw))
+    store_integers(workspace, raw)
     types = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw") if name != "p5_row"}
     user, item = (id_expression(workspace, raw, types, column) for column in (USER, ITEM))
     staged_fields, values, told = field_expressions(workspace, raw, types)

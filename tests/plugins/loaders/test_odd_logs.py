@@ -68,6 +68,28 @@ def test_rows_that_are_left_out_do_not_make_ids_texts(
     assert pairs(loaded(registry, put(tmp_path, content), **options)) == expected
 
 
+@pytest.mark.parametrize(
+    ("users", "options", "expected"),
+    [
+        (["1", "20", "-3"], {}, [-3, 1, 20]),
+        (["1", "", "20"], {}, [1, 20]),
+        (["1", "042", "20"], {}, ["042", "1", "20"]),
+        (["1", "2.0", "20"], {}, [1, 2, 20]),
+        ([" 1", "2 ", "20"], {}, [1, 2, 20]),
+        (["1", "-1", "20"], {"null_words": ["-1"]}, [1, 20]),
+        (["1", "-0", "20"], {}, ["-0", "1", "20"]),
+        (["1", "9223372036854775808", "20"], {}, ["1", "20", "9223372036854775808"]),
+        (["1", "2", "20"], {"id_type": "text"}, ["1", "2", "20"]),
+    ],
+)
+def test_plain_integers_and_others_are_the_same_ids(
+    registry: Registry, tmp_path: Path, users: list[str], options: dict[str, Any], expected: list[Any]
+) -> None:
+    rows = "".join(f"{user},i,{1000 + nth}\n" for nth, user in enumerate(users))
+    raw = loaded(registry, put(tmp_path, f"user,item,timestamp\n{rows}"), **options)
+    assert sorted(user for user, _ in pairs(raw)) == expected
+
+
 def test_header_lines_among_the_rows_are_counted(registry: Registry, tmp_path: Path) -> None:
     raw = loaded(registry, put(tmp_path, "user,item\n1,2\nuser,item\n2,3\nuser,item\n"))
     report = prepare_more(raw, PrepareConfig(keep="all"))[1]
