@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from p5core.config.base import AUTO, Choices, Config, PartRef, PartSpec, Slot, Tunable
 from p5core.config.prepare import PrepareConfig
 
-__all__ = ["EvaluateConfig", "Experiment", "ModelConfig", "OptimiserConfig", "StageConfig", "TaskSpec"]
+__all__ = [
+    "EvaluateConfig",
+    "Experiment",
+    "ModelConfig",
+    "OptimiserConfig",
+    "SourceConfig",
+    "StageConfig",
+    "TaskSpec",
+]
 
 
 class ModelConfig(Config):
@@ -90,6 +98,19 @@ class TaskSpec(PartSpec):
     """Loss function; "auto" chooses by task and catalogue size."""
 
 
+class SourceConfig(Config):
+    """One of several data sets that a stage trains on."""
+
+    data: Annotated[PartSpec | None, Slot("loader")] = None
+    """Loader and its options; empty: the experiment's data."""
+
+    prepare: PrepareConfig | None = None
+    """Preparation of this data; empty: as the experiment's."""
+
+    weight: float = Field(1.0, gt=0, le=1e6)
+    """Factor of the share of batches that are drawn from this data."""
+
+
 class StageConfig(Config):
     """One stretch of training; a later stage starts from the weights of the one before."""
 
@@ -123,8 +144,33 @@ class StageConfig(Config):
     prepare: PrepareConfig | None = None
     """Preparation of this stage's own data; empty: as the experiment's."""
 
+    sources: list[SourceConfig] = []
+    """Several data sets to train on; each batch is drawn from one of them."""
+
+    temperature: float = Field(1.0, ge=1, le=100)
+    """Sources are drawn by their size to the power 1 / temperature."""
+
+    freeze: list[str] = []
+    """Modules whose weights are not trained, such as "backbone" or "items.encoders.0"."""
+
+    learning_rates: dict[str, float] = {}
+    """Factors of the learning rate of modules, such as { backbone = 0.1 }."""
+
     from_run: str = Field("", alias="from")
     """Run to initialise weights from; known items keep their vectors."""
+
+    @model_validator(mode="after")
+    def _data_once(self) -> Self:
+        if self.sources and (self.data is not None or self.prepare is not None):
+            raise ValueError("a stage with sources has no data or prepare of its own; make it one of the sources")
+        if any(not 0 < factor <= 1_000 for factor in self.learning_rates.values()):
+            raise ValueError("factors in learning_rates must be above 0 and at most 1000; freeze names modules to keep")
+        return self
+
+    @property
+    def all_sources(self) -> Sequence[SourceConfig]:
+        """The data sets that the stage trains on; one without a loader is the experiment's."""
+        return self.sources or [SourceConfig(data=self.data, prepare=self.prepare)]
 
 
 class EvaluateConfig(Config):

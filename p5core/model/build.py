@@ -114,6 +114,7 @@ def _make_sparse(network: Network) -> None:
             module.sparse = True
 
 
-def count_items(network: Network, events: Events) -> None:
-    """Set the counts of training events of each item."""
-    network.items.count(np.bincount(events.items, minlength=network.items.n_items))
+def count_items(network: Network, *trained: Events) -> None:
+    """Set the counts of training events of each item, in one or several logs."""
+    counts = sum(np.bincount(events.items, minlength=network.items.n_items) for events in trained)
+    network.items.count(np.asarray(counts))

@@ -80,6 +80,10 @@ class Run:
         """The prepared data set."""
         return self.path / "data"
 
+    def source_data(self, stage: int, nth: int) -> Path:
+        """A prepared data set of a stage's own, the `nth` of its sources."""
+        return self.data / (f"stage-{stage}-{nth}" if nth else f"stage-{stage}")
+
     @property
     def weights(self) -> Path:
         """The trained network."""

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from p5core.config.experiment import StageConfig
-from p5core.contracts.task import SolvedTask, Task, TrainingData
+from p5core.contracts.task import SolvedTask, Task
 from p5core.contracts.tracker import EarlyStopEvent, RunEvent, StepEvent, ValidationEvent
 from p5core.data.batch import Batch
 from p5core.errors import TrainingError
 from p5core.model.network import Network
 from p5core.training.checkpoint import Progress, load_weights, random_state, save_checkpoint, save_weights
 from p5core.training.engine import Engine
+from p5core.training.modules import apply_freeze, check_modules, learning_rate_factors
 from p5core.training.optimiser import build_optimiser, clip_norm, set_learning_rate
+from p5core.training.sources import Plan, Sources
 
 __all__ = ["Callback", "Moments", "Silent", "Stage", "StopRequestedError", "Validation", "step_seconds", "train_stage"]
 
@@ -32,9 +34,6 @@ Validation = Callable[[Network], Mapping[str, float]]
 
 Moments = Mapping[int, Mapping[str, Any]]
 """State of the optimiser, by number of the parameter."""
-
-Plan = Sequence[Any]
-"""The batches of one task in one epoch."""
 
 
 class StopRequestedError(Exception):
@@ -69,7 +68,7 @@ class Stage:
     index: int
     config: StageConfig
     tasks: Sequence[Task]
-    data: TrainingData
+    sources: Sources
     validate: Validation | None
     """None: the last epoch is kept"""
     watch: str
@@ -101,18 +100,12 @@ class Stage:
 
     def plans(self, epoch: int) -> list[Plan]:
         """The batches of each task in one epoch; raises TrainingError when a task plans none."""
-        plans = [task.plan(self.data, self.rng(epoch, nth)) for nth, task in enumerate(self.tasks)]
-        for task, plan in zip(self.tasks, plans, strict=True):
-            if not len(plan):
-                raise TrainingError(
-                    f"Task '{task.name}' plans no batch for epoch {epoch + 1} of stage '{self.config.name}'."
-                )
-        return plans
+        return [self.sources.plan(task, self.rng(epoch, nth)) for nth, task in enumerate(self.tasks)]
 
     def batches(self, plans: Sequence[Plan], epoch: int, nth: int) -> list[Batch]:
         """One batch of each task; a task with a shorter plan starts over."""
         return [
-            task.batch(self.data, plan[nth % len(plan)], self.rng(epoch, nth, which))
+            self.sources.batch(task, plan[nth % len(plan)], self.rng(epoch, nth, which))
             for which, (task, plan) in enumerate(zip(self.tasks, plans, strict=True))
         ]
 
@@ -205,8 +198,11 @@ class _Loop:
         self.stage, self.engine, self.callback, self.progress = stage, engine, callback, progress
         self.network = network
         options = stage.config.optimiser
+        check_modules(network, stage.config, f"stages.{stage.index}")
+        apply_freeze(network, stage.config)
+        factors = learning_rate_factors(network, stage.config)
         self.module, self.optimiser = engine.setup(
-            _Objective(network, stage), lambda module: build_optimiser(module, options), moments
+            _Objective(network, stage), lambda module: build_optimiser(module, options, factors), moments
         )
         self.first_epoch_batches = self.n_batches = len(self.own_places(stage.plans(0)))
         self.saved_at = self.told_at = self.began_at = time.monotonic()
@@ -267,9 +263,10 @@ class _Loop:
 
     def solve(self, task: SolvedTask) -> None:
         epoch, stage = self.progress.epoch, self.stage
-        loss = task.update(self.network, stage.data, epoch, stage.config.epochs, stage.rng(epoch, 0, 0))
+        (data,) = stage.sources.data
+        loss = task.update(self.network, data, epoch, stage.config.epochs, stage.rng(epoch, 0, 0))
         self.losses.append(torch.tensor(loss))
-        self.n_targets += len(stage.data.events)
+        self.n_targets += len(data.events)
 
     def descend(self, groups: list[list[Batch]]) -> None:
         """One optimiser step over some batches, each weighted by its targets: as if they were one batch."""

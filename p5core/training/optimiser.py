@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -63,22 +63,33 @@ def clip_norm(parameters: Iterable[nn.Parameter], longest: float) -> None:
     torch._foreach_mul_(gradients, share.clamp(max=1.0))
 
 
-def build_optimiser(module: nn.Module, config: OptimiserConfig) -> RowAdamW:
-    """AdamW that decays the matrices of layers; embeddings, biases and norms have no decay."""
+def build_optimiser(
+    module: nn.Module, config: OptimiserConfig, factors: Mapping[nn.Parameter, float] | None = None
+) -> RowAdamW:
+    """AdamW that decays the matrices of layers; embeddings, biases and norms have no decay.
+
+    `factors` of the learning rate are given by parameter.
+    """
+    factors = factors or {}
     embeddings = {id(child.weight) for child in module.modules() if isinstance(child, (nn.Embedding, nn.EmbeddingBag))}
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         is_matrix = parameter.dim() >= 2 and id(parameter) not in embeddings
-        (decayed if is_matrix else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return RowAdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
+        groups.setdefault((factors.get(parameter, 1.0), not is_matrix), []).append(parameter)
+    return RowAdamW(
+        [
+            {"params": groups[key], "weight_decay": 0.0 if key[1] else config.weight_decay, "factor": key[0]}
+            for key in sorted(groups)
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, position: float, n_steps: int) -> None:
     """Set the learning rate at a position of training, in steps of `n_steps`."""
     for group in optimiser.param_groups:
-        group["lr"] = config.learning_rate * step_share(position, n_steps, config)
+        group["lr"] = config.learning_rate * group["factor"] * step_share(position, n_steps, config)
 
 
 def step_share(step: float, n_steps: int, config: OptimiserConfig) -> float:

@@ -6,16 +6,16 @@ import copy
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from p5core.config.base import AUTO
 from p5core.config.experiment import Experiment, StageConfig
 from p5core.contracts.loss import Loss
+from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError
 from p5core.model.network import Network
 from p5core.plugins.registry import Registry
@@ -91,7 +91,8 @@ def estimate(
     network: Network,
     experiment: Experiment,
     registry: Registry,
-    stages_data: Sequence[StageData],
+    target: StageData,
+    stages_data: Sequence[Sequence[StageData]],
     evaluators: Sequence[StageEvaluator],
     engine: Engine,
     folder: Path,
@@ -100,7 +101,7 @@ def estimate(
 
     Raises ConfigError for a loss whose scores cannot fit into memory.
     """
-    refuse_too_large(experiment, registry, stages_data, engine)
+    refuse_too_large(experiment, registry, target.dataset, engine)
     free = engine.free_memory()
     phases, n_steps, of_one_user = [], 0, 0.0
     with torch.random.fork_rng():
@@ -114,9 +115,9 @@ def estimate(
             each, steps = step_seconds(probe, stage, engine, PROBED_STEPS)
             n_validations = -(-stage.config.epochs // stage.config.validate_every)
             of_one_user = _validation_seconds(probe, evaluators[index])
-            phases.append(each * steps + n_validations * of_one_user * len(evaluators[index].evaluator.holdout))
+            phases.append(each * steps + n_validations * of_one_user * evaluators[index].n_users)
             n_steps += steps
-    split, n_scorers = stages_data[-1].split, 1 + len(experiment.evaluate.baselines)
+    split, n_scorers = target.split, 1 + len(experiment.evaluate.baselines)
     n_rankings = n_scorers * (len(split.validation) + len(split.test))
     n_rankings += BLENDED * len(experiment.model.scorers) * len(split.validation)
     n_parameters = sum(weight.numel() for weight in network.parameters())
@@ -125,9 +126,9 @@ def estimate(
     return Estimate(n_parameters, n_steps, (*phases, of_one_user * n_rankings), memory, free, disk, free_disk)
 
 
-def _bytes_written(network: Network, stages_data: Sequence[StageData]) -> int:
+def _bytes_written(network: Network, stages_data: Sequence[Sequence[StageData]]) -> int:
     """Bytes of a run at most: the data, the weights of each stage, and the last checkpoint, written beside the old."""
-    data = {id(stage_data): stage_data.dataset for stage_data in stages_data}
+    data = {id(source): source.dataset for stage_data in stages_data for source in stage_data}
     events = 0
     for dataset in data.values():
         of_fields = sum(array.nbytes for array in dataset.events.fields.values())
@@ -148,33 +149,33 @@ def _existing(folder: Path) -> Path:
 
 def _validation_seconds(network: Network, stage: StageEvaluator) -> float:
     """Seconds of validation per user."""
-    users = stage.evaluator.holdout.sample(PROBED_USERS, np.random.default_rng(0))
+    sample = stage.sample(PROBED_USERS)
     began = time.perf_counter()
-    replace(stage, evaluator=stage.evaluator.of(users)).validate(network)
-    return (time.perf_counter() - began) / max(1, len(users))
+    sample.validate(network)
+    return (time.perf_counter() - began) / max(1, sample.n_users)
 
 
-def refuse_too_large(
-    experiment: Experiment, registry: Registry, stages_data: Sequence[StageData], engine: Engine
-) -> None:
-    """Raise ConfigError for a loss that would hold more scores at once than there is free memory."""
+def refuse_too_large(experiment: Experiment, registry: Registry, dataset: Dataset, engine: Engine) -> None:
+    """Raise ConfigError for a loss that would hold more scores at once than there is free memory.
+
+    The catalogue of `dataset` is that of all stages.
+    """
     if experiment.model.scorer is not None:
         return
     free = engine.free_memory()
-    for stage, stage_data in zip(experiment.stages, stages_data, strict=True):
+    n_items = dataset.n_items
+    for stage in experiment.stages:
         assert isinstance(stage.token_budget, int)
         for task in stage.tasks:
             if task.loss.name == AUTO.name:  # it fits the network by itself
                 continue
             loss: Loss = registry.choose("loss", task.loss).build()
-            size = loss.score_bytes(stage.token_budget, stage_data.dataset.n_items)
+            size = loss.score_bytes(stage.token_budget, n_items)
             if size > free:
-                smaller = [
-                    name for name in _same_kind(registry, loss) if _fits(registry, name, stage, stage_data, free)
-                ]
+                smaller = [name for name in _same_kind(registry, loss) if _fits(registry, name, stage, n_items, free)]
                 raise ConfigError(
                     f"Loss '{task.loss.name}' of stage '{stage.name}' would hold {size / 2**30:.1f} GB of scores at "
-                    f"once ({stage.token_budget:,} positions × {stage_data.dataset.n_items:,} items), and "
+                    f"once ({stage.token_budget:,} positions × {n_items:,} items), and "
                     f"{free / 2**30:.1f} GB are free. Choose a smaller token_budget"
                     + (f", or one of the losses {', '.join(smaller)}." if smaller else ".")
                 )
@@ -184,8 +185,8 @@ def _same_kind(registry: Registry, loss: Loss) -> list[str]:
     return [name for name, info in registry.parts("loss").items() if getattr(info.part, "kind", "") == loss.kind]
 
 
-def _fits(registry: Registry, name: str, stage: StageConfig, stage_data: StageData, free: int) -> bool:
+def _fits(registry: Registry, name: str, stage: StageConfig, n_items: int, free: int) -> bool:
     """True if the scores of a loss with default options fit into memory."""
     assert isinstance(stage.token_budget, int)
     loss: Loss = registry.choose("loss", name).build()
-    return loss.score_bytes(stage.token_budget, stage_data.dataset.n_items) <= free
+    return loss.score_bytes(stage.token_budget, n_items) <= free

@@ -29,13 +29,14 @@ from p5core.training.checkpoint import Progress, load_checkpoint, random_state, 
 from p5core.training.engine import Engine
 from p5core.training.loop import Callback, Moments, Stage, train_stage
 from p5core.training.memory import advised
+from p5core.training.sources import Sources
 
 __all__ = ["StageData", "StageEvaluator", "fit", "make_stage", "make_tasks"]
 
 
 @dataclass(frozen=True, eq=False)
 class StageData:
-    """The data that one stage trains and validates on."""
+    """One data set that a stage trains and validates on."""
 
     dataset: Dataset
     split: Split
@@ -45,7 +46,9 @@ class StageData:
 class StageEvaluator:
     """Validation of one stage."""
 
-    evaluator: Evaluator
+    evaluators: Sequence[Evaluator]
+    """one for each source"""
+
     watch: Metric
     """metric that picks the best epoch"""
 
@@ -53,11 +56,26 @@ class StageEvaluator:
     """tasks that predict values and probabilities"""
 
     def validate(self, network: Network) -> dict[str, float]:
-        """Metric label → value of a network as it stands, without intervals."""
+        """Metric label → value of a network as it stands, without intervals; the mean over the sources."""
         training = network.training
-        values = self.evaluator.values(NetworkScorer(network, self.evaluator.max_length, tasks=self.tasks))
+        values = [
+            evaluator.values(NetworkScorer(network, evaluator.max_length, tasks=self.tasks))
+            for evaluator in self.evaluators
+        ]
         network.train(training)
-        return values
+        return {label: float(np.mean([of_source[label] for of_source in values])) for label in values[0]}
+
+    @property
+    def n_users(self) -> int:
+        """Number of users of all sources."""
+        return sum(len(evaluator.holdout) for evaluator in self.evaluators)
+
+    def sample(self, n: int) -> StageEvaluator:
+        """The same validation by at most `n` users of each source."""
+        rng = np.random.default_rng(0)
+        return replace(
+            self, evaluators=[evaluator.of(evaluator.holdout.sample(n, rng)) for evaluator in self.evaluators]
+        )
 
 
 def make_tasks(index: int, stage: StageConfig, registry: Registry) -> list[Task]:
@@ -78,6 +96,8 @@ def make_tasks(index: int, stage: StageConfig, registry: Registry) -> list[Task]
             f"stages.{index}: task '{alone}' fits the network by itself, so it is the only task of its stage. Give the "
             "others a stage of their own."
         )
+    if alone and len(stage.all_sources) > 1:
+        raise ConfigError(f"stages.{index}: task '{alone}' fits the network to one data set. Leave out the sources.")
     return tasks
 
 
@@ -94,7 +114,8 @@ def fit(
     network: Network,
     experiment: Experiment,
     registry: Registry,
-    stages_data: Sequence[StageData],
+    target: StageData,
+    stages_data: Sequence[Sequence[StageData]],
     evaluators: Sequence[StageEvaluator | None],
     folder: Path,
     callback: Callback,
@@ -103,22 +124,21 @@ def fit(
 ) -> float:
     """Train every stage, or go on from `folder`'s last checkpoint; returns the seconds it took.
 
-    `evaluators` holds one for each stage; a stage with None keeps its last epoch, which is that of `last_epochs` if
-    there are any.
+    `stages_data` holds the sources of each stage; the network serves the items of the `target`. `evaluators` holds one
+    for each stage; a stage with None keeps its last epoch, which is that of `last_epochs` if there are any.
     """
     if experiment.model.scorer is not None:
-        count_items(network, stages_data[-1].split.train)
+        count_items(network, target.split.train)
         return 0.0
     torch.manual_seed(experiment.seed + engine.rank)
     progress, moments = _start(network, folder, engine)
     if progress != Progress() and engine.is_first:
         callback.event(ResumeEvent(progress.stage, progress.epoch))
     for index in range(progress.stage, len(experiment.stages)):
-        stage_data = stages_data[index]
         if progress.epoch == progress.batch == 0:
             _begin(network, experiment, stages_data, index)
-        count_items(network, stage_data.split.train)
-        stage = make_stage(experiment, registry, stage_data, evaluators[index], folder, index)
+        count_items(network, *(source.split.train for source in stages_data[index]))
+        stage = make_stage(experiment, registry, stages_data[index], evaluators[index], folder, index)
         stage = replace(stage, last_epoch=last_epochs[index]) if last_epochs else stage
         options = f"stages.{index}.token_budget (now {stage.config.token_budget:,}), model.max_length or model.width"
         with advised(f"Lower {options}."):
@@ -128,7 +148,7 @@ def fit(
             save_checkpoint(stage.last, network, None, progress, states)
             callback.event(StageEvent(stage.config.name, index + 1, progress.seconds))
         moments = None
-    _end(network, experiment, stages_data)
+    _end(network, experiment, target, stages_data)
     return progress.seconds
 
 
@@ -144,12 +164,12 @@ def _start(network: Network, folder: Path, engine: Engine) -> tuple[Progress, Mo
 def make_stage(
     experiment: Experiment,
     registry: Registry,
-    stage_data: StageData,
+    stage_data: Sequence[StageData],
     evaluator: StageEvaluator | None,
     folder: Path,
     index: int,
 ) -> Stage:
-    """One stage with its tasks, data and validation; checkpoints go to `folder`."""
+    """One stage with its tasks, sources and validation; checkpoints go to `folder`."""
     config = experiment.stages[index]
     backbone = registry.get("backbone", experiment.model.backbone.name)
     budget = config.token_budget
@@ -158,13 +178,20 @@ def make_stage(
         index=index,
         config=config,
         tasks=make_tasks(index, config, registry),
-        data=TrainingData(
-            stage_data.split.train,
-            backbone,
-            experiment.model.max_length,
-            budget,
-            stage_data.dataset.catalogue,
-            Users(stage_data.dataset.user_frame),
+        sources=Sources(
+            [
+                TrainingData(
+                    source.split.train,
+                    backbone,
+                    experiment.model.max_length,
+                    budget,
+                    source.dataset.catalogue,
+                    Users(source.dataset.user_frame),
+                )
+                for source in stage_data
+            ],
+            [source.weight for source in config.all_sources],
+            config.temperature,
         ),
         validate=evaluator.validate if evaluator else None,
         watch=evaluator.watch.label if evaluator else "",
@@ -174,25 +201,26 @@ def make_stage(
     )
 
 
-def _begin(network: Network, experiment: Experiment, stages_data: Sequence[StageData], index: int) -> None:
+def _begin(network: Network, experiment: Experiment, stages_data: Sequence[Sequence[StageData]], index: int) -> None:
     """Place the items that are new in a stage, before its first step; a run to start from has placed its own."""
-    stage_data = stages_data[index]
-    if index > 0 and stage_data is not stages_data[index - 1]:
-        _place_new_items(network, stage_data.dataset, stages_data[:index])
+    if index > 0 and any(source not in stages_data[index - 1] for source in stages_data[index]):
+        _place_new_items(network, stages_data[index][0].dataset, stages_data[:index])
     elif index == 0 and network.items.reads_content and not experiment.stages[0].from_run:
-        _place_new_items(network, stage_data.dataset, stages_data[:1])
+        _place_new_items(network, stages_data[0][0].dataset, stages_data[:1])
 
 
-def _end(network: Network, experiment: Experiment, stages_data: Sequence[StageData]) -> None:
+def _end(
+    network: Network, experiment: Experiment, target: StageData, stages_data: Sequence[Sequence[StageData]]
+) -> None:
     """Count the events of the target, and place the items that no stage has trained."""
-    count_items(network, stages_data[-1].split.train)
+    count_items(network, target.split.train)
     if network.items.reads_content and not experiment.stages[0].from_run:
-        _place_new_items(network, stages_data[-1].dataset, stages_data)
+        _place_new_items(network, target.dataset, stages_data)
 
 
-def _place_new_items(network: Network, dataset: Dataset, trained_on: Sequence[StageData]) -> None:
+def _place_new_items(network: Network, dataset: Dataset, trained_on: Sequence[Sequence[StageData]]) -> None:
     """Items without training events in these stages get, beside their content, the mean of the others' own vectors."""
-    trained = _occurs(trained_on, len(dataset.catalogue))
+    trained = _occurs([source for stage_data in trained_on for source in stage_data], len(dataset.catalogue))
     if trained.all():
         return
     entities = entity_index(dataset)

@@ -79,7 +79,7 @@ class Worker:
     def _data_hash(self) -> str:
         """Hex SHA-256 of all data that trials use, and of their split."""
         digest = hashlib.sha256()
-        for part, roles in zip((self.data.target, *self.data.stages), self.data.roles, strict=True):
+        for part, roles in zip(self.data.parts, self.data.roles, strict=True):
             digest.update(dataset_hash(part.dataset).encode())
             digest.update(np.ascontiguousarray(roles).tobytes())
         return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,11 +48,11 @@ class ExperimentData:
     target: StageData
     """data that is evaluated"""
 
-    stages: Sequence[StageData]
-    """one a stage; stages without data of their own share the target"""
+    stages: Sequence[Sequence[StageData]]
+    """the sources of each stage; the target is the source of a stage without data of its own"""
 
     roles: Sequence[Roles]
-    """roles of the events of the target, then of each stage"""
+    """roles of the events of `parts`"""
 
     fold: Fold | None
 
@@ -63,6 +64,11 @@ class ExperimentData:
 
     sentences: Sequence[str]
     """findings and choices, for people"""
+
+    @property
+    def parts(self) -> Sequence[StageData]:
+        """The target, then each source of each stage."""
+        return [self.target, *(source for stage_data in self.stages for source in stage_data)]
 
 
 def check_experiment(experiment: Experiment, registry: Registry) -> None:
@@ -89,7 +95,7 @@ def _check_scorer_alone(experiment: Experiment) -> None:
             f"model.scorer = '{model.scorer.name}' is the whole model, without the backbone '{model.backbone.name}'. "
             "Remove one of them, or put the scorer into model.blend."
         )
-    if len(experiment.stages) > 1 or first.from_run or first.data is not None:
+    if len(experiment.stages) > 1 or first.from_run or first.data is not None or first.sources:
         raise ConfigError(
             f"model.scorer = '{model.scorer.name}' is fitted, not trained in stages. Remove the section stages."
         )
@@ -119,15 +125,11 @@ def gather(
     experiment = name_defaults(experiment, registry)
     baseline_labels(experiment.evaluate.baselines)
     target, report = load_data(registry, experiment.data, experiment.prepare)
-    own = {}
-    for index, stage in enumerate(experiment.stages):
-        if stage.data is not None:
-            where = f"stages.{index}.data"
-            texts = {name: kind for name, kind in target.id_types.items() if kind == "text"}
-            own[index] = load_data(registry, stage.data, stage.prepare or experiment.prepare, where, texts)
+    own = _load_sources(experiment, registry, target)
     united = _unite([base] if base else [], [*(dataset for dataset, _ in own.values()), target])
-    by_stage = dict(zip(own, united, strict=False))
-    datasets = [by_stage.get(index, united[-1]) for index in range(len(experiment.stages))]
+    by_place = dict(zip(own, united, strict=False))
+    places = [(index, nth) for index, stage in enumerate(experiment.stages) for nth in range(len(stage.all_sources))]
+    datasets = [by_place.get(place, united[-1]) for place in places]
     resolved, choices = resolve(experiment, registry, united[-1])
     features = compute_features(resolved, registry, united[-1], cache)
     roles = [split_roles(registry, resolved.split, dataset, resolved.seed, fold) for dataset in (united[-1], *datasets)]
@@ -135,12 +137,49 @@ def gather(
     _check_parts(data, registry)
     split = data.target.split
     report = with_split(report, split.cold_share, split.warnings)
-    sentences = [*experiment.notes, *choices, *broken_order(resolved, registry)]
-    stage_reports = {experiment.stages[index].name: own_data.to_dict() for index, (_, own_data) in own.items()}
+    shared = [_shared(f"stages.{index} source {nth}", dataset, target) for (index, nth), (dataset, _) in own.items()]
+    sentences = [*experiment.notes, *choices, *shared, *broken_order(resolved, registry)]
+    stage_reports = {
+        f"{experiment.stages[index].name}.{nth}" if nth else experiment.stages[index].name: of_source.to_dict()
+        for (index, nth), (_, of_source) in own.items()
+    }
     return replace(
         data,
         report={**report.to_dict(), "stages": stage_reports, "choices": sentences},
         sentences=[report_text(report), *(report_text(dataset) for _, dataset in own.values()), *sentences],
+    )
+
+
+def _load_sources(
+    experiment: Experiment, registry: Registry, target: Dataset
+) -> dict[tuple[int, int], tuple[Dataset, PrepareReport]]:
+    """(stage, source) → each data set that is not the target, with its report; equal sections are loaded once."""
+    loaded: dict[str, tuple[Dataset, PrepareReport]] = {}
+    sources = {}
+    for index, stage in enumerate(experiment.stages):
+        for nth, source in enumerate(stage.all_sources):
+            if source.data is None:
+                continue
+            where = f"stages.{index}.sources.{nth}.data" if stage.sources else f"stages.{index}.data"
+            config = source.prepare or experiment.prepare
+            section = json.dumps([source.data.model_dump(mode="json"), config.model_dump(mode="json")])
+            if section not in loaded:
+                texts = {name: kind for name, kind in target.id_types.items() if kind == "text"}
+                loaded[section] = load_data(registry, source.data, config, where, texts)
+            sources[index, nth] = loaded[section]
+    return sources
+
+
+def _shared(name: str, dataset: Dataset, target: Dataset) -> Message:
+    """A sentence on the items and users that a source and the target have in common: they count as the same ones."""
+    return Message(
+        "{name}: {items} of its {n_items} items and {users} of its {n_users} users are those of [data], by their ids; "
+        "other things need a domain of their own",
+        name=name,
+        items=f"{int(dataset.catalogue.index.isin(target.catalogue.index).sum()):,}",
+        n_items=f"{dataset.n_items:,}",
+        users=f"{int(dataset.users.ids.isin(target.users.ids).sum()):,}",
+        n_users=f"{len(dataset.users):,}",
     )
 
 
@@ -169,12 +208,14 @@ def join_stages(
     fold: Fold | None,
     features: Mapping[str, Features],
 ) -> ExperimentData:
-    """Put the prepared data sets of the target and of each stage together, equal ones once."""
+    """Put the prepared data sets of the target and of each source of each stage together, equal ones once."""
     stage_data: dict[int, StageData] = {}
     for dataset, of_events in zip(datasets, roles, strict=True):
         if id(dataset) not in stage_data:
             stage_data[id(dataset)] = StageData(dataset, split_by_roles(dataset, of_events))
-    target, *stages = (stage_data[id(data)] for data in datasets)
+    target, *sources = (stage_data[id(data)] for data in datasets)
+    following = iter(sources)
+    stages = [[next(following) for _ in stage.all_sources] for stage in experiment.stages]
     return ExperimentData(experiment, target, stages, roles, fold, features, {}, [])
 
 
@@ -199,7 +240,8 @@ def _check_backbone(data: ExperimentData, registry: Registry) -> None:
     backbone = registry.get("backbone", experiment.model.backbone.name)
     for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
         for task in stage.tasks:
-            registry.get("task", task.name).check(backbone, stage_data.split.train)
+            for source in stage_data:
+                registry.get("task", task.name).check(backbone, source.split.train)
     if not backbone.uses_history and registry.get("split", experiment.split.name).holds_out_users:
         raise ConfigError(
             f"Backbone '{backbone.name}' represents users by trained vectors only, so it cannot serve the unseen "
@@ -215,4 +257,9 @@ def _unite(known: Sequence[Dataset], datasets: Sequence[Dataset]) -> list[Datase
     catalogue, users = parts[0].catalogue, parts[0].user_frame
     for part in parts[1:]:
         catalogue, users = grow_catalogue(catalogue, part.catalogue), grow_users(users, part.user_frame)
-    return list(datasets) if len(parts) == 1 else [recode(dataset, catalogue, users) for dataset in datasets]
+    if len(parts) == 1:
+        return list(datasets)
+    recoded = {
+        id(dataset): recode(dataset, catalogue, users) for dataset in {id(part): part for part in datasets}.values()
+    }
+    return [recoded[id(dataset)] for dataset in datasets]

@@ -93,7 +93,8 @@ def go_on(folder: Run, registry: Registry | None = None, display: Display | None
             logger.say(f"all events of '{refit_of.of}', held-out ones included; epochs: {refit_of.epochs}")
             engine = Engine(experiment.device, experiment.precision)
             nobody = [None] * len(experiment.stages)
-            fit(network, experiment, registry, data.stages, nobody, folder.checkpoints, logger, engine, refit_of.epochs)
+            at, ends = folder.checkpoints, refit_of.epochs
+            fit(network, experiment, registry, data.target, data.stages, nobody, at, logger, engine, ends)
             blend = read_blend(folder.path, registry)
             if blend is not None:
                 target = data.target.dataset
@@ -107,9 +108,9 @@ def go_on(folder: Run, registry: Registry | None = None, display: Display | None
 
 def _on_all_events(data: ExperimentData) -> ExperimentData:
     """The same data with nothing held out."""
-    parts = (data.target, *data.stages)
-    whole = {id(part): StageData(part.dataset, without_holdout(part.dataset)) for part in parts}
-    return replace(data, target=whole[id(data.target)], stages=[whole[id(stage)] for stage in data.stages])
+    whole = {id(part): StageData(part.dataset, without_holdout(part.dataset)) for part in data.parts}
+    stages = [[whole[id(source)] for source in stage_data] for stage_data in data.stages]
+    return replace(data, target=whole[id(data.target)], stages=stages)
 
 
 def _write_figures(folder: Run, measured: Run) -> None:

@@ -121,8 +121,9 @@ def _create(path: Path, prepared: Prepared, registry: Registry) -> Path:
     def fill(run: Run) -> None:
         write_dataset(run.data / "target", data.target.dataset)
         for index, stage_data in enumerate(data.stages):
-            if stage_data is not data.target:
-                write_dataset(run.data / f"stage-{index}", stage_data.dataset)
+            for nth, source in enumerate(stage_data):
+                if source is not data.target:
+                    write_dataset(run.source_data(index, nth), source.dataset)
         write_features(run.features, data.experiment, registry, data.target.dataset, data.features)
         _write_split(run, data)
         run.write_status(Status(state=RunState.STARTING, expected_seconds=list(prepared.expected.phases)))
@@ -167,13 +168,13 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
     cache = FeatureCache(base=read_features(source_run.features)) if source_run else None
     data = gather(experiment, registry, base, fold, cache)
     with advised("Lower model.width, model.max_length, the number of layers, or token_budget of the stages."):
-        refuse_too_large(data.experiment, registry, data.stages, engine)
+        refuse_too_large(data.experiment, registry, data.target.dataset, engine)
         with WeightLimit(max(SMALL, engine.free_memory() // COPIES)):
             network = new_network(data, registry)
         if source_run:
             start_from_run(network, data.target.dataset, source_run, registry)
         evaluators = stage_evaluators(data, registry)
-        expected = estimate(network, data.experiment, registry, data.stages, evaluators, engine, runs)
+        expected = estimate(network, data.experiment, registry, data.target, data.stages, evaluators, engine, runs)
     told = [sentence for sentence in (expected.sentence, expected.disk_warning) if sentence]
     return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected, source_run)
 
@@ -339,7 +340,7 @@ def fit_all(
 ) -> float:
     """Train all stages; returns the seconds it took."""
     evaluators = stage_evaluators(data, registry)
-    return fit(network, data.experiment, registry, data.stages, evaluators, checkpoints, callback, engine)
+    return fit(network, data.experiment, registry, data.target, data.stages, evaluators, checkpoints, callback, engine)
 
 
 def stage_evaluators(data: ExperimentData, registry: Registry) -> list[StageEvaluator]:
@@ -350,9 +351,13 @@ def stage_evaluators(data: ExperimentData, registry: Registry) -> list[StageEval
     for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
         watch = watched_metric(stage, registry)
         metrics = [*metric_refs(experiment, registry, [stage]), watch.label]
-        holdout = validation_sample(stage_data.split.validation, experiment)
-        evaluator = make_evaluator(experiment, registry, stage_data, metrics, holdout)
-        evaluators.append(StageEvaluator(evaluator, watch, tasks))
+        of_sources = [
+            make_evaluator(
+                experiment, registry, source, metrics, validation_sample(source.split.validation, experiment)
+            )
+            for source in stage_data
+        ]
+        evaluators.append(StageEvaluator(of_sources, watch, tasks))
     return evaluators
 
 

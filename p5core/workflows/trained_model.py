@@ -60,14 +60,15 @@ def load_run_data(folder: Run, registry: Registry) -> ExperimentData:
     is_updated = folder.updated_from() is not None
     datasets = [target]
     for index, stage in enumerate(experiment.stages):
-        path = folder.data / f"stage-{index}"
-        has_own = stage.data is not None and not is_updated
-        if has_own and not path.exists():
-            raise RunError(
-                f"Run {folder.path} lacks its folder data/stage-{index}, the data of stage '{stage.name}'. Restore it "
-                "from a copy or run again."
-            )
-        datasets.append(read_dataset(path) if has_own else target)
+        for nth, source in enumerate(stage.all_sources):
+            path = folder.source_data(index, nth)
+            has_own = source.data is not None and not is_updated
+            if has_own and not path.exists():
+                raise RunError(
+                    f"Run {folder.path} lacks its folder data/{path.name}, data of stage '{stage.name}'. Restore it "
+                    "from a copy or run again."
+                )
+            datasets.append(read_dataset(path) if has_own else target)
     roles = folder.roles() or [
         split_roles(registry, experiment.split, dataset, experiment.seed, folder.fold()) for dataset in datasets
     ]

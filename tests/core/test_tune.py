@@ -94,7 +94,7 @@ def test_a_trial_is_judged_by_validation_events_alone(registry: Registry, plan: 
     worker = Worker(plan, registry)
     target = worker.data.target
     blind = replace(target, split=replace(target.split, test=SimpleNamespace()))
-    worker.data = replace(worker.data, target=blind, stages=[blind])
+    worker.data = replace(worker.data, target=blind, stages=[[blind]])
     plan.folder.mkdir()
     worker.work(quiet)
     (trial,) = worker.study().ended()

@@ -28,6 +28,7 @@ from p5core.training.checkpoint import Progress
 from p5core.training.defaults import name_defaults, resolve
 from p5core.training.engine import Engine
 from p5core.training.loop import Stage, StopRequestedError, train_stage
+from p5core.training.sources import Sources
 from p5core.training.stages import StageEvaluator, fit, make_tasks
 from p5core.workflows.experiment_data import ExperimentData, gather
 
@@ -111,10 +112,11 @@ class Trainer:
         )
         chosen = self.resolved(experiment)
         n = len(chosen.stages)
-        evaluators = [StageEvaluator(evaluator, metrics[-1], [])] * n
+        evaluators = [StageEvaluator([evaluator], metrics[-1], [])] * n
         engine = Engine("cpu", chosen.precision)
         network = self.network(experiment)
-        fit(network, chosen, self.registry, [target] * n, evaluators, folder, follower or Recorder(), engine)
+        stages = [[target]] * n
+        fit(network, chosen, self.registry, target, stages, evaluators, folder, follower or Recorder(), engine)
         return network.state_dict()
 
     def fit_until(self, experiment: Experiment, folder: Path, stop_at: int) -> None:
@@ -136,7 +138,7 @@ class Trainer:
             index=0,
             config=config,
             tasks=make_tasks(0, config, self.registry),
-            data=data,
+            sources=Sources([data], [1.0], 1.0),
             validate=lambda network: {"value": validate(network)},
             watch="value",
             higher_is_better=True,

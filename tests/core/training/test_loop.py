@@ -123,7 +123,9 @@ def test_losses_of_tasks_add_up_by_weight(trainer: Any, tmp_path: Path) -> None:
     stage = trainer.stage(experiment, tmp_path, always(1.0))
     separate = []
     for nth, task in enumerate(stage.tasks):
-        batch = task.batch(stage.data, task.plan(stage.data, stage.rng(0, nth))[0], stage.rng(0, 0, nth))
+        batch = task.batch(
+            stage.sources.data[0], task.plan(stage.sources.data[0], stage.rng(0, nth))[0], stage.rng(0, 0, nth)
+        )
         separate.append(task.loss(network, batch).item())
     _, follower = trainer.run(network, stage)
     assert follower.events[0]["loss"] == pytest.approx(2.0 * separate[0] + 0.5 * separate[1], rel=1e-5)
@@ -254,13 +256,13 @@ def test_every_event_but_the_first_of_a_user_is_a_target_once(trainer: Any, tmp_
     stage = trainer.stage(experiment, tmp_path, always(1.0))
     found = [
         (user, item)
-        for rows in stage.tasks[0].plan(stage.data, stage.rng(0, 0))
-        for batch in [stage.tasks[0].batch(stage.data, rows, stage.rng(0, 0, 0))]
+        for rows in stage.tasks[0].plan(stage.sources.data[0], stage.rng(0, 0))
+        for batch in [stage.tasks[0].batch(stage.sources.data[0], rows, stage.rng(0, 0, 0))]
         for user, targets in zip(batch.users.tolist(), batch.targets.tolist(), strict=True)
         for item in targets
         if item != NO_TARGET
     ]
-    train = stage.data.events
+    train = stage.sources.data[0].events
     wanted = [(user, item) for user in range(train.n_users) for item in train.histories[user].tolist()[1:]]
     assert sorted(found) == sorted(wanted)
 
@@ -281,5 +283,5 @@ def test_every_batch_of_every_epoch_is_trained_on(trainer: Any, tmp_path: Path) 
 def test_a_task_without_a_batch_is_an_error(trainer: Any, tmp_path: Path) -> None:
     experiment = plain(trainer)
     task = make(Halves, trainer, experiment, sizes=[])
-    with pytest.raises(TrainingError, match="Task 'next_item' plans no batch for epoch 1 of stage 'train'"):
+    with pytest.raises(TrainingError, match="Task 'next_item' plans no batch; training needs one an epoch"):
         trainer.run(trainer.network(experiment), trainer.stage(experiment, tmp_path, always(1), tasks=[task]))

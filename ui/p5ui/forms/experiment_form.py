@@ -99,7 +99,8 @@ class ExperimentForm:
 
     def _draw_stage(self, tree: Mapping[str, Any], index: int, experiment: Experiment) -> None:
         steps: Steps = ("stages", index)
-        left_out = ["tasks", "optimiser", "data", "prepare", *(["from_run"] if index else [])]
+        tables = ["tasks", "optimiser", "data", "prepare", "sources", "temperature", "learning_rates"]
+        left_out = [*tables, *(["from_run"] if index else [])]
         with gr.Accordion(f"{index + 1}. {experiment.stages[index].name}", open=True, elem_id=f"train-stage-{index}"):
             self._parts(tree, "task", (*steps, "tasks"), self._default("task"))
             options = fields_of(StageConfig, steps, left_out) + fields_of(OptimiserConfig, (*steps, "optimiser"))
