@@ -36,8 +36,8 @@ from .plugins.registry import Registry
 from .runs.create import list_runs, open_run
 from .runs.run import Run
 from .system.messages import Message
+from .transfer.finetune import Finetuned, finetune
 from .workflows.evaluate import evaluate_run
-from .workflows.finetune import Finetuned, finetune
 from .workflows.recommend import Recommendation, Recommender
 from .workflows.train import resume, run
 from .workflows.update import extend, update

@@ -14,8 +14,9 @@ import click
 from p5core.cli.data import data, init
 from p5core.cli.plugins import plugins, presets
 from p5core.cli.recommend import recommend
-from p5core.cli.run import evaluate, finetune, refit, run
+from p5core.cli.run import evaluate, refit, run
 from p5core.cli.runs import compare, runs
+from p5core.cli.transfer import finetune, pretrain, transfer
 from p5core.cli.tune import tune
 from p5core.errors import P5Error
 from p5core.plugins.discovery import load_plugins
@@ -33,10 +34,12 @@ COMMANDS: tuple[click.Command, ...] = (
     init,
     plugins,
     presets,
+    pretrain,
     recommend,
     refit,
     run,
     runs,
+    transfer,
     tune,
 )
 

@@ -1,4 +1,4 @@
-"""`p5 run`, `p5 finetune`, `p5 refit` and `p5 evaluate`."""
+"""`p5 run`, `p5 refit` and `p5 evaluate`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from p5core.plugins.registry import Registry
     from p5core.runs.run import Run
 
-__all__ = ["evaluate", "finetune", "print_figures", "refit", "run"]
+__all__ = ["evaluate", "print_figures", "refit", "run"]
 
 
 @click.command()
@@ -81,46 +81,6 @@ def _plan(experiment: Experiment, registry: Registry, runs: Path, console: Conso
         return
     for sentence in plan.data.sentences:
         console.print(sentence, highlight=False)
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--from", "source", metavar="RUN", help="Start from the weights of a finished run.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override an option of the file.")
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
-)
-@click.option("--name", help="Name of the better run; default: the file's name.")
-@click.option("--resume", "is_resumed", is_flag=True, help="Resume what was stopped.")
-@click.pass_obj
-def finetune(
-    registry: Registry,
-    file: Path,
-    source: str | None,
-    assignments: tuple[str, ...],
-    runs: Path,
-    name: str | None,
-    is_resumed: bool,
-) -> None:
-    """Train the experiment FILE from a pre-trained run and from scratch, and keep the better one.
-
-    The better one on validation events gets the name; the other stays beside it.
-    """
-    from rich.console import Console
-
-    from p5core.cli.display import Terminal
-    from p5core.config.document import load_experiment
-    from p5core.runs.names import to_run_name
-    from p5core.workflows.finetune import finetune as train_both
-
-    console = Console()
-    start = () if source is None else (f"stages.0.from={json.dumps(source)}",)
-    experiment = load_experiment(file, (*assignments, *start))
-    made = train_both(
-        experiment, runs, name or to_run_name(file.stem), registry, Terminal(console), is_resumed=is_resumed
-    )
-    print_figures(made.run, console)
-    click.echo(made.sentence)
 
 
 @click.command()

@@ -157,7 +157,10 @@ class StageConfig(Config):
     """Factors of the learning rate of modules, such as { backbone = 0.1 }."""
 
     from_run: str = Field("", alias="from")
-    """Run to initialise weights from; known items keep their vectors."""
+    """Run or base to initialise weights from; known items keep their vectors."""
+
+    match: Literal["id", "title"] = "id"
+    """Items known to that run or base: by domain and id, or by equal titles too."""
 
     @model_validator(mode="after")
     def _data_once(self) -> Self:

@@ -71,6 +71,14 @@ class Encoder(Part, nn.Module, ABC):
         """
         return cls.features(config, entities)
 
+    @classmethod
+    def shared(cls, features: Features) -> Features:
+        """The features without their entities: as much of them as `extend` needs, in which no item can be read.
+
+        Override it where `extend` reads arrays.
+        """
+        return Features(0, labels=features.labels, about=features.about)
+
     def __init__(self, config: Any, features: Features, width: int) -> None:
         """Build for the entities of `features` and vectors of `width` D."""
         nn.Module.__init__(self)

@@ -32,6 +32,7 @@ __all__ = [
     "fingerprint",
     "read_features",
     "write_features",
+    "write_shared",
 ]
 
 FeatureSet = Mapping[str, Features]
@@ -151,6 +152,15 @@ def write_features(
             "fingerprint": fingerprint(chosen, entities_of(kind, dataset)),
         }
         _write(folder / f"{key}.safetensors", features[key], metadata)
+
+
+def write_shared(folder: Path, experiment: Experiment, registry: Registry, features: FeatureSet) -> None:
+    """Write what encoders need to read other entities, without those of this run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, _, chosen in encoder_places(experiment, registry):
+        info = registry.info("encoder", chosen.part.name)
+        metadata = {"encoder": info.qualified, "version": info.plugin.version}
+        _write(folder / f"{key}.safetensors", chosen.part.shared(features[key]), metadata)
 
 
 def _write(path: Path, features: Features, metadata: Mapping[str, str]) -> None:

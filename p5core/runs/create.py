@@ -28,14 +28,14 @@ def create_run(
     fold: tuple[int, int] | None,
     updated_from: str | None = None,
     parts: Sequence[PartRecord] = (),
-    source: Run | None = None,
+    source: str | None = None,
     refit: Refit | None = None,
     fill: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Make a run folder; raises RunError when it exists, ConfigError for a name that no run may have.
 
-    `fill` writes what else must be there. The folder is hidden until it has returned: a process that dies meanwhile
-    leaves no run behind.
+    `source` is the hash of what its weights start from. `fill` writes what else must be there. The folder is hidden
+    until it has returned: a process that dies meanwhile leaves no run behind.
     """
     check_run_name(path.name)
     _refuse_existing(path)
@@ -44,8 +44,7 @@ def create_run(
     run = Run(hidden)
     try:
         run.checkpoints.mkdir(parents=True)
-        seal = None if source is None else source.seal_hash()
-        origin = {"fold": fold, "updated_from": updated_from, "source": seal, "refit": refit}
+        origin = {"fold": fold, "updated_from": updated_from, "source": source, "refit": refit}
         write_json(run.path / "run.json", _about(origin, parts).model_dump(mode="json"))
         write_text(run.path / "experiment.toml", dump_experiment(experiment))
         write_json(run.path / "report.json", report)

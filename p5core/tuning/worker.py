@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from p5core.config.document import dump_experiment
 from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent, StageEvent, ValidationEvent
-from p5core.data.storage import dataset_hash, read_dataset
+from p5core.data.storage import dataset_hash
 from p5core.errors import P5Error, TrainingError
-from p5core.model.features import FeatureCache, compute_features, read_features
+from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.text import clock, shown_value
@@ -29,7 +29,7 @@ from p5core.tuning.search_space import narrow, search_space, short_names, with_v
 from p5core.tuning.study import Study, position
 from p5core.tuning.trial import run_trial
 from p5core.workflows.experiment_data import gather
-from p5core.workflows.trained_model import open_source
+from p5core.workflows.source import open_source
 
 __all__ = ["Plan", "TrialLog", "Worker"]
 
@@ -59,8 +59,8 @@ class Worker:
         source = plan.experiment.stages[0].from_run
         self.plan, self.registry = plan, registry
         self.known = open_source(source, plan.runs) if source else None
-        known_data = read_dataset(self.known.data / "target") if self.known else None
-        known_features = read_features(self.known.features) if self.known else None
+        known_data = self.known.dataset() if self.known else None
+        known_features = self.known.features() if self.known else None
         self._features = FeatureCache(plan.folder / "features", known_features)
         self.data = gather(plan.experiment, registry, known_data, cache=FeatureCache(base=known_features))
         self.experiment = self.data.experiment

@@ -173,8 +173,8 @@ def _load_sources(
 def _shared(name: str, dataset: Dataset, target: Dataset) -> Message:
     """A sentence on the items and users that a source and the target have in common: they count as the same ones."""
     return Message(
-        "{name}: {items} of its {n_items} items and {users} of its {n_users} users are those of [data], by their ids; "
-        "other things need a domain of their own",
+        "{name}: {items} of its {n_items} items and {users} of its {n_users} users are also in the target, by their "
+        "ids; other things need a domain of their own",
         name=name,
         items=f"{int(dataset.catalogue.index.isin(target.catalogue.index).sum()):,}",
         n_items=f"{dataset.n_items:,}",

@@ -22,8 +22,9 @@ from p5core.system.files import read_json, write_json, write_tensors
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData, fit
 from p5core.workflows.experiment_data import ExperimentData
+from p5core.workflows.source import open_source, start_from
 from p5core.workflows.train import finish, reported
-from p5core.workflows.trained_model import load_run_data, new_network, open_source, start_from_run
+from p5core.workflows.trained_model import load_run_data, new_network
 
 __all__ = ["go_on", "refit"]
 
@@ -65,7 +66,7 @@ def refit(run: Run, name: str | None = None, registry: Registry | None = None, d
     path = run.path.parent / (name or free_name(run.path.parent, run.name))
     report = {**read_json(run.path / "report.json"), "refit": run.name}
     source = experiment.stages[0].from_run
-    start = open_source(source, run.path.parent) if source else None
+    start = open_source(source, run.path.parent).seal_hash() if source else None
     refit_of = Refit(of=run.name, epochs=epochs)
     folder = create_run(path, experiment, report, info.fold, parts=info.parts, source=start, refit=refit_of, fill=fill)
     return go_on(folder, registry, display)
@@ -86,7 +87,7 @@ def go_on(folder: Run, registry: Registry | None = None, display: Display | None
         network = new_network(data, registry)
         if experiment.stages[0].from_run and not folder.last_checkpoint.exists():
             start = open_source(experiment.stages[0].from_run, folder.path.parent)
-            start_from_run(network, data.target.dataset, start, registry)
+            start_from(network, data.target.dataset, start, registry, experiment.stages[0].match)
         trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
         logger = RunLogger(folder, trackers, display, Phases(len(experiment.stages), []))
         with reported(folder, logger):

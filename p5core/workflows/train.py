@@ -22,7 +22,7 @@ from p5core.evaluation.report import plain_intervals, plain_values
 from p5core.evaluation.splitting import Fold
 from p5core.model.blend import Blend, read_blend, write_blend
 from p5core.model.build import serving_tasks
-from p5core.model.features import FeatureCache, read_features, write_features
+from p5core.model.features import FeatureCache, write_features
 from p5core.model.network import Network
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
@@ -43,12 +43,11 @@ from p5core.training.resource_estimate import Estimate, estimate, refuse_too_lar
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
 from p5core.workflows.experiment_data import ExperimentData, gather
+from p5core.workflows.source import Pretrained, open_source, start_from
 from p5core.workflows.trained_model import (
     TrainedModel,
     load_run_data,
     new_network,
-    open_source,
-    start_from_run,
 )
 
 __all__ = [
@@ -87,8 +86,8 @@ class Prepared:
     network: Network
     engine: Engine
     expected: Estimate
-    source: Run | None
-    """the finished run that it starts from"""
+    source: Pretrained | None
+    """the finished run or base that it starts from"""
 
 
 def run(
@@ -129,9 +128,8 @@ def _create(path: Path, prepared: Prepared, registry: Registry) -> Path:
         run.write_status(Status(state=RunState.STARTING, expected_seconds=list(prepared.expected.phases)))
 
     parts = _part_records(data.experiment, registry)
-    return create_run(
-        path, data.experiment, data.report, data.fold, parts=parts, source=prepared.source, fill=fill
-    ).path
+    source = prepared.source.seal_hash() if prepared.source else None
+    return create_run(path, data.experiment, data.report, data.fold, parts=parts, source=source, fill=fill).path
 
 
 def _write_split(run: Run, data: ExperimentData) -> None:
@@ -162,21 +160,20 @@ def plan_run(experiment: Experiment, runs: Path | str = "runs", registry: Regist
 def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fold | None) -> Prepared:
     """Load all data, build the network and estimate the cost of training; raises P5Error."""
     engine = Engine(experiment.device, experiment.precision)
-    source = experiment.stages[0].from_run
-    source_run = open_source(source, runs) if source else None
-    base = read_dataset(source_run.data / "target") if source_run else None
-    cache = FeatureCache(base=read_features(source_run.features)) if source_run else None
+    first = experiment.stages[0]
+    source = open_source(first.from_run, runs) if first.from_run else None
+    base = source.dataset() if source else None
+    cache = FeatureCache(base=source.features()) if source else None
     data = gather(experiment, registry, base, fold, cache)
     with advised("Lower model.width, model.max_length, the number of layers, or token_budget of the stages."):
         refuse_too_large(data.experiment, registry, data.target.dataset, engine)
         with WeightLimit(max(SMALL, engine.free_memory() // COPIES)):
             network = new_network(data, registry)
-        if source_run:
-            start_from_run(network, data.target.dataset, source_run, registry)
+        told: list[str] = [start_from(network, data.target.dataset, source, registry, first.match)] if source else []
         evaluators = stage_evaluators(data, registry)
         expected = estimate(network, data.experiment, registry, data.target, data.stages, evaluators, engine, runs)
-    told = [sentence for sentence in (expected.sentence, expected.disk_warning) if sentence]
-    return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected, source_run)
+    told += [sentence for sentence in (expected.sentence, expected.disk_warning) if sentence]
+    return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected, source)
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -200,15 +197,15 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
         folder.check_prepared()
         data = load_run_data(folder, registry)
         network = new_network(data, registry)
-        source = experiment.stages[0].from_run
-        if source and not folder.last_checkpoint.exists():
-            source_run = open_source(source, folder.path.parent)
-            _refuse_another_source(folder, source_run)
-            start_from_run(network, data.target.dataset, source_run, registry)
+        first = experiment.stages[0]
+        if first.from_run and not folder.last_checkpoint.exists():
+            source = open_source(first.from_run, folder.path.parent)
+            _refuse_another_source(folder, source)
+            start_from(network, data.target.dataset, source, registry, first.match)
         return _train_and_evaluate(folder, data, network, registry, display, engine)
 
 
-def _refuse_another_source(folder: Run, source: Run) -> None:
+def _refuse_another_source(folder: Run, source: Pretrained) -> None:
     """Raise RunError unless a run started from exactly this one."""
     first = folder.info().source
     if first is not None and first != source.seal_hash():

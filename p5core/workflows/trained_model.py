@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from safetensors.torch import load_file
 
 from p5core.contracts.task import Task
-from p5core.data.dataset import Dataset
 from p5core.data.storage import read_dataset
 from p5core.errors import RunError, UnknownPartError
 from p5core.evaluation.splitting import split_roles
@@ -18,15 +16,13 @@ from p5core.model.build import build_network, serving_tasks
 from p5core.model.features import compute_features, read_features
 from p5core.model.network import Network
 from p5core.model.network_scorer import NetworkScorer
-from p5core.model.warm_start import Source, entity_index, warm_start
 from p5core.plugins.registry import Registry
-from p5core.runs.create import open_run
 from p5core.runs.run import Run
 from p5core.training.engine import move_for_use
 from p5core.workflows.experiment_data import ExperimentData, join_stages
 from p5core.workflows.format1 import read_blend_1, upgrade_weights
 
-__all__ = ["TrainedModel", "load_model", "load_run_data", "new_network", "open_source", "start_from_run"]
+__all__ = ["TrainedModel", "load_model", "load_run_data", "new_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +102,3 @@ def _origins(folder: Run, registry: Registry) -> str:
             source = f"'{record.distribution}=={record.version}'"
             sentences.append(f" The {record.kind} '{record.name}' came with it: pip install {source}")
     return ".".join(sentences) + "." if sentences else ""
-
-
-def open_source(name: str, runs: Path) -> Run:
-    """The finished run to start from: a path, or a name among the runs; raises RunError."""
-    run = open_run(runs / name if (runs / name).exists() else Path(name))
-    run.verify()
-    return run
-
-
-def start_from_run(network: Network, dataset: Dataset, source: Run, registry: Registry) -> None:
-    """Copy the weights of a finished run into a network for other data."""
-    data = load_run_data(source, registry)
-    old = load_model(source, data, registry).network.cpu()
-    weights = Source(old.state_dict(), old.row_labels(), entity_index(data.target.dataset))
-    warm_start(network, entity_index(dataset), weights)

@@ -121,15 +121,19 @@ def test_the_training_framework_stays_in_its_room() -> None:
     assert all(name.startswith("p5core.training") for name in users)
 
 
-def test_what_the_search_alone_needs_stays_in_its_room() -> None:
+@pytest.mark.parametrize(
+    ("package", "places"),
+    [
+        ("optuna", ("p5core.tuning", "p5core.cli.tune")),
+        ("matplotlib", ("p5core.tuning", "p5core.cli.tune", "p5core.transfer.results")),
+    ],
+)
+def test_what_few_commands_need_stays_in_their_rooms(package: str, places: tuple[str, ...]) -> None:
     users = {
-        name
-        for name, path in modules().items()
-        for one in imports(path, deferred=True)
-        if one.split(".")[0] in ("matplotlib", "optuna")
+        name for name, path in modules().items() for one in imports(path, deferred=True) if one.split(".")[0] == package
     }
     assert users
-    assert all(name.startswith("p5core.tuning") or name == "p5core.cli.tune" for name in users)
+    assert all(name.startswith(places) for name in users)
 
 
 @pytest.mark.parametrize(

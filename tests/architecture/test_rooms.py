@@ -14,7 +14,7 @@ from p5core.plugins.kinds import KINDS
 
 CORE = Path(__file__).parents[2] / "p5core"
 
-MAX_ROOMS, MAX_FLOORS = 18, 11
+MAX_ROOMS, MAX_FLOORS = 19, 11
 
 FORMER_NAMES = {CORE / "config" / "upgrade.py", CORE / "workflows" / "format1.py"}
 """Readers of what P5 0.1 wrote, which called its only scorer by another name."""

@@ -151,6 +151,15 @@ def known_items_keep_their_vectors(subject: Subject) -> None:
     assert_finite(_all_vectors(after), "Vectors of new items")
 
 
+def what_extend_needs_is_shared(subject: Subject) -> None:
+    """`extend` computes the same from `shared` features, in which there are no entities."""
+    features = subject.part.features(subject.config, subject.entities)
+    shared = subject.part.shared(features)
+    assert shared.n_rows == 0, f"`shared` keeps {shared.n_rows} entities; a pre-trained base would give them away."
+    extended = [subject.part.extend(subject.config, subject.entities, base) for base in (features, shared)]
+    assert _digest(extended[0]) == _digest(extended[1]), "`extend` gives other features when it reads `shared` ones."
+
+
 def _carry_over(before: Encoder, half: pd.Index[Any], after: Encoder, grown: pd.Index[Any]) -> None:
     old = EntityEmbeddings([before])
     source = Source(old.state_dict(), old.row_labels(), {"item": half, "user": half})
@@ -176,6 +185,7 @@ CHECKS = seeded(
     weights_survive_a_file,
     row_labels_match_the_rows,
     known_items_keep_their_vectors,
+    what_extend_needs_is_shared,
     *ENGINE_CHECKS,
     *EXPORT_CHECKS,
 )

@@ -37,6 +37,12 @@ class ProjectedVectors(Encoder):
         is_missing = (vectors == 0).all(dim=1, keepdim=True)
         return vectors @ self.weight + is_missing * self.missing
 
+    @classmethod
+    def shared(cls, features: Features) -> Features:
+        """Everything but the vectors, such as words and whitening."""
+        arrays = {name: array for name, array in features.arrays.items() if name != "vectors"}
+        return Features(0, arrays, features.labels, features.about)
+
     def row_labels(self) -> Mapping[str, RowLabels]:
         """One row a direction of the frozen vectors, which a later catalogue keeps."""
         return {"weight": [str(nth) for nth in range(self.vectors.shape[1])]}

@@ -22,7 +22,7 @@ from p5core.evaluation.significance import UserValues, compare
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
-from p5core.workflows.finetune import finetune
+from p5core.transfer.finetune import finetune
 
 WALKS = [(user, (7 * user + step) % 40, step) for user in range(150) for step in range(9)]
 """Users who go from each item to the next one, which a network learns in some epochs."""

@@ -214,7 +214,7 @@ def test_items_that_two_sources_share_are_told(registry: Registry) -> None:
     same = SHOP.format(name="films", users=30, items=40, events=400, seed=3)
     told = [str(sentence) for sentence in gather(experiment(f"{{data={same}}}, {{}}"), registry).sentences]
     (sentence,) = [text for text in told if text.startswith("stages.0 source 0")]
-    assert "20 of its 40 items and 30 of its 30 users are those of [data]" in sentence
+    assert "20 of its 40 items and 30 of its 30 users are also in the target" in sentence
     (apart,) = [
         str(text)
         for text in gather(experiment(f"{{data={GAMES}}}, {{}}"), registry).sentences

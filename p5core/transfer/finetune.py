@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from p5core.config.experiment import Experiment
+from p5core.config.experiment import Experiment, ModelConfig
 from p5core.errors import ConfigError, RunError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
@@ -16,9 +16,10 @@ from p5core.runs.names import check_run_name
 from p5core.runs.run import Run
 from p5core.training.defaults import watched_metric
 from p5core.workflows.compare import Compared, compare_sides, is_pretrained, stored_side, without_pretraining
+from p5core.workflows.source import network_options, open_source
 from p5core.workflows.train import is_experiment_of, resume, run
 
-__all__ = ["Finetuned", "finetune"]
+__all__ = ["Finetuned", "finetune", "with_source_network"]
 
 RESAMPLES = 10_000
 
@@ -75,20 +76,23 @@ def finetune(
 ) -> Finetuned:
     """Train a pre-trained experiment and its control from scratch, and keep the better under `name`.
 
-    The control has the last stage alone, with the same data, seed and budget. The better one on validation events gets
+    The pre-trained one has the network of the run or base that it starts from. The control has the network of the
+    experiment and the last stage alone, with the same data, seed and budget. The better one on validation events gets
     the name; the other stays beside it as `name`-pretrained or `name`-scratch. Raises ConfigError for an experiment
     without pre-training and where one of the names is taken; KeyboardInterrupt, after saving, when it was asked to
     stop: it goes on with `is_resumed`.
     """
     registry, runs = registry or load_plugins(), Path(runs)
     check_run_name(name)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("Two runs are compared here by one process. Train each with 'p5 run' in several.")
     if not is_pretrained(experiment):
         raise ConfigError("This experiment starts from random weights and has one stage. Name a run to start from.")
     names = (f"{name}-pretrained", f"{name}-scratch")
     taken = [path for path in (name, *([] if is_resumed else names)) if (runs / path).exists()]
     if taken:
         raise ConfigError(f"There is a run {runs / taken[0]} already. Choose another name, or resume what was stopped.")
-    pretrained = _finished(experiment, runs, names[0], registry, display)
+    pretrained = _finished(with_source_network(experiment, runs), runs, names[0], registry, display)
     control = _finished(without_pretraining(experiment), runs, names[1], registry, display)
     metric = watched_metric(experiment.stages[-1], registry)
     value, other_value = (_on_validation(folder, metric.label) for folder in (pretrained, control))
@@ -97,6 +101,16 @@ def finetune(
     better, other = (pretrained, control) if is_better else (control, pretrained)
     os.replace(better.path, runs / name)
     return Finetuned(open_run(runs / name), other, is_better, metric.label, value, other_value, test)
+
+
+def with_source_network(experiment: Experiment, runs: Path) -> Experiment:
+    """The experiment with the network of the run or base that it starts from, if it starts from one."""
+    source = experiment.stages[0].from_run
+    if not source:
+        return experiment
+    options = ModelConfig.model_validate(open_source(source, runs).model)
+    update = {name: getattr(options, name) for name in network_options(options)}
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update=update)})
 
 
 def _finished(experiment: Experiment, runs: Path, name: str, registry: Registry, display: Display | None) -> Run:

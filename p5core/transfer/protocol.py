@@ -1,0 +1,259 @@
+"""Few users, many users: pre-trained weights beside every rival, each with the same share of a log's users.
+
+FOLDER/
+  cells/SHARE-SEED.safetensors   figures of each test user, by every model that was trained on this share
+  cells/SHARE-SEED.json          figures on validation events, and the sizes
+  table.md, figures.json, figures.png
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from p5core.config.base import PartRef, PartSpec
+from p5core.config.document import dump_experiment
+from p5core.config.experiment import Experiment
+from p5core.contracts.tracker import RunEvent
+from p5core.data.columns import USER
+from p5core.data.dataset import Events
+from p5core.errors import ConfigError, RunError
+from p5core.model.features import FeatureCache
+from p5core.plugins.registry import Registry
+from p5core.system.files import read_json, write_bytes, write_json
+from p5core.training.defaults import metric_refs, watched_metric
+from p5core.training.engine import Engine
+from p5core.training.stages import StageData
+from p5core.transfer.finetune import with_source_network
+from p5core.workflows.compare import without_pretraining
+from p5core.workflows.evaluate import make_evaluator, validation_sample
+from p5core.workflows.experiment_data import ExperimentData, gather
+from p5core.workflows.source import Pretrained, open_source, start_from
+from p5core.workflows.train import blend_with_scorers, fit_all
+from p5core.workflows.trained_model import TrainedModel, new_network
+
+__all__ = ["BLENDED", "PRETRAINED", "SCRATCH", "SHARES", "Cell", "TransferPlan", "measure_transfer"]
+
+SHARES = (0.0, 0.01, 0.05, 0.25, 1.0)
+"""Shares of users whose events are trained on."""
+
+SCRATCH = "from scratch"
+PRETRAINED = "pre-trained"
+BLENDED = "blended"
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """The request of a measurement."""
+
+    experiment: Experiment
+    """of the target; its first stage starts from pre-trained weights"""
+    folder: Path
+    runs: Path
+    shares: Sequence[float] = SHARES
+    n_seeds: int = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """All models that are trained on one share of the users, with one seed."""
+
+    share: float
+    seed: int
+    n_users: int
+    """users whose events are trained on"""
+    validation: Mapping[str, float]
+    """model → the watched metric on validation events"""
+    test: Mapping[str, Mapping[str, npt.NDArray[np.float64]]]
+    """model → metric label → figure of each test user, in the order of their ids"""
+
+
+def measure_transfer(plan: TransferPlan, registry: Registry, say: Callable[[str], None]) -> list[Cell]:
+    """Measure every cell of a plan, or go on with it; cells that are in its folder are not measured again.
+
+    Raises ConfigError for an experiment without a network or without weights to start from, RunError for a folder that
+    holds the figures of something else.
+    """
+    source_name = plan.experiment.stages[0].from_run
+    if plan.experiment.model.scorer is not None or not source_name:
+        raise ConfigError("Transfer is measured of a network that starts from a run or a base. Name one with --from.")
+    if any(not 0 <= share <= 1 for share in plan.shares) or not plan.shares or plan.n_seeds < 1:
+        raise ConfigError("Shares of users lie between 0 and 1, and there is one seed or more.")
+    source = open_source(source_name, plan.runs)
+    _check_folder(plan, source)
+    places = [(share, seed) for share in sorted(set(plan.shares)) for seed in range(plan.n_seeds)]
+    rivals = _Rivals(plan, source, registry, say)
+    return [rivals.cell(share, seed, nth, len(places)) for nth, (share, seed) in enumerate(places)]
+
+
+def _check_folder(plan: TransferPlan, source: Pretrained) -> None:
+    """Write what the figures of a folder are of, or refuse another folder's."""
+    measured = hashlib.sha256(f"{dump_experiment(plan.experiment)}{source.seal_hash()}".encode()).hexdigest()
+    path = plan.folder / "measured.json"
+    if path.exists():
+        if read_json(path) != {"plan": measured}:
+            raise RunError(f"{plan.folder} holds figures of another experiment or other weights. Choose another --out.")
+        return
+    if plan.folder.exists() and any(plan.folder.iterdir()):
+        raise RunError(f"{plan.folder} is not empty and holds no figures of transfer. Choose another --out.")
+    (plan.folder / "cells").mkdir(parents=True, exist_ok=True)
+    write_json(path, {"plan": measured})
+
+
+class _Rivals:
+    """The models that are measured against each other."""
+
+    def __init__(self, plan: TransferPlan, source: Pretrained, registry: Registry, say: Callable[[str], None]) -> None:
+        self.plan, self.source, self.registry, self.say = plan, source, registry, say
+        self._data: dict[int, tuple[ExperimentData, ExperimentData]] = {}
+
+    def data(self, seed: int) -> tuple[ExperimentData, ExperimentData]:
+        """The whole data from scratch, and for the network of the source."""
+        if seed not in self._data:
+            experiment = self.plan.experiment.model_copy(update={"seed": self.plan.experiment.seed + seed})
+            own = gather(without_pretraining(experiment), self.registry)
+            pretrained = with_source_network(experiment, self.plan.runs)
+            cache = FeatureCache(base=self.source.features())
+            self._data = {seed: (own, gather(pretrained, self.registry, self.source.dataset(), cache=cache))}
+        return self._data[seed]
+
+    def cell(self, share: float, seed: int, nth: int, n_cells: int) -> Cell:
+        """One cell, read or measured."""
+        path = self.plan.folder / "cells" / f"{share:g}-{seed}.json"
+        if not path.exists():
+            own, pretrained = (_with_users(data, share, seed) for data in self.data(seed))
+            n_users = int((np.diff(own.target.split.train.offsets) > 0).sum())
+            self.say(f"cell {nth + 1} of {n_cells}: {share:.0%} of the users ({n_users:,}), seed {seed}")
+            validation: dict[str, float] = {}
+            arrays: dict[str, npt.NDArray[np.float64]] = {}
+            for name, data, model in self._models(own, pretrained, share):
+                value, figures = self._measure(data, model)
+                validation[name] = value
+                arrays |= {f"{name}/{label}": values for label, values in figures.items()}
+                self.say(f"  {name}: {value:.4f} on validation events")
+            write_bytes(path.with_suffix(".safetensors"), save(arrays))
+            write_json(path, {"n_users": n_users, "validation": validation})
+        return _read_cell(path, share, seed)
+
+    def _models(
+        self, own: ExperimentData, pretrained: ExperimentData, share: float
+    ) -> Iterator[tuple[str, ExperimentData, TrainedModel]]:
+        """Name, data and model of each rival, one after the other."""
+        scorers = self._scorers(own, share)
+        for name, spec in scorers.items():
+            alone = _with_scorers(own, [spec])
+            yield name, alone, blend_with_scorers(new_network(alone, self.registry), alone, self.registry, _Quiet())
+        blend = [spec for spec in own.experiment.model.blend if share or self._reads_content(spec)]
+        if len(blend) > 1:
+            mixed = _with_scorers(own, blend)
+            yield BLENDED, mixed, blend_with_scorers(new_network(mixed, self.registry), mixed, self.registry, _Quiet())
+        for name, data in ((SCRATCH, own), (PRETRAINED, pretrained)):
+            chosen = _with_blend(data, blend)
+            network = new_network(chosen, self.registry)
+            if name == PRETRAINED:
+                match = chosen.experiment.stages[0].match
+                start_from(network, chosen.target.dataset, self.source, self.registry, match)
+            engine = Engine(chosen.experiment.device, chosen.experiment.precision)
+            if share:
+                with tempfile.TemporaryDirectory(prefix="p5-") as folder:
+                    fit_all(Path(folder), chosen, network, self.registry, _Quiet(), engine)
+            network.to(engine.device).eval()
+            yield name, chosen, blend_with_scorers(network, _with_blend(chosen, []), self.registry, _Quiet())
+            if blend:
+                yield f"{name}, {BLENDED}", chosen, blend_with_scorers(network, chosen, self.registry, _Quiet())
+
+    def _scorers(self, data: ExperimentData, share: float) -> dict[str, PartSpec]:
+        """Name → every scorer that the experiment names, those alone that need no events where there are none."""
+        refs: list[PartRef] = [*data.experiment.model.blend, *data.experiment.evaluate.baselines]
+        specs = {json.dumps(PartSpec.of(ref).model_dump(), default=str): PartSpec.of(ref) for ref in refs}
+        named: dict[str, PartSpec] = {}
+        for spec in specs.values():
+            if share or self._reads_content(spec):
+                named.setdefault(spec.name, spec)
+        return named
+
+    def _reads_content(self, spec: PartSpec) -> bool:
+        return bool(self.registry.get("scorer", spec.name).reads_content)
+
+    def _measure(self, data: ExperimentData, model: TrainedModel) -> tuple[float, dict[str, npt.NDArray[np.float64]]]:
+        """The watched metric on validation events, and the figures of each test user in the order of their ids."""
+        experiment, target = data.experiment, data.target
+        watch = watched_metric(experiment.stages[-1], self.registry)
+        users = validation_sample(target.split.validation, experiment)
+        evaluator = make_evaluator(experiment, self.registry, target, [watch.label], users)
+        value = evaluator.values(model.scorer())[watch.label]
+        refs = [*metric_refs(experiment, self.registry, experiment.stages[-1:]), watch.label]
+        on_test = make_evaluator(experiment, self.registry, target, refs, target.split.test)
+        order = np.argsort(target.dataset.user_frame[USER].astype("str").to_numpy()[target.split.test.users])
+        results = on_test.results(model.scorer())
+        figures = {
+            label: np.asarray(result.values)[order] for label, result in results.items() if result.values is not None
+        }
+        return value, figures
+
+
+def _read_cell(path: Path, share: float, seed: int) -> Cell:
+    """A cell that was measured; `path` is that of its JSON file."""
+    from safetensors.numpy import load_file
+
+    about = read_json(path)
+    test: dict[str, dict[str, Any]] = {}
+    for name, values in load_file(path.with_suffix(".safetensors")).items():
+        model, _, label = name.rpartition("/")
+        test.setdefault(model, {})[label] = values
+    return Cell(share, seed, about["n_users"], about["validation"], test)
+
+
+def _with_users(data: ExperimentData, share: float, seed: int) -> ExperimentData:
+    """The same data with the training events of a share of the users alone; smaller shares lie within larger ones."""
+    target = data.target
+    train = target.split.train
+    users = np.flatnonzero(np.diff(train.offsets) > 0)
+    ids = target.dataset.user_frame[USER].astype("str").to_numpy()[users]
+    drawn = np.random.default_rng([seed, 3]).permutation(np.argsort(ids))
+    chosen = np.zeros(train.n_users, dtype=np.bool_)
+    chosen[users[drawn[: round(share * len(users))]]] = True
+    fewer = StageData(target.dataset, replace(target.split, train=_of_users(train, chosen)))
+    stages = [[fewer if source is target else source for source in stage_data] for stage_data in data.stages]
+    return replace(data, target=fewer, stages=stages)
+
+
+def _of_users(events: Events, chosen: npt.NDArray[np.bool_]) -> Events:
+    return events if chosen.all() else events.select(chosen[events.users])
+
+
+def _with_blend(data: ExperimentData, blend: Sequence[PartSpec]) -> ExperimentData:
+    model = data.experiment.model.model_copy(update={"blend": list(blend)})
+    return replace(data, experiment=data.experiment.model_copy(update={"model": model}))
+
+
+def _with_scorers(data: ExperimentData, specs: Sequence[PartSpec]) -> ExperimentData:
+    """The same data for a model of scorers alone."""
+    model = data.experiment.model.model_copy(update={"scorer": specs[0], "blend": list(specs[1:])})
+    return replace(data, experiment=data.experiment.model_copy(update={"model": model}))
+
+
+class _Quiet:
+    """Takes what is said while one of many models is trained, and keeps nothing."""
+
+    def event(self, event: RunEvent) -> None:
+        """Keep nothing."""
+
+    def say(self, text: str) -> None:
+        """Keep nothing."""
+
+    def evaluating(self) -> None:
+        """Nobody looks at a single model."""
+
+    def stop_requested(self) -> bool:
+        """A cell is interrupted at once: nothing of it is kept."""
+        return False
