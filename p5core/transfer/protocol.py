@@ -41,7 +41,7 @@ from p5core.workflows.source import Pretrained, open_source, start_from
 from p5core.workflows.train import blend_with_scorers, fit_all
 from p5core.workflows.trained_model import TrainedModel, new_network
 
-__all__ = ["BLENDED", "PRETRAINED", "SCRATCH", "SHARES", "Cell", "TransferPlan", "measure_transfer"]
+__all__ = ["BLENDED", "PRETRAINED", "SCRATCH", "SHARES", "Cell", "TransferPlan", "measure_transfer", "with_users"]
 
 SHARES = (0.0, 0.01, 0.05, 0.25, 1.0)
 """Shares of users whose events are trained on."""
@@ -130,7 +130,7 @@ class _Rivals:
         """One cell, read or measured."""
         path = self.plan.folder / "cells" / f"{share:g}-{seed}.json"
         if not path.exists():
-            own, pretrained = (_with_users(data, share, seed) for data in self.data(seed))
+            own, pretrained = (with_users(data, share, seed) for data in self.data(seed))
             n_users = int((np.diff(own.target.split.train.offsets) > 0).sum())
             self.say(f"cell {nth + 1} of {n_cells}: {share:.0%} of the users ({n_users:,}), seed {seed}")
             validation: dict[str, float] = {}
@@ -213,7 +213,7 @@ def _read_cell(path: Path, share: float, seed: int) -> Cell:
     return Cell(share, seed, about["n_users"], about["validation"], test)
 
 
-def _with_users(data: ExperimentData, share: float, seed: int) -> ExperimentData:
+def with_users(data: ExperimentData, share: float, seed: int) -> ExperimentData:
     """The same data with the training events of a share of the users alone; smaller shares lie within larger ones."""
     target = data.target
     train = target.split.train

@@ -131,11 +131,13 @@ class _PretrainedBase:
 
 
 def open_source(name: str, runs: Path) -> Pretrained:
-    """The run or base to start from: a path, or a name among the runs; raises RunError."""
-    path = runs / name if (runs / name).exists() else Path(name)
-    if is_base(path):
-        return _PretrainedBase(open_base(path))
-    run = open_run(path)
+    """The run or base to start from: the path of a base, a name among the runs, or the path of a run.
+
+    Raises RunError for one that is not there, not finished or damaged.
+    """
+    if is_base(Path(name)):
+        return _PretrainedBase(open_base(Path(name)))
+    run = open_run(runs / name if (runs / name).exists() else Path(name))
     run.verify()
     return _PretrainedRun(run)
 

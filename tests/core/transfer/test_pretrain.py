@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,72 +13,22 @@ import torch
 from safetensors.torch import load_file
 
 import p5core
-from p5core.config.base import PartSpec
 from p5core.config.document import parse_experiment
 from p5core.config.tree import parse_toml
 from p5core.data.catalogue import Catalogue
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, RunError
 from p5core.model.title_match import match_by_title
-from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.base import Base, open_base
 from p5core.transfer.finetune import finetune
 from p5core.transfer.pretrain import pretrain, write_base
+from p5core.workflows.source import open_source
 from p5core.workflows.train import plan_run
 
-MODEL = (
-    'model = { width = 16, max_length = 8, dropout = 0.0, backbone = { name = "gpt", n_layers = 1, n_heads = 1 }, '
-    'encoders = [{ name = "text", columns = ["title"], dimension = 16 }, { name = "id" }] }'
-)
+Make = Callable[..., p5core.Experiment]
 
 OTHER_MODEL = 'model = { width = 8, max_length = 8, backbone = { name = "gpt", n_layers = 2, n_heads = 1 } }'
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_plugins()
-
-
-def write_shop(folder: Path, name: str, n_items: int, seed: int) -> str:
-    """A log with titles of few words; returns its [data] section."""
-    options = {"n_users": 60, "n_items": n_items, "n_events": 900, "n_clusters": 5, "seed": seed}
-    spec = PartSpec.model_validate({"name": "synthetic", **options})
-    loader = load_plugins().choose("loader", spec).build()
-    raw = loader.load()
-    words = ["red", "green", "blue", "large", "small", "old", "new"]
-    items = raw.interactions["item"].drop_duplicates().sort_values().reset_index(drop=True)
-    titles = [f"{words[n % 6]} {words[n // 6]} {name} {n % 4}" for n in range(len(items))]
-    raw.interactions.to_csv(folder / f"{name}.csv", index=False)
-    pd.DataFrame({"item": items, "title": titles}).to_csv(folder / f"{name}-items.csv", index=False)
-    table = f"path = '{folder / name}.csv', items = '{folder / name}-items.csv', domain = '{name}'"
-    return f"{{ name = 'table', {table} }}"
-
-
-def experiment(data: str, model: str = MODEL, start: str = "", sources: str = "") -> p5core.Experiment:
-    text = f"""
-        data = {data}
-        {model}
-        stages = [{{ epochs = 2, token_budget = 200{start}{sources} }}]
-        evaluate = {{ baselines = [], resamples = 0, metrics = ["ndcg@10"] }}
-        prepare = {{ min_user_events = 3, min_item_events = 1 }}
-    """
-    return parse_experiment(parse_toml(text, "test"))
-
-
-@pytest.fixture(scope="module")
-def shops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("shops")
-    return {name: write_shop(folder, name, n, seed) for name, n, seed in (("games", 40, 1), ("films", 30, 2))}
-
-
-@pytest.fixture(scope="module")
-def base(shops: dict[str, str], registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Base:
-    """A base of both shops."""
-    folder = tmp_path_factory.mktemp("base")
-    sources = f", sources = [{{}}, {{ data = {shops['films']} }}]"
-    chosen = experiment(shops["games"], sources=sources)
-    return pretrain(chosen, folder / "base", folder, "first", registry, licence="CC0-1.0")
 
 
 def test_a_base_has_no_event_no_user_and_no_item(base: Base, shops: dict[str, str]) -> None:
@@ -105,7 +56,7 @@ def test_a_base_has_no_event_no_user_and_no_item(base: Base, shops: dict[str, st
 
 
 def test_a_run_starts_from_a_base_as_from_its_run(
-    base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+    experiment: Make, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
     """Weights without rows of items are equal at the start, and texts are read by the words of the base."""
     starts = {}
@@ -126,7 +77,7 @@ def test_a_run_starts_from_a_base_as_from_its_run(
 
 
 def test_a_run_from_a_base_trains_resumes_exports_and_needs_no_base_then(
-    base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+    experiment: Make, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(base.path, tmp_path / "copy"))
     run = p5core.run(experiment(shops["films"], start=f", from = '{copy}'"), tmp_path, "second", registry)
@@ -137,7 +88,9 @@ def test_a_run_from_a_base_trains_resumes_exports_and_needs_no_base_then(
     assert "of 30 items 0 are known by their ids" in (run.path / "log.txt").read_text()
 
 
-def test_kept_items_keep_their_vectors(base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path) -> None:
+def test_kept_items_keep_their_vectors(
+    experiment: Make, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+) -> None:
     run = p5core.open_run(base.path.parent / "first")
     kept = write_base(run, tmp_path / "kept", registry, keep_items=True)
     titles = pd.read_parquet(kept.items)
@@ -152,7 +105,7 @@ def test_kept_items_keep_their_vectors(base: Base, shops: dict[str, str], regist
 
 
 def test_items_of_equal_title_start_from_each_other(
-    base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+    experiment: Make, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
     run = p5core.open_run(base.path.parent / "first")
     kept = write_base(run, tmp_path / "kept", registry, keep_items=True)
@@ -197,7 +150,7 @@ def test_titles_match_whatever_their_writing() -> None:
 
 
 def test_finetune_takes_the_network_of_the_base_and_its_control_that_of_the_file(
-    base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+    experiment: Make, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
     chosen = experiment(shops["films"], OTHER_MODEL, start=f", from = '{base.path}'")
     tuned = finetune(chosen, tmp_path, "tuned", registry)
@@ -213,7 +166,7 @@ CONTENTS = ("weights.safetensors", "base.json", "README.md", "features/model.enc
 
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_changed_base_is_refused(
-    name: str, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+    experiment: Make, name: str, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(base.path, tmp_path / "copy"))
     chosen = experiment(shops["films"], start=f", from = '{copy}'")
@@ -229,7 +182,7 @@ def test_a_changed_base_is_refused(
 
 
 def test_a_base_of_another_version_and_names_that_are_taken_are_refused(
-    base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
+    experiment: Make, base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(base.path, tmp_path / "copy"))
     about = json.loads((copy / "base.json").read_text())
@@ -242,3 +195,15 @@ def test_a_base_of_another_version_and_names_that_are_taken_are_refused(
     with pytest.raises(ConfigError, match=r"'popularity' is the whole model: there is no network"):
         pretrain(alone, tmp_path / "base", tmp_path, "run", registry)
     assert {path.name for path in tmp_path.iterdir()} == {"copy"}
+
+
+def test_a_base_comes_before_a_run_of_its_name(
+    base: Base, shops: dict[str, str], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base.path, tmp_path / "first")
+    monkeypatch.chdir(tmp_path)
+    assert open_source("first", base.path.parent).seal_hash() == base.seal_hash()
+    shutil.rmtree(tmp_path / "first")
+    assert open_source("first", base.path.parent).seal_hash() != base.seal_hash()
+    with pytest.raises(RunError, match=r"nowhere is no run folder"):
+        open_source("nowhere", base.path.parent)
