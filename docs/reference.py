@@ -25,6 +25,7 @@ __all__ = ["PAGES", "write_pages"]
 FOLDER = Path(__file__).parent
 GROUPS = {
     "workflows": "Train, evaluate, recommend, update",
+    "transfer": "Pre-train, fine-tune",
     "runs": "Runs",
     "config": "Experiments and options",
     "contracts": "Contracts of parts",

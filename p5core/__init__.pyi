@@ -33,10 +33,12 @@ from .errors import (
 from .plugins.discovery import load_plugins
 from .plugins.hookspecs import API_VERSION, hookimpl
 from .plugins.registry import Registry
+from .runs.base import Base
 from .runs.create import list_runs, open_run
 from .runs.run import Run
 from .system.messages import Message
 from .transfer.finetune import Finetuned, finetune
+from .transfer.pretrain import pretrain, write_base
 from .workflows.evaluate import evaluate_run
 from .workflows.recommend import Recommendation, Recommender
 from .workflows.train import resume, run
@@ -47,6 +49,7 @@ __all__ = [
     "NO_TARGET",
     "AtK",
     "Backbone",
+    "Base",
     "Batch",
     "Candidates",
     "Catalogue",
@@ -119,9 +122,11 @@ __all__ = [
     "open_run",
     "parse_experiment",
     "prepare",
+    "pretrain",
     "resume",
     "run",
     "update",
+    "write_base",
 ]
 
 __version__: str

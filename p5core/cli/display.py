@@ -56,7 +56,8 @@ class Terminal:
         self._metric = f"{metrics}  "
         if not self._console.is_terminal:
             mark = " *" if event.is_best else ""
-            self.say(f"{event.stage} epoch {event.epoch}  loss {event.loss:.4f}  {metrics}{mark}")
+            loss = f"loss {event.loss:.4f}" if event.epoch else "before training"
+            self.say(f"{event.stage} epoch {event.epoch}  {loss}  {metrics}{mark}")
 
     def _finish(self) -> None:
         if self._task is not None:

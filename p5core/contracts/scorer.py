@@ -93,6 +93,8 @@ class Scorer(Part, ABC):
     def fit_for_blend(cls, config: Any, events: Events, catalogue: Catalogue) -> Iterator[Scorer]:
         """Fitted scorers for a blend; the one whose best blend is the best on validation events is kept.
 
+        Where the scorer is the whole model, the one that is the best alone.
+
         `config` is that of the variant that was kept.
         """
         scorer = cls(config)

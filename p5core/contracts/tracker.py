@@ -56,14 +56,14 @@ class StepEvent(RunEvent):
 
 @dataclass(frozen=True)
 class ValidationEvent(RunEvent):
-    """Metrics on validation events after an epoch."""
+    """Metrics on validation events after an epoch; after epoch 0, of the weights that a stage starts from."""
 
     kind = "validation"
     stage: str
     epoch: int
     step: int
     loss: float
-    """mean training loss since the last validation"""
+    """mean training loss since the last validation; NaN before the first epoch"""
     is_best: bool
     share: float
     metrics: Mapping[str, float]

@@ -73,7 +73,15 @@ def choose_blend(network: Network, chosen: Sequence[Chosen], fit: Fit, *, alone:
 
 def _first(chosen: Chosen, fit: Fit) -> Blend:
     """The scorer that is the whole model, with the options that are best on validation events."""
-    return Blend([_best_alone(chosen, fit, fit.on_fewer_users())], (POPULARITY_WEIGHT, 1.0))
+    evaluator = fit.on_fewer_users()
+    best = _best_alone(chosen, fit, evaluator)
+    value = fit.sign * evaluator.values(best)[fit.watch.label]
+    for scorer in chosen.part.fit_for_blend(best.config, fit.train, fit.catalogue):  # such as weights of content
+        other = fit.sign * evaluator.values(scorer)[fit.watch.label]
+        if other > value:
+            best, value = scorer, other
+            fit.say(f"{chosen.part.name} with {_options(scorer, chosen)}: {fit.watch.label} {fit.sign * other:.4f}")
+    return Blend([best], (POPULARITY_WEIGHT, 1.0))
 
 
 def _with_scorer(network: Network, blend: Blend, chosen: Chosen, fit: Fit) -> Blend:

@@ -76,6 +76,8 @@ class Stage:
     seed: int
     folder: Path
     """folder of checkpoints"""
+    starts_trained: bool = False
+    """True if its first weights may be the best ones: those of another stage or run, or the neighbours of content"""
     last_epoch: int | None = None
     """epoch after which training ends, while the learning rate falls as the configuration says"""
 
@@ -123,6 +125,8 @@ def train_stage(
     Raises StopRequestedError after saving when the callback asks for it, TrainingError when the loss is not finite.
     """
     loop = _Loop(network, stage, engine, callback, progress, moments)
+    if progress.epoch == progress.batch == 0 and (stage.starts_trained or not stage.n_epochs):
+        loop.compare(float("nan"))
     while loop.progress.epoch < stage.n_epochs and not loop.is_out_of_patience():
         loop.train_epoch()
         if loop.progress.epoch % stage.config.validate_every == 0 or loop.progress.epoch == stage.n_epochs:
@@ -336,11 +340,15 @@ class _Loop:
         return mean
 
     def share_done(self) -> float:
-        return (self.progress.epoch + self.progress.batch / self.n_batches) / self.stage.n_epochs
+        return (self.progress.epoch + self.progress.batch / self.n_batches) / max(1, self.stage.n_epochs)
 
     def validate(self) -> None:
         self.recent_loss()
         loss, self.epoch_losses = float(np.mean(self.epoch_losses)), []
+        self.compare(loss)
+
+    def compare(self, loss: float) -> None:
+        """Measure the weights as they are on validation events, and save them if they are the best so far."""
         measure = self.stage.validate
         if measure is None:
             if self.engine.is_first:
@@ -349,6 +357,8 @@ class _Loop:
         metrics = self.engine.from_first(lambda: dict(measure(self.network)))
         value = metrics[self.stage.watch] * (1 if self.stage.higher_is_better else -1)
         if np.isnan(value) and self.progress.best is None:
+            if self.progress.epoch == 0:  # of weights that have not been trained yet
+                return
             raise TrainingError(
                 f"The metric that stage '{self.stage.config.name}' watches, '{self.stage.watch}', is NaN on validation "
                 "events, so it cannot choose an epoch. Set 'watch' to another metric."

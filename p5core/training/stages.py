@@ -139,7 +139,8 @@ def fit(
             _begin(network, experiment, stages_data, index)
         count_items(network, *(source.split.train for source in stages_data[index]))
         stage = make_stage(experiment, registry, stages_data[index], evaluators[index], folder, index)
-        stage = replace(stage, last_epoch=last_epochs[index]) if last_epochs else stage
+        is_trained = index > 0 or bool(stage.config.from_run) or network.items.reads_content
+        stage = replace(stage, starts_trained=is_trained, last_epoch=last_epochs[index] if last_epochs else None)
         options = f"stages.{index}.token_budget (now {stage.config.token_budget:,}), model.max_length or model.width"
         with advised(f"Lower {options}."):
             progress = train_stage(network, stage, engine, callback, progress, moments)

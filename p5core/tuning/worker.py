@@ -156,7 +156,7 @@ class TrialLog:
         """Report a validation; raises optuna.TrialPruned when the trial is worse than most were at that epoch."""
         if isinstance(event, StageEvent):
             self._epochs_before = sum(self._epochs[: event.finished])
-        if isinstance(event, ValidationEvent) and self._label in event.metrics:
+        if isinstance(event, ValidationEvent) and event.epoch and self._label in event.metrics:
             self.trial.report(event.metrics[self._label], self._epochs_before + event.epoch)
             if self.trial.should_prune():
                 raise optuna.TrialPruned

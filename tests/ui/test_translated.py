@@ -42,6 +42,7 @@ SOURCES = [
     *CORE.glob("data/**/*.py"),
     CORE / "config" / "prepare.py",
     CORE / "workflows" / "experiment_data.py",
+    CORE / "workflows" / "source.py",
     CORE / "evaluation" / "report.py",
     *PARTS.glob("loaders/*.py"),
     *PARTS.glob("layouts/*.py"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,38 @@ def test_a_task_without_a_batch_is_an_error(trainer: Any, tmp_path: Path) -> Non
     task = make(Halves, trainer, experiment, sizes=[])
     with pytest.raises(TrainingError, match="Task 'next_item' plans no batch; training needs one an epoch"):
         trainer.run(trainer.network(experiment), trainer.stage(experiment, tmp_path, always(1), tasks=[task]))
+
+
+@pytest.mark.parametrize("figures", [[3, 1, 2], [1, 3, 2], [1, 2, 3]])
+def test_trained_weights_that_nothing_improves_are_kept(trainer: Any, tmp_path: Path, figures: list[float]) -> None:
+    """The start of a stage is the first candidate, before two epochs."""
+    experiment = plain(trainer, epochs=2)
+    network = trainer.network(experiment)
+    seen: list[dict[str, Tensor]] = []
+
+    def measured(network: Network) -> float:
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return figures[len(seen) - 1]
+
+    _, follower = trainer.run(network, trainer.stage(experiment, tmp_path, measured, starts_trained=True))
+    best = seen[int(np.argmax(figures))]
+    assert all(torch.equal(value, best[name]) for name, value in network.state_dict().items())
+    validations = [event for event in follower.events if event["kind"] == "validation"]
+    assert [event["epoch"] for event in validations] == [0, 1, 2]
+    assert validations[0]["is_best"]
+
+
+def test_a_start_without_a_figure_is_no_candidate(trainer: Any, tmp_path: Path) -> None:
+    experiment, figures = plain(trainer, epochs=1), iter([float("nan"), 1.0])
+    stage = trainer.stage(experiment, tmp_path, lambda network: next(figures), starts_trained=True)
+    progress, _ = trainer.run(trainer.network(experiment), stage)
+    assert progress.stage == 1
+
+
+def test_no_epoch_leaves_the_weights_of_the_start(trainer: Any, tmp_path: Path) -> None:
+    experiment = plain(trainer, epochs=2)
+    network = trainer.network(experiment)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    stage = trainer.stage(experiment, tmp_path, always(1), last_epoch=0)
+    trainer.run(network, replace(stage, validate=None))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

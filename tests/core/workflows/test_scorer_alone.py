@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from chaos.forks import LOG, NEW
 from click.testing import CliRunner, Result
@@ -13,6 +14,8 @@ from support import SMALL, experiment_of
 
 import p5core
 from p5core.cli import build
+from p5core.config.document import parse_experiment
+from p5core.config.tree import parse_toml
 from p5core.errors import ConfigError, UnknownPartError
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
@@ -179,3 +182,29 @@ def test_its_preset_runs_and_its_options_are_tuned(preset: str, folder: Path, tm
     assert said.exit_code == 0, said.output
     said = p5("run", tmp_path / "runs" / "made-tune" / "best.toml", "--runs", tmp_path / "runs", "--name", "best")
     assert said.exit_code == 0, said.output
+
+
+def test_a_scorer_alone_reads_the_content_that_it_is_given(registry: Registry, tmp_path: Path) -> None:
+    """Each user has items of one colour, and no two users have an item in common but by chance."""
+    rng, events, items = np.random.default_rng(0), [], []
+    for colour in range(8):
+        items += [{"item": f"{colour}-{nth}", "title": f"colour{colour}"} for nth in range(40)]
+        for user in range(12):
+            events += [
+                {"user": f"{colour}-{user}", "item": f"{colour}-{nth}", "timestamp": time}
+                for time, nth in enumerate(rng.choice(40, 5, replace=False))
+            ]
+    pd.DataFrame(events).to_csv(tmp_path / "log.csv", index=False)
+    pd.DataFrame(items).to_csv(tmp_path / "items.csv", index=False)
+    figures = {}
+    for content in ("[]", '"all"'):
+        text = f"""
+            data = {{ name = "table", path = "{tmp_path}/log.csv", items = "{tmp_path}/items.csv" }}
+            model = {{ scorer = {{ name = "cooccurrence", content = {content} }} }}
+            prepare = {{ min_user_events = 1, min_item_events = 1 }}
+            evaluate = {{ baselines = [], resamples = 0, metrics = ["hr@40"] }}
+        """
+        run = p5core.run(parse_experiment(parse_toml(text, "test")), tmp_path / "runs", None, registry)
+        figures[content] = run.metrics().test["model"]["hr@40"]
+    assert figures['"all"'] > figures["[]"] + 0.2
+    assert figures['"all"'] > 0.8

@@ -61,8 +61,8 @@ def hold_to_folder(experiment: Experiment, workspace: Workspace) -> None:
             _held(workspace.registry.get(place.kind, spec.name).Config, spec.options, workspace)
     source = experiment.stages[0].from_run
     if source:
-        place_of_run = workspace.runs / source
-        _inside(str(place_of_run) if place_of_run.exists() else source, workspace)
+        for path in (source, str(workspace.runs / source)):  # a base has the first place, then a run
+            _inside(path, workspace)
 
 
 def _held(config: type[BaseModel], options: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
