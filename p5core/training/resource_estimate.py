@@ -111,7 +111,7 @@ def estimate(
                 of_one_user = _validation_seconds(probe, evaluators[index])
                 phases.append(0.0)
                 continue
-            stage = make_stage(experiment, registry, stage_data, evaluators[index], Path(), index)
+            stage = make_stage(probe, experiment, registry, stage_data, evaluators[index], Path(), index)
             each, steps = step_seconds(probe, stage, engine, PROBED_STEPS)
             n_validations = -(-stage.config.epochs // stage.config.validate_every)
             of_one_user = _validation_seconds(probe, evaluators[index])

@@ -138,9 +138,8 @@ def fit(
         if progress.epoch == progress.batch == 0:
             _begin(network, experiment, stages_data, index)
         count_items(network, *(source.split.train for source in stages_data[index]))
-        stage = make_stage(experiment, registry, stages_data[index], evaluators[index], folder, index)
-        is_trained = index > 0 or bool(stage.config.from_run) or network.items.reads_content
-        stage = replace(stage, starts_trained=is_trained, last_epoch=last_epochs[index] if last_epochs else None)
+        stage = make_stage(network, experiment, registry, stages_data[index], evaluators[index], folder, index)
+        stage = replace(stage, last_epoch=last_epochs[index] if last_epochs else None)
         options = f"stages.{index}.token_budget (now {stage.config.token_budget:,}), model.max_length or model.width"
         with advised(f"Lower {options}."):
             progress = train_stage(network, stage, engine, callback, progress, moments)
@@ -163,6 +162,7 @@ def _start(network: Network, folder: Path, engine: Engine) -> tuple[Progress, Mo
 
 
 def make_stage(
+    network: Network,
     experiment: Experiment,
     registry: Registry,
     stage_data: Sequence[StageData],
@@ -196,6 +196,7 @@ def make_stage(
         ),
         validate=evaluator.validate if evaluator else None,
         watch=evaluator.watch.label if evaluator else "",
+        starts_trained=index > 0 or bool(config.from_run) or network.items.reads_content,
         higher_is_better=evaluator is None or evaluator.watch.higher_is_better,
         seed=experiment.seed,
         folder=folder,

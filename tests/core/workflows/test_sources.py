@@ -51,7 +51,8 @@ def experiment(sources: str, more: str = "") -> p5core.Experiment:
 
 def test_a_batch_holds_the_events_of_one_source(registry: Registry) -> None:
     data = gather(experiment(f"{{data={GAMES}}}, {{}}"), registry)
-    stage = make_stage(data.experiment, registry, data.stages[0], None, Path(), 0)
+    network = train.new_network(data, registry)
+    stage = make_stage(network, data.experiment, registry, data.stages[0], None, Path(), 0)
     assert [source is data.target for source in data.stages[0]] == [False, True]
     (plan,) = stage.plans(0)
     games = set(data.target.dataset.catalogue.members("games").tolist())
