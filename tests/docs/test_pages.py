@@ -41,7 +41,7 @@ from p5core.cli import main
 
 demo = sys.modules["p5plugins.cli.demo"]
 demo.DEMO = re.sub(r"epochs = [0-9]+", "epochs = 1", demo.DEMO)
-if sys.argv[1:2] in (["run"], ["finetune"]):
+if sys.argv[1:2] in (["run"], ["finetune"], ["pretrain"]):
     sys.argv += ["--set", "stages.0.epochs=1"]
 if sys.argv[1:2] == ["tune"]:
     sys.argv += ["--trials", "1", "--processes", "1", "--set", "stages.0.epochs=1"]
