@@ -92,13 +92,14 @@ def p5_backbones() -> list[type[Backbone]]:
 
 @hookimpl
 def p5_tasks() -> list[type[Task]]:
+    from p5plugins.tasks.align import Align
     from p5plugins.tasks.bayesian_fm import BayesianFM
     from p5plugins.tasks.contrastive import Contrastive
     from p5plugins.tasks.masked_item import MaskedItem
     from p5plugins.tasks.next_item import NextItem
     from p5plugins.tasks.rating import RatingPrediction
 
-    return [BayesianFM, Contrastive, MaskedItem, NextItem, RatingPrediction]
+    return [Align, BayesianFM, Contrastive, MaskedItem, NextItem, RatingPrediction]
 
 
 @hookimpl

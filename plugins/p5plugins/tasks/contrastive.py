@@ -13,12 +13,13 @@ from torch import Tensor
 
 from p5core.config.base import Config, Tunable
 from p5core.contracts.backbone import Backbone
-from p5core.contracts.loss import Candidates, RankingLoss
+from p5core.contracts.loss import RankingLoss
 from p5core.contracts.task import Task, TaskNetwork, TrainingData
 from p5core.data.batch import Batch, Rows, bucket_by_length, cut_windows
 from p5core.data.dataset import Events
 from p5core.errors import ConfigError
 from p5plugins.tasks.augmentations import Augmentation, augmented
+from p5plugins.tasks.in_batch import BatchCandidates
 
 __all__ = ["Contrastive", "ContrastiveConfig"]
 
@@ -104,28 +105,7 @@ class Contrastive(Task):
         first, second = (F.normalize(states.float(), dim=-1) for states in views)
         places = torch.arange(len(first), device=first.device)
         losses = [
-            self.loss_function(states / self.config.temperature, places, _Views(others))
+            self.loss_function(states / self.config.temperature, places, BatchCandidates(others))
             for states, others in ((first, second), (second, first))
         ]
         return torch.stack(losses).mean()
-
-
-class _Views:
-    """The views of the histories of a batch as candidates, all equally frequent."""
-
-    def __init__(self, states: Tensor) -> None:
-        self._states = states
-
-    @property
-    def n_items(self) -> int:
-        return len(self._states)
-
-    @property
-    def log_frequency(self) -> Tensor:
-        return torch.full((len(self._states),), -float(np.log(len(self._states))), device=self._states.device)
-
-    def vectors(self, codes: Tensor | None = None) -> Tensor:
-        return self._states if codes is None else self._states[codes]
-
-    def domains(self) -> Sequence[tuple[Tensor, Candidates]]:
-        return ()
