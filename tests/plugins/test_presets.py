@@ -16,7 +16,7 @@ from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
 from p5core.data.vocabulary import Vocabulary
 from p5core.plugins.discovery import load_plugins
-from p5plugins.presets.sequential import VALIDATION_USERS, Sequential, _choices
+from p5plugins.presets.sequential import VALIDATION_USERS, Sequential, _choices, _least_events
 
 N_ITEMS = 60
 
@@ -136,3 +136,20 @@ def test_a_log_without_order_gets_scorers_that_read_none() -> None:
     ordered = tomllib.loads(Sequential(NoOptions()).sections(data))
     assert "backbone" in ordered["model"]
     assert "scorer" not in ordered["model"]
+
+
+def test_a_minimum_leaves_a_tenth_of_the_events_at_least() -> None:
+    """A block of 6 users with the same 6 items, and 100 users with 5 items that two have."""
+    block = [list(range(6))] * 6
+    pairs = [[6 + (5 * user + nth) // 2 % 250 for nth in range(0, 10, 2)] for user in range(100)]
+    histories = block + pairs
+    offsets = np.concatenate([[0], np.cumsum([len(history) for history in histories])])
+    items = np.concatenate(histories).astype(np.int32)
+    events = Events(offsets.astype(np.int64), items, np.arange(len(items)), {})
+    users = pd.Index([str(user) for user in range(len(histories))])
+    catalogue = Catalogue(pd.DataFrame({"item": [str(item) for item in range(256)], "domain": "default"}))
+    log = Dataset(events, Vocabulary.of(users), catalogue, pd.DataFrame({"user": users}), has_clock=True)
+    assert (np.bincount(items)[6:] >= 2).mean() > 0.9
+    assert _least_events(log, 5) == 2
+    only_block = events.select(events.users < 6)
+    assert _least_events(replace(log, events=only_block), 5) == 5

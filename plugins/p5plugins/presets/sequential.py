@@ -53,6 +53,9 @@ VALIDATION_LINE = (
 MOST_DENSE_ITEMS = 13_000
 """Items whose pairs fit into the memory that EASE takes by default."""
 
+LEAST_KEPT = 0.1
+"""Share of the events that the minimum of events of users and items leaves at least."""
+
 TITLES_READ = 1_000
 """Values by which a column is taken for text."""
 
@@ -130,7 +133,7 @@ UNKNOWN = _Choices(
 
 
 def _least_events(dataset: Dataset, wanted: int) -> int:
-    """The wanted minimum of events of users and items, or the largest smaller one that leaves some of both."""
+    """The wanted minimum of events of users and items, or the largest smaller one that leaves enough of them."""
     pairs = pd.DataFrame({"user": dataset.events.users, "item": dataset.events.items}).drop_duplicates()
     for least in range(wanted, 1, -1):
         kept, before = pairs, -1
@@ -138,7 +141,7 @@ def _least_events(dataset: Dataset, wanted: int) -> int:
             before = len(kept)
             for column in ("user", "item"):
                 kept = kept[kept.groupby(column)[column].transform("size") >= least]
-        if kept["user"].nunique() > 1 and kept["item"].nunique() > 1:
+        if kept["user"].nunique() > 1 and kept["item"].nunique() > 1 and len(kept) >= LEAST_KEPT * len(pairs):
             return least
     return 1
 
