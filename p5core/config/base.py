@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from p5core.errors import ConfigError, did_you_mean
 
@@ -24,6 +25,7 @@ __all__ = [
     "Slot",
     "Tunable",
     "expand_variables",
+    "has_paths",
     "parse_config",
 ]
 
@@ -108,6 +110,16 @@ def _absolute(value: Any) -> Any:
     if not isinstance(value, (str, Path)):
         return value
     return Path(expand_variables(str(value))).expanduser().absolute()
+
+
+def has_paths(info: FieldInfo) -> bool:
+    """True if an option names files."""
+
+    def within(annotation: Any) -> bool:
+        is_path = isinstance(annotation, type) and issubclass(annotation, Path)
+        return is_path or any(within(argument) for argument in get_args(annotation))
+
+    return within(info.annotation)
 
 
 ExpandedPath = Annotated[Path, BeforeValidator(_absolute)]

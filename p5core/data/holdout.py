@@ -14,7 +14,7 @@ from p5core.data.dataset import Dataset, Events, Ragged, take_fields
 from p5core.errors import DataError
 from p5core.system.messages import Message
 
-__all__ = ["Holdout", "Role", "Split", "split_by_roles", "without_holdout"]
+__all__ = ["Holdout", "Role", "Split", "split_by_roles", "tells_of_held_out", "without_holdout"]
 
 
 class Role(IntEnum):
@@ -100,6 +100,26 @@ def split_by_roles(dataset: Dataset, roles: npt.NDArray[np.int8]) -> Split:
     trained = np.bincount(train.items, minlength=dataset.n_items) > 0
     cold = float(np.mean(~trained[test.targets.values]))
     return Split(train, validation, test, _leaks(dataset, roles), cold)
+
+
+def tells_of_held_out(dataset: Dataset, target: Dataset, roles: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """(N,) True for events of a data set that would tell what is held out of the target, whose events have `roles`.
+
+    Both are over one catalogue and one list of users. With times these are all events of a user with items of the
+    target's domains, from the time of the user's first held-out event on; without, the user's events with the very
+    items that are held out.
+    """
+    held_out = (roles == Role.VALIDATION) | (roles == Role.TEST)
+    events, own = target.events, dataset.events
+    if dataset.has_clock and target.has_clock:
+        latest = np.iinfo(np.int64).max
+        first = np.full(own.n_users, latest)
+        np.minimum.at(first, events.users[held_out], events.times[held_out])
+        of_target = np.isin(dataset.event_domains, np.unique(target.event_domains))
+        return np.asarray((own.times >= first[own.users]) & (first[own.users] < latest) & of_target)
+    n_items = len(target.catalogue)
+    pairs = events.users[held_out].astype(np.int64) * n_items + events.items[held_out]
+    return np.isin(own.users.astype(np.int64) * n_items + own.items, pairs)
 
 
 def _holdout(events: Events, is_known: npt.NDArray[np.bool_], held_out: npt.NDArray[np.bool_]) -> Holdout:

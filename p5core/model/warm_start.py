@@ -18,7 +18,7 @@ from p5core.errors import ConfigError
 from p5core.model.item_embeddings import EntityEmbeddings
 from p5core.model.network import Network
 
-__all__ = ["COUNTS", "Source", "entity_index", "warm_start"]
+__all__ = ["COUNTS", "TASKS", "Source", "entity_index", "warm_start"]
 
 COUNTS = "items.counts"
 """Counted from a network's own training events."""

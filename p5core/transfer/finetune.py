@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment, ModelConfig
 from p5core.errors import ConfigError, RunError
 from p5core.plugins.discovery import load_plugins
@@ -16,7 +17,7 @@ from p5core.runs.names import check_run_name
 from p5core.runs.run import Run
 from p5core.training.defaults import watched_metric
 from p5core.workflows.compare import Compared, compare_sides, is_pretrained, stored_side, without_pretraining
-from p5core.workflows.source import network_options, open_source
+from p5core.workflows.source import network_differences, network_options, open_source, without_files
 from p5core.workflows.train import is_experiment_of, resume, run
 
 __all__ = ["Finetuned", "finetune", "with_source_network"]
@@ -43,6 +44,9 @@ class Finetuned:
     control: float
     """its value on validation events"""
 
+    differences: tuple[str, ...]
+    """options by which the networks of the two differ"""
+
     test: Compared | None
     """the pre-trained run less its control, on test events; None if the metric is not stored for each user"""
 
@@ -56,6 +60,8 @@ class Finetuned:
             if self.is_pretrained
             else f"Pre-training did not help here and is left out: {validation}. {self.run.path} began from scratch."
         )
+        if self.differences:
+            verdict += f" Their networks differ in {', '.join(self.differences)}."
         if self.test is None:
             return verdict
         result = self.test.result
@@ -92,25 +98,43 @@ def finetune(
     taken = [path for path in (name, *([] if is_resumed else names)) if (runs / path).exists()]
     if taken:
         raise ConfigError(f"There is a run {runs / taken[0]} already. Choose another name, or resume what was stopped.")
-    pretrained = _finished(with_source_network(experiment, runs), runs, names[0], registry, display)
+    pretrained = _finished(with_source_network(experiment, runs, registry), runs, names[0], registry, display)
     control = _finished(without_pretraining(experiment), runs, names[1], registry, display)
     metric = watched_metric(experiment.stages[-1], registry)
     value, other_value = (_on_validation(folder, metric.label) for folder in (pretrained, control))
     test = _on_test(pretrained, control, metric.label, experiment.seed, registry)
     is_better = value > other_value if metric.higher_is_better else value < other_value
     better, other = (pretrained, control) if is_better else (control, pretrained)
+    models = (pretrained.experiment().model, control.experiment().model)
+    differences = tuple(network_differences(*models))
     os.replace(better.path, runs / name)
-    return Finetuned(open_run(runs / name), other, is_better, metric.label, value, other_value, test)
+    return Finetuned(open_run(runs / name), other, is_better, metric.label, value, other_value, differences, test)
 
 
-def with_source_network(experiment: Experiment, runs: Path) -> Experiment:
-    """The experiment with the network of the run or base that it starts from, if it starts from one."""
+def with_source_network(experiment: Experiment, runs: Path, registry: Registry) -> Experiment:
+    """The experiment with the network of the run or base that it starts from, if it starts from one.
+
+    Files of encoders, such as vectors of one's own, are those that the experiment names for the same encoder.
+    """
     source = experiment.stages[0].from_run
     if not source:
         return experiment
     options = ModelConfig.model_validate(open_source(source, runs).model)
     update = {name: getattr(options, name) for name in network_options(options)}
+    for place in ("encoders", "user_encoders"):
+        own = {spec.name: spec for spec in getattr(experiment.model, place)}
+        update[place] = [_with_files_of(own.get(spec.name), spec, registry) for spec in update[place]]
     return experiment.model_copy(update={"model": experiment.model.model_copy(update=update)})
+
+
+def _with_files_of(own: PartSpec | None, spec: PartSpec, registry: Registry) -> PartSpec:
+    if spec.name == AUTO.name:
+        return spec
+    kept, files = without_files(spec, registry).options, {}
+    if own is not None:
+        others = without_files(own, registry).options
+        files = {name: value for name, value in own.options.items() if name not in others}
+    return PartSpec.model_validate({"name": spec.name, **kept, **files})
 
 
 def _finished(experiment: Experiment, runs: Path, name: str, registry: Registry, display: Display | None) -> Run:

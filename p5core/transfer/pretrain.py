@@ -12,13 +12,14 @@ import pandas as pd
 from safetensors.torch import load_file
 from torch import Tensor
 
+from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment
 from p5core.contracts.encoder import Features, RowLabels
 from p5core.data.columns import DOMAIN, ITEM, TITLE
 from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError, RunError
 from p5core.model.features import read_features, write_shared
-from p5core.model.warm_start import COUNTS
+from p5core.model.warm_start import COUNTS, TASKS
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.base import BASE_FORMAT, Base, BaseInfo, TrainedOn
@@ -30,7 +31,7 @@ from p5core.system.files import write_json, write_tensors, write_text
 from p5core.system.folders import hidden_path, remove_leftovers
 from p5core.transfer.card import base_card
 from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.source import network_options
+from p5core.workflows.source import network_options, without_files
 from p5core.workflows.train import is_experiment_of, resume, run
 from p5core.workflows.trained_model import load_run_data, new_network
 
@@ -87,7 +88,7 @@ def write_base(run: Run, path: Path, registry: Registry, licence: str = "", keep
         write_shared(base.features, data.experiment, registry, features)
         if keep_items:
             base.items.write_bytes(_items(target).to_parquet(index=False))
-        info = _info(run, data, features, labels, licence, keep_items=keep_items)
+        info = _info(run, data, features, labels, licence, registry, keep_items=keep_items)
         write_json(base.path / "base.json", info.model_dump(mode="json"))
         write_text(base.path / "README.md", base_card(info, path.name))
         base.seal()
@@ -107,11 +108,14 @@ def _refuse_existing(path: Path) -> None:
 def _shared_weights(
     weights: Mapping[str, Tensor], labels: Mapping[str, RowLabels], *, keep_items: bool
 ) -> dict[str, Tensor]:
-    """The weights; of tensors with a row for each user, or each item that is not kept, the mean row alone."""
+    """The weights; of tensors with a row for each user, or each item that is not kept, the mean row alone.
+
+    Layers of tasks are left out: they serve the items and users of this run.
+    """
     reduced = {"user"} if keep_items else {"user", "item"}
     shared = {}
     for name, tensor in weights.items():
-        if name == COUNTS:
+        if name == COUNTS or name.startswith(TASKS):
             continue
         is_reduced = isinstance(labels.get(name), str) and labels[name] in reduced
         mean = tensor.float().mean(dim=0, keepdim=True) if is_reduced and len(tensor) else tensor
@@ -130,15 +134,21 @@ def _info(
     features: Mapping[str, Features],
     labels: Mapping[str, RowLabels],
     licence: str,
+    registry: Registry,
     *,
     keep_items: bool,
 ) -> BaseInfo:
+    model = network_options(data.experiment.model)
+    for place in ("encoders", "user_encoders"):
+        specs = [PartSpec.model_validate(spec) for spec in model[place]]
+        kept = [spec if spec.name == AUTO.name else without_files(spec, registry) for spec in specs]
+        model[place] = [spec.model_dump(mode="json") for spec in kept]
     return BaseInfo(
         format=BASE_FORMAT,
         p5=version("p5rec"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         run=run.name,
-        model=network_options(data.experiment.model),
+        model=model,
         parts=[record for record in run.info().parts if record.kind in ("encoder", "backbone", "task")],
         trained_on=_trained_on(data),
         licence=licence,

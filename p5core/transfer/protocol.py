@@ -26,18 +26,20 @@ from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent
 from p5core.data.columns import USER
 from p5core.data.dataset import Events
+from p5core.data.ids import ItemIds
+from p5core.data.storage import dataset_hash
 from p5core.errors import ConfigError, RunError
 from p5core.model.features import FeatureCache
 from p5core.plugins.registry import Registry
 from p5core.system.files import read_json, write_bytes, write_json
-from p5core.training.defaults import metric_refs, watched_metric
+from p5core.training.defaults import baseline_labels, metric_refs, watched_metric
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData
 from p5core.transfer.finetune import with_source_network
 from p5core.workflows.compare import without_pretraining
 from p5core.workflows.evaluate import make_evaluator, validation_sample
 from p5core.workflows.experiment_data import ExperimentData, gather
-from p5core.workflows.source import Pretrained, open_source, start_from
+from p5core.workflows.source import Pretrained, network_differences, open_source, start_from
 from p5core.workflows.train import blend_with_scorers, fit_all
 from p5core.workflows.trained_model import TrainedModel, new_network
 
@@ -49,6 +51,9 @@ SHARES = (0.0, 0.01, 0.05, 0.25, 1.0)
 SCRATCH = "from scratch"
 PRETRAINED = "pre-trained"
 BLENDED = "blended"
+
+WEIGHTS = "weights of users"
+"""Name beside those of the models, for arrays."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Cell:
     """model → the watched metric on validation events"""
     test: Mapping[str, Mapping[str, npt.NDArray[np.float64]]]
     """model → metric label → figure of each test user, in the order of their ids"""
+    weights: Mapping[str, npt.NDArray[np.float64]]
+    """metric label → weight of each test user, where they differ"""
 
 
 def measure_transfer(plan: TransferPlan, registry: Registry, say: Callable[[str], None]) -> list[Cell]:
@@ -89,24 +96,19 @@ def measure_transfer(plan: TransferPlan, registry: Registry, say: Callable[[str]
     if any(not 0 <= share <= 1 for share in plan.shares) or not plan.shares or plan.n_seeds < 1:
         raise ConfigError("Shares of users lie between 0 and 1, and there is one seed or more.")
     source = open_source(source_name, plan.runs)
-    _check_folder(plan, source)
     places = [(share, seed) for share in sorted(set(plan.shares)) for seed in range(plan.n_seeds)]
     rivals = _Rivals(plan, source, registry, say)
+    rivals.check()
     return [rivals.cell(share, seed, nth, len(places)) for nth, (share, seed) in enumerate(places)]
 
 
-def _check_folder(plan: TransferPlan, source: Pretrained) -> None:
-    """Write what the figures of a folder are of, or refuse another folder's."""
-    measured = hashlib.sha256(f"{dump_experiment(plan.experiment)}{source.seal_hash()}".encode()).hexdigest()
-    path = plan.folder / "measured.json"
-    if path.exists():
-        if read_json(path) != {"plan": measured}:
-            raise RunError(f"{plan.folder} holds figures of another experiment or other weights. Choose another --out.")
-        return
-    if plan.folder.exists() and any(plan.folder.iterdir()):
-        raise RunError(f"{plan.folder} is not empty and holds no figures of transfer. Choose another --out.")
-    (plan.folder / "cells").mkdir(parents=True, exist_ok=True)
-    write_json(path, {"plan": measured})
+def _identity(plan: TransferPlan, source: Pretrained, data: ExperimentData) -> str:
+    """Hex SHA-256 of all that figures depend on: experiment, weights, data and split."""
+    digest = hashlib.sha256(f"{dump_experiment(plan.experiment)}{source.seal_hash()}".encode())
+    for part, roles in zip(data.parts, data.roles, strict=True):
+        digest.update(dataset_hash(part.dataset).encode())
+        digest.update(np.ascontiguousarray(roles).tobytes())
+    return digest.hexdigest()
 
 
 class _Rivals:
@@ -115,20 +117,52 @@ class _Rivals:
     def __init__(self, plan: TransferPlan, source: Pretrained, registry: Registry, say: Callable[[str], None]) -> None:
         self.plan, self.source, self.registry, self.say = plan, source, registry, say
         self._data: dict[int, tuple[ExperimentData, ExperimentData]] = {}
+        self._about: dict[str, str] = {}
 
     def data(self, seed: int) -> tuple[ExperimentData, ExperimentData]:
         """The whole data from scratch, and for the network of the source."""
         if seed not in self._data:
             experiment = self.plan.experiment.model_copy(update={"seed": self.plan.experiment.seed + seed})
             own = gather(without_pretraining(experiment), self.registry)
-            pretrained = with_source_network(experiment, self.plan.runs)
+            pretrained = with_source_network(experiment, self.plan.runs, self.registry)
             cache = FeatureCache(base=self.source.features())
             self._data = {seed: (own, gather(pretrained, self.registry, self.source.dataset(), cache=cache))}
         return self._data[seed]
 
+    def check(self) -> None:
+        """Refuse what cannot be measured, and a folder with the figures of something else; say how the networks differ.
+
+        Nothing is written.
+        """
+        own, pretrained = self.data(0)
+        watch = watched_metric(own.experiment.stages[-1], self.registry)
+        if watch.needs != "ranks":
+            raise ConfigError(
+                f"Transfer is measured by a figure of each user's ranking, such as ndcg@10; '{watch.label}' is none. "
+                "Set stages.0.watch."
+            )
+        folder = self.plan.folder
+        self._about = {"measured": _identity(self.plan, self.source, own)}
+        if folder.exists() and any(folder.iterdir()):
+            about = folder / "measured.json"
+            if not about.exists() or read_json(about) != self._about:
+                raise RunError(
+                    f"{folder} holds something else: figures of another experiment, of other data or weights, or none. "
+                    "Choose another --out."
+                )
+        differences = network_differences(own.experiment.model, pretrained.experiment.model)
+        if differences:
+            self.say(f"the pre-trained network is that of {self.source.path}, with another {', '.join(differences)}")
+        shared = sorted(set(self.source.domains()) & set(ItemIds.of(own.target.dataset).domains))
+        if shared:
+            self.say(
+                f"warning: {self.source.path} was trained on the catalogue '{shared[0]}' as well, so its figures are "
+                "not those of a share of the users"
+            )
+
     def cell(self, share: float, seed: int, nth: int, n_cells: int) -> Cell:
         """One cell, read or measured."""
-        path = self.plan.folder / "cells" / f"{share:g}-{seed}.json"
+        path = self.plan.folder / "cells" / f"{share!r}-{seed}.json"
         if not path.exists():
             own, pretrained = (with_users(data, share, seed) for data in self.data(seed))
             n_users = int((np.diff(own.target.split.train.offsets) > 0).sum())
@@ -136,10 +170,11 @@ class _Rivals:
             validation: dict[str, float] = {}
             arrays: dict[str, npt.NDArray[np.float64]] = {}
             for name, data, model in self._models(own, pretrained, share):
-                value, figures = self._measure(data, model)
-                validation[name] = value
-                arrays |= {f"{name}/{label}": values for label, values in figures.items()}
-                self.say(f"  {name}: {value:.4f} on validation events")
+                validation[name], figures = self._measure(name, data, model)
+                arrays |= figures
+                self.say(f"  {name}: {validation[name]:.4f} on validation events")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.plan.folder / "measured.json", self._about)
             write_bytes(path.with_suffix(".safetensors"), save(arrays))
             write_json(path, {"n_users": n_users, "validation": validation})
         return _read_cell(path, share, seed)
@@ -175,17 +210,20 @@ class _Rivals:
         """Name → every scorer that the experiment names, those alone that need no events where there are none."""
         refs: list[PartRef] = [*data.experiment.model.blend, *data.experiment.evaluate.baselines]
         specs = {json.dumps(PartSpec.of(ref).model_dump(), default=str): PartSpec.of(ref) for ref in refs}
-        named: dict[str, PartSpec] = {}
-        for spec in specs.values():
-            if share or self._reads_content(spec):
-                named.setdefault(spec.name, spec)
-        return named
+        labels = baseline_labels(list(specs.values()))
+        return {
+            label: spec
+            for label, spec in zip(labels, specs.values(), strict=True)
+            if share or self._reads_content(spec)
+        }
 
     def _reads_content(self, spec: PartSpec) -> bool:
         return bool(self.registry.get("scorer", spec.name).reads_content)
 
-    def _measure(self, data: ExperimentData, model: TrainedModel) -> tuple[float, dict[str, npt.NDArray[np.float64]]]:
-        """The watched metric on validation events, and the figures of each test user in the order of their ids."""
+    def _measure(
+        self, name: str, data: ExperimentData, model: TrainedModel
+    ) -> tuple[float, dict[str, npt.NDArray[np.float64]]]:
+        """The watched metric on validation events, and the arrays of a cell, test users in the order of their ids."""
         experiment, target = data.experiment, data.target
         watch = watched_metric(experiment.stages[-1], self.registry)
         users = validation_sample(target.split.validation, experiment)
@@ -196,9 +234,16 @@ class _Rivals:
         order = np.argsort(target.dataset.user_frame[USER].astype("str").to_numpy()[target.split.test.users])
         results = on_test.results(model.scorer())
         figures = {
-            label: np.asarray(result.values)[order] for label, result in results.items() if result.values is not None
+            f"{name}/{label}": np.asarray(result.values)[order]
+            for label, result in results.items()
+            if result.values is not None
         }
-        return value, figures
+        weights = {
+            f"{WEIGHTS}/{label}": result.weights[order]
+            for label, result in results.items()
+            if result.weights is not None
+        }
+        return value, figures | weights
 
 
 def _read_cell(path: Path, share: float, seed: int) -> Cell:
@@ -210,7 +255,8 @@ def _read_cell(path: Path, share: float, seed: int) -> Cell:
     for name, values in load_file(path.with_suffix(".safetensors")).items():
         model, _, label = name.rpartition("/")
         test.setdefault(model, {})[label] = values
-    return Cell(share, seed, about["n_users"], about["validation"], test)
+    weights = test.pop(WEIGHTS, {})
+    return Cell(share, seed, about["n_users"], about["validation"], test, weights)
 
 
 def with_users(data: ExperimentData, share: float, seed: int) -> ExperimentData:
@@ -221,7 +267,8 @@ def with_users(data: ExperimentData, share: float, seed: int) -> ExperimentData:
     ids = target.dataset.user_frame[USER].astype("str").to_numpy()[users]
     drawn = np.random.default_rng([seed, 3]).permutation(np.argsort(ids))
     chosen = np.zeros(train.n_users, dtype=np.bool_)
-    chosen[users[drawn[: round(share * len(users))]]] = True
+    n_users = max(1, round(share * len(users))) if share else 0
+    chosen[users[drawn[:n_users]]] = True
     fewer = StageData(target.dataset, replace(target.split, train=_of_users(train, chosen)))
     stages = [[fewer if source is target else source for source in stage_data] for stage_data in data.stages]
     return replace(data, target=fewer, stages=stages)

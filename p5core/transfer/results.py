@@ -94,7 +94,9 @@ class TransferResults:
     def _line(self, share: float, model: str) -> Line:
         cells = self._of(share)
         figures = {
-            metric.label: [metric.reduce(cell.test[model][metric.label]) for cell in cells]
+            metric.label: [
+                metric.reduce(cell.test[model][metric.label], cell.weights.get(metric.label)) for cell in cells
+            ]
             for metric in self.metrics
             if metric.label in cells[0].test[model]
         }
@@ -129,9 +131,10 @@ class TransferResults:
         first, second = (
             np.mean([cell.test[name][label] for cell in self._of(share)], axis=0) for name in (model, rival)
         )
-        users = np.arange(len(first))
-        result = compare(self.watch, UserValues(users, first), UserValues(users, second), RESAMPLES, 0)
-        return Gain(share, model, rival, label, self.watch.reduce(second), result)
+        users, weights = np.arange(len(first)), self._of(share)[0].weights.get(label)
+        pair = (UserValues(users, first, weights), UserValues(users, second, weights))
+        result = compare(self.watch, *pair, RESAMPLES, 0)
+        return Gain(share, model, rival, label, self.watch.reduce(second, weights), result)
 
     def table(self) -> str:
         """Markdown: one row a share and model, the best of a share on validation events in bold."""

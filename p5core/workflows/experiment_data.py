@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from p5core.config.base import AUTO, PartSpec
-from p5core.config.experiment import Experiment
+from p5core.config.experiment import Experiment, SourceConfig
 from p5core.config.parts import parts_of
 from p5core.config.prepare import PrepareConfig
 from p5core.contracts.encoder import Features
 from p5core.contracts.scorer import Scorer
 from p5core.data.dataset import Dataset
-from p5core.data.holdout import split_by_roles
+from p5core.data.holdout import split_by_roles, tells_of_held_out
 from p5core.data.ingest.prepare import prepare
 from p5core.data.profile.report import PrepareReport, with_split
 from p5core.data.profile.report_text import report_text
 from p5core.data.raw import IdType
 from p5core.data.union import grow_catalogue, grow_users, recode
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, DataError
 from p5core.evaluation.splitting import Fold, Roles, split_roles
 from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
@@ -35,6 +35,7 @@ __all__ = [
     "gather",
     "join_stages",
     "load_data",
+    "source_key",
 ]
 
 
@@ -83,6 +84,10 @@ def check_experiment(experiment: Experiment, registry: Registry) -> None:
     late = [nth for nth, stage in enumerate(experiment.stages) if nth > 0 and stage.from_run]
     if late:
         raise ConfigError(f"stages.{late[0]}.from: only the first stage can start from another run.")
+    if experiment.stages[0].match == "title" and not experiment.stages[0].from_run:
+        raise ConfigError(
+            "stages.0.match = 'title' matches items with those of a run or base: name it in stages.0.from."
+        )
 
 
 def _check_scorer_alone(experiment: Experiment) -> None:
@@ -127,18 +132,20 @@ def gather(
     target, report = load_data(registry, experiment.data, experiment.prepare)
     own = _load_sources(experiment, registry, target)
     united = _unite([base] if base else [], [*(dataset for dataset, _ in own.values()), target])
-    by_place = dict(zip(own, united, strict=False))
+    resolved, choices = resolve(experiment, registry, united[-1])
+    first = split_roles(registry, resolved.split, united[-1], resolved.seed, fold)
+    by_place, held_back = _fair_sources(united[-1], first, dict(zip(own, united, strict=False)))
     places = [(index, nth) for index, stage in enumerate(experiment.stages) for nth in range(len(stage.all_sources))]
     datasets = [by_place.get(place, united[-1]) for place in places]
-    resolved, choices = resolve(experiment, registry, united[-1])
     features = compute_features(resolved, registry, united[-1], cache)
-    roles = [split_roles(registry, resolved.split, dataset, resolved.seed, fold) for dataset in (united[-1], *datasets)]
+    of_sources = {place: _split_of(resolved, registry, place, by_place[place], fold) for place in by_place}
+    roles = [first, *(of_sources.get(place, first) for place in places)]
     data = join_stages(resolved, [united[-1], *datasets], roles, fold, features)
     _check_parts(data, registry)
     split = data.target.split
     report = with_split(report, split.cold_share, split.warnings)
     shared = [_shared(f"stages.{index} source {nth}", dataset, target) for (index, nth), (dataset, _) in own.items()]
-    sentences = [*experiment.notes, *choices, *shared, *broken_order(resolved, registry)]
+    sentences = [*experiment.notes, *choices, *shared, *held_back, *broken_order(resolved, registry)]
     stage_reports = {
         f"{experiment.stages[index].name}.{nth}" if nth else experiment.stages[index].name: of_source.to_dict()
         for (index, nth), (_, of_source) in own.items()
@@ -162,12 +169,51 @@ def _load_sources(
                 continue
             where = f"stages.{index}.sources.{nth}.data" if stage.sources else f"stages.{index}.data"
             config = source.prepare or experiment.prepare
-            section = json.dumps([source.data.model_dump(mode="json"), config.model_dump(mode="json")])
+            section = source_key(experiment, source)
             if section not in loaded:
                 texts = {name: kind for name, kind in target.id_types.items() if kind == "text"}
                 loaded[section] = load_data(registry, source.data, config, where, texts)
             sources[index, nth] = loaded[section]
     return sources
+
+
+def source_key(experiment: Experiment, source: SourceConfig) -> str:
+    """A text that is equal for sources of equal data and preparation."""
+    assert source.data is not None
+    config = source.prepare or experiment.prepare
+    return json.dumps([source.data.model_dump(mode="json"), config.model_dump(mode="json")])
+
+
+def _fair_sources(
+    target: Dataset, roles: Roles, datasets: Mapping[tuple[int, int], Dataset]
+) -> tuple[dict[tuple[int, int], Dataset], list[Message]]:
+    """The sources without events that would tell what is held out of the target, and a sentence on each such one."""
+    fair: dict[int, Dataset] = {}
+    sentences = []
+    for (index, nth), dataset in datasets.items():
+        tells = tells_of_held_out(dataset, target, roles)
+        if tells.any() and id(dataset) not in fair:
+            told = Message(
+                "stages.{stage} source {nth}: {n} events are left out, as they tell of events held out of the target",
+                stage=index,
+                nth=nth,
+                n=f"{int(tells.sum()):,}",
+            )
+            sentences.append(told)
+            fair[id(dataset)] = replace(dataset, events=dataset.events.select(~tells))
+    return {place: fair.get(id(dataset), dataset) for place, dataset in datasets.items()}, sentences
+
+
+def _split_of(
+    experiment: Experiment, registry: Registry, place: tuple[int, int], dataset: Dataset, fold: Fold | None
+) -> Roles:
+    """The roles of the events of a source; raises DataError, with its place, where nothing can be held out."""
+    roles = split_roles(registry, experiment.split, dataset, experiment.seed, fold)
+    try:
+        split_by_roles(dataset, roles)
+    except DataError as error:
+        raise DataError(f"stages.{place[0]} source {place[1]}: {error}") from None
+    return roles
 
 
 def _shared(name: str, dataset: Dataset, target: Dataset) -> Message:

@@ -22,7 +22,7 @@ from p5core.system.files import read_json, write_json, write_tensors
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData, fit
 from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.source import open_source, start_from
+from p5core.workflows.source import open_source, refuse_another, start_from
 from p5core.workflows.train import finish, reported
 from p5core.workflows.trained_model import load_run_data, new_network
 
@@ -50,6 +50,8 @@ def refit(run: Run, name: str | None = None, registry: Registry | None = None, d
             "events of its own. Refit that one, or train anew."
         )
     experiment = run.experiment()
+    if experiment.stages[0].from_run:
+        refuse_another(run, open_source(experiment.stages[0].from_run, run.path.parent))
     best = best_epochs(run.path / "events.jsonl")
     epochs = [best.get(stage.name, stage.epochs) for stage in experiment.stages]
 
@@ -65,10 +67,10 @@ def refit(run: Run, name: str | None = None, registry: Registry | None = None, d
 
     path = run.path.parent / (name or free_name(run.path.parent, run.name))
     report = {**read_json(run.path / "report.json"), "refit": run.name}
-    source = experiment.stages[0].from_run
-    start = open_source(source, run.path.parent).seal_hash() if source else None
     refit_of = Refit(of=run.name, epochs=epochs)
-    folder = create_run(path, experiment, report, info.fold, parts=info.parts, source=start, refit=refit_of, fill=fill)
+    folder = create_run(
+        path, experiment, report, info.fold, parts=info.parts, source=info.source, refit=refit_of, fill=fill
+    )
     return go_on(folder, registry, display)
 
 
@@ -87,6 +89,7 @@ def go_on(folder: Run, registry: Registry | None = None, display: Display | None
         network = new_network(data, registry)
         if experiment.stages[0].from_run and not folder.last_checkpoint.exists():
             start = open_source(experiment.stages[0].from_run, folder.path.parent)
+            refuse_another(folder, start)
             start_from(network, data.target.dataset, start, registry, experiment.stages[0].match)
         trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
         logger = RunLogger(folder, trackers, display, Phases(len(experiment.stages), []))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from safetensors.torch import load_file
 
+from p5core.config.base import PartSpec, has_paths
 from p5core.config.experiment import ModelConfig
 from p5core.contracts.encoder import Features
 from p5core.data.catalogue import Catalogue
 from p5core.data.columns import DOMAIN, ITEM
 from p5core.data.dataset import Dataset
 from p5core.data.storage import read_dataset
+from p5core.errors import ConfigError, RunError
 from p5core.model.features import read_features
 from p5core.model.network import Network
 from p5core.model.title_match import match_by_title
@@ -28,7 +30,15 @@ from p5core.runs.run import Run
 from p5core.system.messages import Message
 from p5core.workflows.trained_model import load_model, load_run_data
 
-__all__ = ["Pretrained", "network_options", "open_source", "start_from"]
+__all__ = [
+    "Pretrained",
+    "network_differences",
+    "network_options",
+    "open_source",
+    "refuse_another",
+    "start_from",
+    "without_files",
+]
 
 NETWORK = ("width", "max_length", "combine", "unit_items", "encoders", "user_encoders", "backbone")
 """Options of the section [model] that give a network its shape."""
@@ -38,6 +48,20 @@ def network_options(model: ModelConfig) -> dict[str, Any]:
     """The options of the section [model] that pre-trained weights need."""
     options = model.model_dump(mode="json", by_alias=True)
     return {name: options[name] for name in NETWORK}
+
+
+def without_files(spec: PartSpec, registry: Registry) -> PartSpec:
+    """An encoder without the options that name files."""
+    fields = registry.get("encoder", spec.name).Config.model_fields
+    files = {name for name, field in fields.items() if has_paths(field)}
+    options = {name: value for name, value in spec.options.items() if name not in files}
+    return PartSpec.model_validate({"name": spec.name, **options})
+
+
+def network_differences(first: ModelConfig, second: ModelConfig) -> list[str]:
+    """The options that give two networks another shape."""
+    own, other = network_options(first), network_options(second)
+    return [name for name in NETWORK if own[name] != other[name]]
 
 
 class Pretrained(Protocol):
@@ -63,6 +87,9 @@ class Pretrained(Protocol):
     def catalogue(self) -> Catalogue | None:
         """Its items, if they have vectors of their own."""
 
+    def domains(self) -> Sequence[str]:
+        """The domains of items that it was trained on."""
+
     def weights(self, registry: Registry) -> Source:
         """The trained weights."""
 
@@ -87,6 +114,9 @@ class _PretrainedRun:
 
     def catalogue(self) -> Catalogue:
         return self.dataset().catalogue
+
+    def domains(self) -> Sequence[str]:
+        return self.catalogue().domains
 
     def features(self) -> Mapping[str, Features]:
         return read_features(self.run.features)
@@ -118,6 +148,9 @@ class _PretrainedBase:
     def catalogue(self) -> Catalogue | None:
         return Catalogue(pd.read_parquet(self.base.items)) if self.base.info().keeps_items else None
 
+    def domains(self) -> Sequence[str]:
+        return [domain for record in self.base.info().trained_on for domain in record.domains]
+
     def features(self) -> Mapping[str, Features]:
         return read_features(self.base.features)
 
@@ -137,9 +170,21 @@ def open_source(name: str, runs: Path) -> Pretrained:
     """
     if is_base(Path(name)):
         return _PretrainedBase(open_base(Path(name)))
+    if not (runs / name).exists() and not Path(name).exists():
+        raise RunError(f"There is neither a base nor a run {name}, and no run of this name in {runs}.")
     run = open_run(runs / name if (runs / name).exists() else Path(name))
     run.verify()
     return _PretrainedRun(run)
+
+
+def refuse_another(run: Run, source: Pretrained) -> None:
+    """Raise RunError unless a run started from exactly this one."""
+    first = run.info().source
+    if first is not None and first != source.seal_hash():
+        raise RunError(
+            f"Run {run.path} started from {source.path}, which is another one now. Put the former one back, or start a "
+            "new run with another --name."
+        )
 
 
 def start_from(
@@ -155,8 +200,12 @@ def start_from(
     n_known = n_titles = 0
     if catalogue is not None:
         n_known = int((dataset.catalogue.index.isin(catalogue.index) & is_target).sum())
-    if match == "title" and catalogue is not None:
-        entities["item"], is_matched = match_by_title(dataset.catalogue, catalogue)
+    if match == "title":
+        if catalogue is None:
+            raise ConfigError(
+                f"stages.0.match = 'title': {source.path} keeps no items. Write it with --keep-items, or match by id."
+            )
+        entities["item"], is_matched = match_by_title(dataset.catalogue, catalogue, is_target)
         n_titles = int((is_matched & is_target).sum())
     warm_start(network, entities, weights)
     return Message(

@@ -43,7 +43,7 @@ from p5core.training.resource_estimate import Estimate, estimate, refuse_too_lar
 from p5core.training.stages import StageEvaluator, fit
 from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
 from p5core.workflows.experiment_data import ExperimentData, gather
-from p5core.workflows.source import Pretrained, open_source, start_from
+from p5core.workflows.source import Pretrained, open_source, refuse_another, start_from
 from p5core.workflows.trained_model import (
     TrainedModel,
     load_run_data,
@@ -200,19 +200,9 @@ def resume(folder: Run, registry: Registry | None = None, display: Display | Non
         first = experiment.stages[0]
         if first.from_run and not folder.last_checkpoint.exists():
             source = open_source(first.from_run, folder.path.parent)
-            _refuse_another_source(folder, source)
+            refuse_another(folder, source)
             start_from(network, data.target.dataset, source, registry, first.match)
         return _train_and_evaluate(folder, data, network, registry, display, engine)
-
-
-def _refuse_another_source(folder: Run, source: Pretrained) -> None:
-    """Raise RunError unless a run started from exactly this one."""
-    first = folder.info().source
-    if first is not None and first != source.seal_hash():
-        raise RunError(
-            f"Run {folder.path} started from {source.path}, which is another run now. Put the former one back, or "
-            "start a new run with another --name."
-        )
 
 
 def _held(folder: Run, engine: Engine) -> AbstractContextManager[None]:

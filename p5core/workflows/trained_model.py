@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from safetensors.torch import load_file
 
 from p5core.contracts.task import Task
+from p5core.data.dataset import Dataset
 from p5core.data.storage import read_dataset
 from p5core.errors import RunError, UnknownPartError
 from p5core.evaluation.splitting import split_roles
@@ -19,7 +20,7 @@ from p5core.model.network_scorer import NetworkScorer
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.training.engine import move_for_use
-from p5core.workflows.experiment_data import ExperimentData, join_stages
+from p5core.workflows.experiment_data import ExperimentData, join_stages, source_key
 from p5core.workflows.format1 import read_blend_1, upgrade_weights
 
 __all__ = ["TrainedModel", "load_model", "load_run_data", "new_network"]
@@ -55,6 +56,7 @@ def load_run_data(folder: Run, registry: Registry) -> ExperimentData:
     target = read_dataset(folder.data / "target")
     is_updated = folder.updated_from() is not None
     datasets = [target]
+    read: dict[str, Dataset] = {}
     for index, stage in enumerate(experiment.stages):
         for nth, source in enumerate(stage.all_sources):
             path = folder.source_data(index, nth)
@@ -64,7 +66,12 @@ def load_run_data(folder: Run, registry: Registry) -> ExperimentData:
                     f"Run {folder.path} lacks its folder data/{path.name}, data of stage '{stage.name}'. Restore it "
                     "from a copy or run again."
                 )
-            datasets.append(read_dataset(path) if has_own else target)
+            if not has_own:
+                datasets.append(target)
+                continue
+            key = source_key(experiment, source)
+            read[key] = read.get(key) or read_dataset(path)
+            datasets.append(read[key])
     roles = folder.roles() or [
         split_roles(registry, experiment.split, dataset, experiment.seed, folder.fold()) for dataset in datasets
     ]

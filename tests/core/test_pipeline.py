@@ -22,8 +22,8 @@ from p5core.errors import ConfigError, DataError, P5Error, RunError
 from p5core.model.warm_start import warm_start
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
+from p5core.workflows import source
 from p5core.workflows import train as pipeline
-from p5core.workflows import trained_model
 from p5core.workflows.experiment_data import gather
 from p5core.workflows.recommend import Recommender
 
@@ -69,7 +69,7 @@ def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> p5
         (["device=cuda:x"], "device = 'cuda:x' is unknown"),
         (["trackers=[{name='csw'}]"], "Unknown tracker 'csw'"),
         (["stages.0.data={name='synthetik'}"], "Unknown loader 'synthetik'"),
-        (["stages.0.from=nowhere"], "nowhere is no run folder"),
+        (["stages.0.from=nowhere"], "neither a base nor a run nowhere"),
         (["stages.0.tasks.0.weigth=2"], "unknown option 'weigth'"),
         (["prepare.min_user_events=500"], "Nothing is left"),
     ],
@@ -157,7 +157,7 @@ def test_the_vocabulary_grows_and_known_items_keep_their_vectors(
         warm_start(network, *arguments)
         states.append(network.items.vectors().detach().clone())
 
-    monkeypatch.setattr(trained_model, "warm_start", watch)
+    monkeypatch.setattr(source, "warm_start", watch)
     more = small("data.n_items=60", "data.seed=3", f"stages.0.from={finished.path}")
     run = pipeline.run(more, tmp_path, "more", registry)
     [vectors] = states

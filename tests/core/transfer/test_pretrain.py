@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,8 +22,9 @@ from p5core.errors import ConfigError, DataError, RunError
 from p5core.model.title_match import match_by_title
 from p5core.plugins.registry import Registry
 from p5core.runs.base import Base, open_base
-from p5core.transfer.finetune import finetune
-from p5core.transfer.pretrain import pretrain, write_base
+from p5core.transfer.finetune import finetune, with_source_network
+from p5core.transfer.pretrain import _shared_weights, pretrain, write_base
+from p5core.workflows.refit import refit
 from p5core.workflows.source import open_source
 from p5core.workflows.train import plan_run
 
@@ -138,15 +140,47 @@ def test_titles_match_whatever_their_writing() -> None:
 
     known = catalogue("a", ["The Matrix (1999)", "Amélie", "Twice", "Twice", "Heat", None, "", "HDMI to USB"])
     new = catalogue("b", ["Matrix, The (1999)", "AMELIE", "Twice", "Heat", "Heat", None, "", "USB to HDMI"])
-    labels, is_matched = match_by_title(new, known)
+    whole = np.ones(len(new), dtype=np.bool_)
+    labels, is_matched = match_by_title(new, known, whole)
     assert is_matched.tolist() == [True, True, *[False] * 6]
     assert labels[:3].tolist() == [("a", 0), ("a", 1), ("b", 2)]
     both = Catalogue(pd.concat([known.frame, new.frame], ignore_index=True))
-    labels, is_matched = match_by_title(both, known)
+    labels, is_matched = match_by_title(both, known, np.arange(len(both)) >= len(known))
     assert labels[8:10].tolist() == [("a", 0), ("a", 1)]
     assert labels[:8].equals(known.index)
     with pytest.raises(DataError, match=r"The data has no titles.*match = 'id'"):
-        match_by_title(Catalogue(new.frame.drop(columns="title")), known)
+        match_by_title(Catalogue(new.frame.drop(columns="title")), known, whole)
+
+
+def test_a_title_is_not_given_to_a_second_item() -> None:
+    known = Catalogue(pd.DataFrame({"item": [1], "domain": "a", "title": ["Foo"]}))
+    data = Catalogue(pd.DataFrame({"item": [1, 2], "domain": "a", "title": ["Foo", "Foo"]}))
+    labels, is_matched = match_by_title(data, known, np.ones(2, dtype=np.bool_))
+    assert labels.tolist() == [("a", 1), ("a", 2)]
+    assert not is_matched.any()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_equal"),
+    [
+        ("Matrix, The [1999]", "The Matrix (1999)", True),
+        ("Spider-Man: Homecoming", "Spider Man Homecoming", True),
+        ("Don\u2019t Look Now", "Don't Look Now", True),
+        ("C++", "C#", False),
+        ("C++", "C", False),
+        ("1.5", "15", False),
+        ("-5", "5", False),
+        ("किताब", "किताबी", False),
+        ("হিন্দি", "হন্দ", False),
+    ],
+)
+def test_titles_that_are_equal(first: str, second: str, is_equal: bool) -> None:
+    one, other = (
+        Catalogue(pd.DataFrame({"item": [1], "domain": name, "title": [title]}))
+        for name, title in (("a", first), ("b", second))
+    )
+    _, is_matched = match_by_title(one, other, np.ones(1, dtype=np.bool_))
+    assert is_matched.tolist() == [is_equal]
 
 
 def test_finetune_takes_the_network_of_the_base_and_its_control_that_of_the_file(
@@ -176,7 +210,7 @@ def test_a_changed_base_is_refused(
     with pytest.raises(RunError, match=r"was changed since P5 wrote it|cannot be read"):
         p5core.run(chosen, tmp_path, "run", registry)
     (copy / name).unlink()
-    with pytest.raises(RunError, match=r"lacks its file|is no run folder"):
+    with pytest.raises(RunError, match=r"lacks its file|is no run folder|neither a base nor a run"):
         p5core.run(chosen, tmp_path, "run", registry)
     assert {path.name for path in tmp_path.iterdir()} == {"copy"}
 
@@ -205,5 +239,61 @@ def test_a_base_comes_before_a_run_of_its_name(
     assert open_source("first", base.path.parent).seal_hash() == base.seal_hash()
     shutil.rmtree(tmp_path / "first")
     assert open_source("first", base.path.parent).seal_hash() != base.seal_hash()
-    with pytest.raises(RunError, match=r"nowhere is no run folder"):
+    with pytest.raises(RunError, match=r"neither a base nor a run nowhere"):
         open_source("nowhere", base.path.parent)
+
+
+def test_titles_need_items_to_match_with(
+    base: Base, shops: dict[str, str], experiment: Make, registry: Registry, tmp_path: Path
+) -> None:
+    chosen = experiment(shops["films"], start=f", from = '{base.path}', match = 'title'")
+    with pytest.raises(ConfigError, match=r"keeps no items. Write it with --keep-items"):
+        plan_run(chosen, tmp_path, registry)
+    with pytest.raises(ConfigError, match=r"name it in stages.0.from"):
+        plan_run(experiment(shops["films"], start=", match = 'title'"), tmp_path, registry)
+    with pytest.raises(RunError, match=r"There is neither a base nor a run nowhere"):
+        plan_run(experiment(shops["films"], start=", from = 'nowhere'"), tmp_path, registry)
+
+
+def test_a_refit_starts_from_the_weights_of_its_run(
+    base: Base, shops: dict[str, str], experiment: Make, registry: Registry, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(base.path, tmp_path / "copy"))
+    run = p5core.run(experiment(shops["films"], start=f", from = '{copy}'"), tmp_path, "run", registry)
+    refit(run, "again", registry)
+    assert p5core.open_run(tmp_path / "again").info().source == base.seal_hash()
+    shutil.rmtree(copy)
+    write_base(p5core.open_run(base.path.parent / "first"), copy, registry, "another")
+    with pytest.raises(RunError, match=r"started from .*copy, which is another one now"):
+        refit(run, "third", registry)
+    assert not (tmp_path / "third").exists()
+
+
+def test_layers_of_tasks_and_paths_are_not_given_away(
+    registry: Registry, shops: dict[str, str], tmp_path: Path
+) -> None:
+    """A task whose layers have rows of users and items, and an encoder that reads a file."""
+    items = pd.read_csv(Path(shops["games"].split("'")[5]))
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).random((len(items), 4)))
+    (tmp_path / "mine.txt").write_text("\n".join(items["item"].astype("str")))
+    backbone = 'backbone = { name = "gpt", n_layers = 1, n_heads = 1 }'
+    files = f'file = "{tmp_path}/mine.npy", ids = "{tmp_path}/mine.txt"'
+    text = f"""
+        data = {shops["games"]}
+        prepare = {{ min_user_events = 3, min_item_events = 1 }}
+        model = {{ width = 8, max_length = 8, {backbone}, encoders = [{{ name = "vectors", {files} }}] }}
+        stages = [{{ epochs = 1 }}]
+        evaluate = {{ baselines = [], resamples = 0 }}
+    """
+    base = pretrain(parse_experiment(parse_toml(text, "test")), tmp_path / "base", tmp_path, "run", registry)
+    written = (base.path / "base.json").read_text() + (base.path / "README.md").read_text()
+    assert "mine" not in written
+    own = parse_experiment(parse_toml(text.replace("stages = [{", f"stages = [{{ from = '{base.path}',"), "test"))
+    (encoder,) = with_source_network(own, tmp_path, registry).model.encoders
+    assert encoder.options["file"] == f"{tmp_path}/mine.npy"
+    weights = {
+        "tasks.x.users.attributes": torch.ones(60, 5),
+        "backbone.a": torch.ones(3),
+        "items.counts": torch.ones(4),
+    }
+    assert set(_shared_weights(weights, {}, keep_items=False)) == {"backbone.a"}

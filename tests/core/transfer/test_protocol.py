@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,7 @@ def test_a_measurement_goes_on_where_it_was(
 
 def test_another_plan_does_not_take_the_figures(plan: TransferPlan, registry: Registry, cells: list[Cell]) -> None:
     other = replace(plan, experiment=plan.experiment.model_copy(update={"seed": 7}))
-    with pytest.raises(RunError, match=r"holds figures of another experiment or other weights"):
+    with pytest.raises(RunError, match=r"holds something else"):
         measure_transfer(other, registry, silent)
 
 
@@ -147,7 +148,7 @@ def made_up(registry: Registry) -> TransferResults:
     values |= {"from scratch, blended": base + 0.2, "pre-trained, blended": base + 0.19}
     validation = {name: each.mean() for name, each in values.items()}
     test = [{name: {"ndcg@10": each + seed / 100} for name, each in values.items()} for seed in (0, 1)]
-    cells = [Cell(0.5, seed, 10, validation, test[seed]) for seed in (0, 1)]
+    cells = [Cell(0.5, seed, 10, validation, test[seed], {}) for seed in (0, 1)]
     (metric,) = choose_metrics(registry, ["ndcg@10"])
     return TransferResults(cells, [metric], metric)
 
@@ -180,3 +181,56 @@ def test_the_command_writes_a_table_figures_and_a_picture(
     assert names == {"cells", "figures.json", "figures.png", "measured.json", "table.md"}
     assert (tmp_path / "out" / "table.md").read_text().split("\n\n")[0] in done.output
     assert (tmp_path / "out" / "figures.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_scorers_of_one_name_are_told_apart(plan: TransferPlan, registry: Registry) -> None:
+    refs = [p5core.PartSpec(name="item_knn", n_neighbours=1), p5core.PartSpec(name="item_knn", n_neighbours=20)]
+    evaluate = plan.experiment.evaluate.model_copy(update={"baselines": refs})
+    chosen = plan.experiment.model_copy(update={"evaluate": evaluate})
+    (cell,) = measure_transfer(replace(plan, experiment=chosen, shares=(1.0,), n_seeds=1), registry, silent)
+    assert {"item_knn", "item_knn,n_neighbours=20"} <= cell.test.keys()
+    first, second = (cell.test[name]["ndcg@10"] for name in ("item_knn", "item_knn,n_neighbours=20"))
+    assert not np.array_equal(first, second)
+
+
+def test_users_with_more_targets_weigh_as_in_a_run(plan: TransferPlan, registry: Registry, tmp_path: Path) -> None:
+    chosen = plan.experiment.model_copy(update={"split": p5core.PartSpec(name="time")})
+    (cell,) = measure_transfer(replace(plan, experiment=chosen, shares=(1.0,), n_seeds=1), registry, silent)
+    run = train.run(chosen, tmp_path, "run", registry)
+    results = TransferResults.of([cell], chosen, registry)
+    line = next(line for line in results.lines() if line.model == "pre-trained, blended")
+    assert line.values["ndcg@10"] == pytest.approx(run.metrics().test["model"]["ndcg@10"])
+
+
+def test_figures_of_other_data_are_not_gone_on_with(plan: TransferPlan, registry: Registry, tmp_path: Path) -> None:
+    path = Path(plan.experiment.data.options["path"])
+    changed = Path(shutil.copy(path, tmp_path / "log.csv"))
+    options = {**plan.experiment.data.options, "path": str(changed)}
+    data = p5core.PartSpec.model_validate({"name": "table", **options})
+    own = replace(plan, experiment=plan.experiment.model_copy(update={"data": data}), shares=(0.0,), n_seeds=1)
+    measure_transfer(own, registry, silent)
+    lines = changed.read_text().splitlines()
+    changed.write_text("\n".join([lines[0], *lines[300:]]))
+    with pytest.raises(RunError, match=r"figures of another experiment, of other data or weights"):
+        measure_transfer(own, registry, silent)
+
+
+def test_a_share_has_one_user_at_least_and_nothing_is_left_of_a_faulty_plan(
+    plan: TransferPlan, registry: Registry
+) -> None:
+    data = train.prepare_run(plan.experiment, plan.runs, registry, None).data
+    assert (np.diff(protocol.with_users(data, 1e-9, 0).target.split.train.offsets) > 0).sum() == 1
+    first = plan.experiment.stages[0].model_copy(update={"watch": "coverage@10"})
+    faulty = replace(plan, experiment=plan.experiment.model_copy(update={"stages": [first]}))
+    with pytest.raises(ConfigError, match=r"'coverage@10' is none"):
+        measure_transfer(faulty, registry, silent)
+    assert not plan.folder.exists()
+
+
+def test_what_makes_figures_unfair_is_said(plan: TransferPlan, registry: Registry) -> None:
+    said: list[str] = []
+    model = plan.experiment.model.model_copy(update={"width": 32})
+    other = replace(plan, experiment=plan.experiment.model_copy(update={"model": model}), shares=(0.0,), n_seeds=1)
+    measure_transfer(other, registry, said.append)
+    assert any("with another width" in line for line in said)
+    assert any("was trained on the catalogue 'films' as well" in line for line in said)

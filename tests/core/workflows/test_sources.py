@@ -214,7 +214,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_items_that_two_sources_share_are_told(registry: Registry) -> None:
     same = SHOP.format(name="films", users=30, items=40, events=400, seed=3)
     told = [str(sentence) for sentence in gather(experiment(f"{{data={same}}}, {{}}"), registry).sentences]
-    (sentence,) = [text for text in told if text.startswith("stages.0 source 0")]
+    (sentence,) = [text for text in told if " of its " in text and text.startswith("stages.0 source 0")]
     assert "20 of its 40 items and 30 of its 30 users are also in the target" in sentence
     (apart,) = [
         str(text)
@@ -222,3 +222,54 @@ def test_items_that_two_sources_share_are_told(registry: Registry) -> None:
         if str(text).startswith("stages.0 source 0")
     ]
     assert " 0 of its 30 items" in apart
+
+
+@pytest.mark.parametrize("has_clock", [True, False])
+def test_a_source_does_not_tell_what_is_held_out(has_clock: bool, registry: Registry, tmp_path: Path) -> None:
+    """The source is the log itself with more events: those of held-out moments, or pairs, are not trained on."""
+    loader = registry.choose("loader", parse_experiment(parse_toml(f"data = {FILMS}", "test")).data).build()
+    raw = loader.load().interactions.sort_values(["user", "timestamp"]).drop(columns="domain", errors="ignore")
+    raw["timestamp"] = 1_600_000_000 + 1000 * np.arange(len(raw)) if has_clock else range(len(raw))
+    raw.to_csv(tmp_path / "all.csv", index=False)
+    raw.iloc[::2].to_csv(tmp_path / "half.csv", index=False)
+    unit = "time_unit = 's', domain = 'films'" if has_clock else "domain = 'films'"
+    sections = [f"{{ name = 'table', path = '{tmp_path}/{name}.csv', {unit} }}" for name in ("half", "all")]
+    chosen = experiment(f"{{ data = {sections[1]} }}, {{}}")
+    tree = parse_toml(f"data = {sections[0]}\nprepare = {{ keep = 'all', min_user_events = 3 }}", "test")
+    data_only = parse_experiment(tree)
+    chosen = chosen.model_copy(update={"data": data_only.data, "prepare": data_only.prepare})
+    data = gather(chosen, registry)
+    source, target = data.stages[0][0], data.target
+    held_out = {
+        (int(user), int(item))
+        for holdout in (target.split.validation, target.split.test)
+        for user, items in zip(holdout.users, [holdout.targets[row] for row in range(len(holdout))], strict=True)
+        for item in items
+    }
+    trained = source.split.train
+    if has_clock:
+        events, roles = target.dataset.events, data.roles[0]
+        first = {user: min(events.times[(events.users == user) & (roles > 0)]) for user in set(events.users.tolist())}
+        assert all(
+            time < first.get(user, np.inf) for user, time in zip(trained.users.tolist(), trained.times, strict=True)
+        )
+    else:
+        assert not held_out & set(zip(trained.users.tolist(), trained.items.tolist(), strict=True))
+    assert len(trained) > len(target.split.train)
+    assert any("events are left out, as they tell" in str(text) for text in data.sentences)
+
+
+def test_a_source_of_another_catalogue_keeps_its_events(registry: Registry) -> None:
+    data = gather(experiment(f"{{ data = {GAMES} }}, {{}}"), registry)
+    source = data.stages[0][0]
+    assert (data.roles[1] != 3).all()
+    assert len(source.split.train) + len(source.split.validation) + len(source.split.test) == len(source.dataset.events)
+
+
+def test_equal_sources_of_stages_are_one_after_a_resume_too(registry: Registry, tmp_path: Path) -> None:
+    one = experiment(f"{{ data = {GAMES} }}, {{}}")
+    two = one.model_copy(update={"stages": [one.stages[0], one.stages[0].model_copy(update={"name": "two"})]})
+    run = train.run(two, tmp_path, "run", registry)
+    for data in (gather(two, registry), train.load_run_data(run, registry)):
+        assert data.stages[0][0] is data.stages[1][0]
+        assert data.stages[0][1] is data.stages[1][1] is data.target

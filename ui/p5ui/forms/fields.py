@@ -5,8 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import BaseModel
@@ -16,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from p5core.config.tree import Steps, get_value, parse_value, set_value
 from p5core.errors import ConfigError
 
-__all__ = ["Field", "fields_of", "has_paths"]
+__all__ = ["Field", "fields_of"]
 
 Kind = Literal["bool", "int", "float", "choice", "list", "text", "word", "toml"]
 
@@ -132,16 +131,6 @@ def _words(schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _holds_texts(items: Mapping[str, Any]) -> bool:
     return any(variant.get("type") == "string" for variant in items.get("anyOf", [items]))
-
-
-def has_paths(info: FieldInfo) -> bool:
-    """True if an option names files."""
-
-    def within(annotation: Any) -> bool:
-        is_path = isinstance(annotation, type) and issubclass(annotation, Path)
-        return is_path or any(within(argument) for argument in get_args(annotation))
-
-    return within(info.annotation)
 
 
 def _first(schema: Mapping[str, Any], *names: str) -> float | None:

@@ -9,13 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from p5core.config.base import AUTO, PartSpec
+from p5core.config.base import AUTO, PartSpec, has_paths
 from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
 from p5core.data.tables.files import COMPRESSIONS, SUFFIXES
 from p5core.errors import ConfigError
 from p5core.plugins.registry import Registry
-from p5ui.forms.fields import has_paths
 from p5ui.workspace.workspace import Workspace
 
 __all__ = ["data_files", "grounded", "hold_to_folder", "usable_loaders"]
