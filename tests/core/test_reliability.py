@@ -224,7 +224,7 @@ def test_a_run_that_starts_from_another_goes_on_with_that_one_alone(registry: Re
     p5core.run(experiment("stages.0.epochs=1", "seed=8"), tmp_path, "src", registry)
     run = p5core.open_run(tmp_path / "tuned")
     assert not run.last_checkpoint.exists()
-    with pytest.raises(RunError, match=r"started from .*src, which is another run now. Put the former one back"):
+    with pytest.raises(RunError, match=r"started from .*src, which is another one now. Put the former one back"):
         p5core.resume(run, registry)
 
 
