@@ -1,4 +1,4 @@
-"""What pre-training on other shops gives: Amazon Scientific and Office, from a base of the other one and Games.
+"""Pre-training on other shops: Amazon Scientific and Office, from a base of the other one and Games.
 
     P5_DATA=... python bench/transfer.py FOLDER [--target scientific] [--share 0 --share 0.05] [--seeds 3]
 
