@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pooch
 import requests
@@ -85,7 +86,7 @@ def _unpack(archives: list[Path], folder: Path) -> Path:
     hidden = hidden_path(folder)
     try:
         for archive in archives:
-            shutil.unpack_archive(archive, hidden, filter="data" if archive.name.endswith(".tar.gz") else None)
+            _extract(archive, hidden)
         replace_folder(hidden, folder)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
@@ -93,6 +94,23 @@ def _unpack(archives: list[Path], folder: Path) -> Path:
     for archive in archives:
         archive.unlink(missing_ok=True)
     return folder
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """Unpack a zip, or a tar of plain files; Python before 3.11.4 has no filter against other ones."""
+    if not archive.name.endswith(".tar.gz"):
+        shutil.unpack_archive(archive, folder)
+        return
+    with tarfile.open(archive) as members:
+        for member in members:
+            place = PurePosixPath(member.name)
+            content = members.extractfile(member) if member.isfile() else None
+            if place.is_absolute() or ".." in place.parts or not (content or member.isdir()):
+                raise DataError(f"{archive} holds '{member.name}', which is no plain file below its folder.")
+            if content:
+                (folder / place).parent.mkdir(parents=True, exist_ok=True)
+                with (folder / place).open("wb") as file:
+                    shutil.copyfileobj(content, file)
 
 
 def _innermost(folder: Path) -> Path:

@@ -212,3 +212,16 @@ def test_addresses_are_encrypted_and_checksums_whole(loader):
     for address, checksum in files.items():
         assert address.startswith("https://")
         assert re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", checksum), address
+
+
+@pytest.mark.parametrize("name", ["../out.csv", "/out.csv", "a/../../out.csv"])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+def test_an_archive_writes_plain_files_below_its_folder_alone(name: str, kind: bytes, tmp_path: Path) -> None:
+    archive = tmp_path / "set.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
+        member = tarfile.TarInfo(name if kind == tarfile.REGTYPE else "link.csv")
+        member.type, member.linkname = kind, "" if kind == tarfile.REGTYPE else name
+        members.addfile(member, io.BytesIO())
+    with pytest.raises(DataError, match=r"which is no plain file below its folder"):
+        fetch._unpack([archive], tmp_path / "cache" / "set")
+    assert {path.name for path in tmp_path.rglob("*")} - {"cache"} == {"set.tar.gz"}
