@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from p5core.data.dataset import Ragged
+from p5core.data.dataset import Ragged, distinct
 from p5core.data.holdout import Holdout
 
 __all__ = ["CandidateMask", "sample_negatives"]
@@ -62,7 +62,7 @@ class CandidateMask:
 
 def _keys(lists: Ragged, n_items: int) -> npt.NDArray[np.int64]:
     """Each (list, item) pair once, as one ascending number."""
-    return np.unique(lists.rows * n_items + lists.values)
+    return distinct(lists.rows * n_items + lists.values)
 
 
 def _ragged(keys: npt.NDArray[np.int64], n_lists: int, n_items: int) -> Ragged:

@@ -14,6 +14,7 @@ from p5core.data.columns import DOMAIN, ITEM, USER
 from p5core.data.dataset import Dataset, Events
 from p5core.data.ingest.cleaning import Cleaned
 from p5core.data.ingest.database import Workspace
+from p5core.data.ingest.fields import StagedField
 from p5core.data.ingest.staging import Staged
 from p5core.data.profile.report import PrepareReport, describe
 from p5core.data.raw import RawData
@@ -74,13 +75,31 @@ def _fields(
     fields: dict[str, npt.NDArray[np.generic]] = {}
     values: dict[str, tuple[str, ...]] = {}
     for field in staged.fields:
-        column = _column(workspace, field.column)
         if field.is_number:
+            column = _column(workspace, field.column)
             fields[field.name] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
             continue
-        codes, uniques = pd.factorize(np.ma.filled(np.ma.asarray(column, dtype=object), None), sort=True)
-        fields[field.name], values[field.name] = codes.astype(np.int32), tuple(str(value) for value in uniques)
+        codes, kinds = _of_texts(workspace, field.column) if field.kinds is None else _of_kinds(workspace, field)
+        fields[field.name], values[field.name] = codes.astype(np.int32), tuple(kinds)
     return fields, values
+
+
+def _of_texts(workspace: Workspace, column: str) -> tuple[npt.NDArray[np.integer[Any]], list[str]]:
+    """(N,) codes of the texts of a column in their order, -1 where missing, and these texts."""
+    texts: npt.NDArray[Any] = np.ma.filled(np.ma.asarray(_column(workspace, column), dtype=object), None)
+    codes, kinds = pd.factorize(texts, sort=True)
+    return codes, [str(kind) for kind in kinds]
+
+
+def _of_kinds(workspace: Workspace, field: StagedField) -> tuple[npt.NDArray[np.integer[Any]], list[str]]:
+    """The same for a column that holds numbers of texts; texts that no event has any more are left out."""
+    assert field.kinds is not None
+    query = f'SELECT coalesce(CAST(enum_code("{field.column}") AS INTEGER), -1) AS place FROM events'
+    places = np.asarray(workspace.connection.execute(query).fetchnumpy()["place"])
+    left = sorted(np.unique(places[places >= 0]).tolist(), key=field.kinds.__getitem__)
+    codes = np.full(len(field.kinds) + 1, -1)  # the last one is that of missing texts
+    codes[left] = np.arange(len(left))
+    return codes[places], [field.kinds[place] for place in left]
 
 
 def _closed(codes: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

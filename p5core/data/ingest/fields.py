@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p5core.data.columns import DOMAIN, EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
@@ -24,6 +25,9 @@ __all__ = ["StagedField", "field_expressions"]
 EXACT = 2**24
 """Integer up to which a 32-bit float holds all."""
 
+FEW = 1_000
+"""Different texts of a column up to which they are numbered while the events are prepared."""
+
 NUMBERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "FLOAT",
     "DOUBLE", "BOOLEAN",
@@ -38,6 +42,8 @@ class StagedField:
     column: str
     """of the table `events`"""
     is_number: bool
+    kinds: tuple[str, ...] | None = None
+    """its different texts, in the order of the ENUM that holds them; None for numbers and for many texts"""
 
 
 def field_expressions(
@@ -59,14 +65,32 @@ def field_expressions(
             continue
         is_number = _is_number(workspace, types[name], text)
         column = f"field_{place}"
+        kinds = () if is_number else _few_values(workspace, text)
         expressions[column] = f"CAST({text} AS FLOAT)" if is_number else text
-        fields.append(StagedField(name, column, is_number))
+        if kinds:  # a byte or two an event, from here to the end
+            workspace.run(f"CREATE TYPE {column}_kinds AS ENUM ({', '.join(map(quote_text, kinds))})")
+            expressions[column] = f"CAST({text} AS {column}_kinds)"
+        fields.append(StagedField(name, column, is_number, kinds or None))
         if name == EVENT and raw.event_weights:
-            weights = {plain_code(kind): weight for kind, weight in raw.event_weights.items()}
-            cases = " ".join(f"WHEN {quote_text(kind)} THEN {weight!r}" for kind, weight in weights.items())
-            expressions[WEIGHT] = f"CAST(CASE {plain_code_sql(text)} {cases} END AS FLOAT)"
+            expressions[WEIGHT] = _weight(raw.event_weights, text, kinds)
             fields.append(StagedField(WEIGHT, WEIGHT, True))
     return tuple(fields), expressions, tuple(notes)
+
+
+def _few_values(workspace: Workspace, text: str) -> tuple[str, ...]:
+    """The different texts of a column, if there are at most FEW; none otherwise."""
+    values = workspace.rows(f"SELECT DISTINCT {text} AS value FROM raw WHERE {text} IS NOT NULL LIMIT {FEW + 1}")
+    return tuple(value for (value,) in values) if len(values) <= FEW else ()
+
+
+def _weight(event_weights: Mapping[str, float], text: str, kinds: Sequence[str]) -> str:
+    """SQL of the weight of a kind of event, whose different texts are `kinds` where they are few."""
+    compared, weights = plain_code_sql(text), {plain_code(kind): weight for kind, weight in event_weights.items()}
+    of_text = {kind: weights[plain_code(kind)] for kind in kinds if plain_code(kind) in weights}
+    if of_text:  # the texts as they are, in a third of the time
+        compared, weights = text, of_text
+    cases = " ".join(f"WHEN {quote_text(kind)} THEN {weight!r}" for kind, weight in weights.items())
+    return f"CAST(CASE {compared} {cases} END AS FLOAT)"
 
 
 def _is_number(workspace: Workspace, kind: str, text: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from p5core.data.columns import RATING
-from p5core.data.dataset import Dataset, Events
+from p5core.data.dataset import Dataset, Events, distinct
 from p5core.data.profile.order import order_warnings
 
 __all__ = ["Dropped", "PrepareReport", "Rejected", "describe", "with_split"]
@@ -142,7 +142,7 @@ def with_split(report: PrepareReport, cold_share: float, warnings: Sequence[str]
 
 def _repeat_rate(events: Events, n_items: int) -> float:
     pairs = events.users.astype(np.int64) * n_items + events.items
-    return 1 - len(np.unique(pairs)) / len(pairs)
+    return 1 - len(distinct(pairs)) / len(pairs)
 
 
 def _gini(ascending: npt.NDArray[np.int64]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p5core.data.dataset import Events, Ragged
+from p5core.data.dataset import Events, Ragged, distinct
 
 lists = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=8)
 
@@ -22,6 +22,11 @@ def test_lists_come_back(values: list[list[int]]) -> None:
     assert ragged.lengths.tolist() == [len(one) for one in values]
     assert ragged.rows.tolist() == [row for row, one in enumerate(values) for _ in one]
     assert (ragged.values.dtype, ragged.offsets.dtype) == (np.int32, np.int64)
+
+
+@given(st.lists(st.integers(-5, 5)))
+def test_different_values_are_sorted(values: list[int]) -> None:
+    assert distinct(np.array(values, dtype=np.int64)).tolist() == sorted(set(values))
 
 
 @given(lists, st.data())

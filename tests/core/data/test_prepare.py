@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p5core.config.prepare import PrepareConfig
+from p5core.data.ingest import fields
 from p5core.data.ingest.prepare import prepare
 from p5core.data.profile.report_text import report_text
 from p5core.data.raw import RawData, Scan
 from p5core.errors import ConfigError, DataError
 
 EVERYTHING = PrepareConfig(keep="all", min_user_events=1)
+KIND_KEPT = PrepareConfig(keep="all", min_user_events=1, fields=["kind"])
 
 
 def log(**columns: object) -> pd.DataFrame:
@@ -121,6 +123,39 @@ def test_ids_stay_what_they_are() -> None:
     frame = pd.DataFrame({"user": [2**62, 2**62 + 1] * 2, "item": odd})
     assert sorted(item for _, item in decoded(frame)) == sorted(odd)
     assert {user for user, _ in decoded(frame)} == {2**62, 2**62 + 1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from([None, "view", "buy", "o'neil", "Ünder", "1.0", ""]), min_size=5, max_size=5),
+    st.sampled_from([0, 2, 1_000]),
+)
+def test_texts_of_events_are_numbered_in_their_order(texts: list[str | None], few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fields, "FEW", few)
+        dataset, _ = prepare(RawData(log(kind=[*texts, "gift"])), KIND_KEPT)
+    kinds, codes = dataset.field_values["kind"], dataset.events.fields["kind"]
+    assert list(kinds) == sorted({text for text in texts if text} | {"gift"})
+    assert [kinds[code] if code >= 0 else None for code in codes] == [*(text or None for text in texts), "gift"]
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_texts_that_no_event_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(fields, "FEW", few)
+    frame = log(kind=["view", "cart", None, "view", "buy", "gift"], rating=[5, 1, 5, 5, 5, 1])
+    dataset, _ = prepare(RawData(frame), KIND_KEPT.model_copy(update={"min_rating": 2.0}))
+    assert dataset.field_values["kind"] == ("buy", "view")
+    assert dataset.events.fields["kind"].tolist() == [1, -1, 1, 0]
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_weights_of_kinds_leave_out_the_others(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(fields, "FEW", few)
+    weights = {"1": 1.0, "true": 2.0, "it's": 3.0, "never": 4.0}
+    frame = log(event=["1.0", "True", "it's", "1", "other", None])
+    dataset, report = prepare(RawData(frame, event_weights=weights), EVERYTHING)
+    assert dataset.events.fields["weight"].tolist() == [1, 2, 3, 1]
+    assert [(one.reason, one.rows) for one in report.dropped] == [("a kind of event without a weight", 2)]
 
 
 def test_items_are_joined_and_what_is_missing_is_counted() -> None:
