@@ -25,9 +25,9 @@ from safetensors.numpy import load_file
 
 import p5core
 from p5core.evaluation.segments import user_traits
+from p5core.fitting.trained_model import load_run_data
 from p5core.plugins.discovery import load_plugins
 from p5core.runs.run import Run
-from p5core.workflows.trained_model import load_run_data
 
 TITLED = ["title", "brand", "categories"]
 ENCODERS: dict[str, list[dict[str, Any]]] = {

@@ -30,10 +30,10 @@ from p5core.config.base import parse_config
 from p5core.contracts.encoder import Features
 from p5core.contracts.part import NoOptions
 from p5core.data.vocabulary import Vocabulary
+from p5core.fitting.trained_model import TrainedModel
 from p5core.model.item_embeddings import ItemEmbeddings
 from p5core.model.network import Network
 from p5core.plugins.discovery import load_plugins
-from p5core.workflows.trained_model import TrainedModel
 from p5export.bundle.onnx_file import write_model
 from p5export.graph.operations import Ops
 from p5export.graph.requests import ranking_graph

@@ -32,11 +32,11 @@ from p5core.config.document import load_experiment
 from p5core.contracts.scorer import HistoryScorer
 from p5core.data.dataset import Events, Ragged
 from p5core.evaluation.evaluator import Evaluator
+from p5core.fitting.evaluate import make_evaluator
+from p5core.fitting.experiment_data import ExperimentData, gather
 from p5core.plugins.discovery import load_plugins
 from p5core.runs.run import Run
 from p5core.system.files import write_text
-from p5core.workflows.evaluate import make_evaluator
-from p5core.workflows.experiment_data import ExperimentData, gather
 
 __all__: list[str] = []
 

@@ -28,6 +28,7 @@ from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent
 from p5core.data.ingest.prepare import prepare
 from p5core.evaluation.splitting import split_dataset
+from p5core.fitting.evaluate import make_evaluator
 from p5core.model.build import build_network
 from p5core.model.features import compute_features
 from p5core.model.network_scorer import NetworkScorer
@@ -35,7 +36,6 @@ from p5core.plugins.discovery import load_plugins
 from p5core.training.defaults import watched_metric
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData, StageEvaluator, fit
-from p5core.workflows.evaluate import make_evaluator
 
 __all__: list[str] = []
 

@@ -39,7 +39,7 @@ from .runs.run import Run
 from .system.messages import Message
 from .transfer.finetune import Finetuned, finetune
 from .transfer.pretrain import pretrain, write_base
-from .workflows.evaluate import evaluate_run
+from .workflows.evaluate_run import evaluate_run
 from .workflows.recommend import Recommendation, Recommender
 from .workflows.train import resume, run
 from .workflows.update import extend, update

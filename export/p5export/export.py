@@ -14,14 +14,15 @@ import onnx_ir as ir
 from p5core.config.base import PartRef
 from p5core.errors import ExportError
 from p5core.evaluation.evaluator import Evaluator
+from p5core.fitting.evaluate import make_evaluator
+from p5core.fitting.experiment_data import ExperimentData
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.files import sha256, write_json, write_text
 from p5core.system.folders import hidden_path, remove_leftovers, replace_folder
 from p5core.training.defaults import metric_refs
-from p5core.workflows.evaluate import installed_metrics, make_evaluator
-from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.trained_model import load_model, load_run_data
+from p5core.workflows.evaluate_run import installed_metrics
 from p5export.bundle.bundle import SEAL, seal
 from p5export.bundle.document import ManifestDocument
 from p5export.bundle.manifest import build_manifest

@@ -128,7 +128,7 @@ def _look_at(
 ) -> tuple[Dataset, PrepareReport, Mapping[str, Any]]:
     """Load and prepare a data file with nothing left out, or an experiment's data as the experiment says."""
     from p5core.config.document import load_experiment
-    from p5core.workflows.experiment_data import load_data
+    from p5core.fitting.experiment_data import load_data
 
     if file.suffix == ".toml":
         experiment = load_experiment(file, [f"data.{name}" for name in settings])

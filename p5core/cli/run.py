@@ -248,7 +248,7 @@ def evaluate(
 
     from p5core.evaluation.report import results_table
     from p5core.runs.create import open_run
-    from p5core.workflows.evaluate import evaluate_run
+    from p5core.workflows.evaluate_run import evaluate_run
 
     changes: dict[str, Any] = {"exclude_seen": False} if keep_seen else {}
     if candidates is not None:

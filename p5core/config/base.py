@@ -24,6 +24,7 @@ __all__ = [
     "PartSpec",
     "Slot",
     "Tunable",
+    "Value",
     "expand_variables",
     "has_paths",
     "parse_config",
@@ -36,6 +37,10 @@ class Config(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
+
+
+Value = bool | int | float | str
+"""A plain value of an option."""
 
 
 @dataclass(frozen=True)

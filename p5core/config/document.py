@@ -9,13 +9,13 @@ from typing import Any
 
 import tomli_w
 
-from p5core.config.base import parse_config
+from p5core.config.base import Value, parse_config
 from p5core.config.experiment import Experiment
-from p5core.config.tree import override, parse_toml
+from p5core.config.tree import override, parse_toml, set_value, steps_of
 from p5core.config.upgrade import upgrade
 from p5core.errors import ConfigError
 
-__all__ = ["dump_experiment", "experiment_tree", "load_experiment", "parse_experiment"]
+__all__ = ["dump_experiment", "experiment_tree", "load_experiment", "parse_experiment", "with_values"]
 
 STORABLE = (str, int, float, date, datetime, time, PurePath, Mapping, list, tuple)
 """Types that a TOML file can hold."""
@@ -48,6 +48,14 @@ def dump_experiment(experiment: Experiment) -> str:
     Options that no file can hold, such as a DataFrame, are left out.
     """
     return tomli_w.dumps(experiment_tree(experiment))
+
+
+def with_values(experiment: Experiment, values: Mapping[str, Value]) -> Experiment:
+    """The experiment with other values of some options, each by its place, such as "model.backbone.dropout"."""
+    tree = experiment_tree(experiment)
+    for key, value in values.items():
+        tree = set_value(tree, steps_of(key), value)
+    return parse_experiment(tree)
 
 
 def experiment_tree(experiment: Experiment) -> dict[str, Any]:

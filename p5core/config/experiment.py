@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from p5core.config.base import AUTO, Choices, Config, PartRef, PartSpec, Slot, Tunable
+from p5core.config.base import AUTO, Choices, Config, PartRef, PartSpec, Slot, Tunable, Value
 from p5core.config.prepare import PrepareConfig
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Experiment",
     "ModelConfig",
     "OptimiserConfig",
+    "ProbeConfig",
     "SourceConfig",
     "StageConfig",
     "TaskSpec",
@@ -176,6 +177,16 @@ class StageConfig(Config):
         return self.sources or [SourceConfig(data=self.data, prepare=self.prepare)]
 
 
+class ProbeConfig(Config):
+    """Choice of options by short trainings before a run, judged on validation events."""
+
+    candidates: list[dict[str, Value]] = []
+    """Values to try beside those of the experiment, such as { dropout = 0.5 }; empty: none."""
+
+    budget: float = Field(2.0, gt=0, le=100)
+    """Epochs of all short trainings together, as a multiple of those of the run."""
+
+
 class EvaluateConfig(Config):
     """Options of evaluation on held-out events."""
 
@@ -228,6 +239,9 @@ class Experiment(Config):
     stages: list[StageConfig] = Field([StageConfig()], min_length=1)
     """Training stages, in order."""
 
+    probe: ProbeConfig = ProbeConfig()
+    """Choice of options by short trainings before the run; false: none."""
+
     evaluate: EvaluateConfig = EvaluateConfig()
     """Evaluation on held-out events."""
 
@@ -236,3 +250,12 @@ class Experiment(Config):
 
     notes: tuple[str, ...] = Field((), exclude=True)
     """One sentence for each option with a former spelling that was rewritten."""
+
+    def without_probe(self) -> Experiment:
+        """The experiment as it is, without options to try."""
+        return self.model_copy(update={"probe": ProbeConfig()})
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _no_probe(cls, probe: object) -> object:
+        return {} if probe is False else probe

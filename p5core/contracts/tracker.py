@@ -12,6 +12,7 @@ from p5core.contracts.part import Part
 
 __all__ = [
     "EarlyStopEvent",
+    "OptionsEvent",
     "ResumeEvent",
     "RunEvent",
     "StageEvent",
@@ -76,6 +77,15 @@ class EarlyStopEvent(RunEvent):
     kind = "early_stop"
     stage: str
     epoch: int
+
+
+@dataclass(frozen=True)
+class OptionsEvent(RunEvent):
+    """Short trainings have chosen options for the run."""
+
+    kind = "options"
+    chosen: Mapping[str, bool | int | float | str]
+    """place of an option in the experiment → value; empty: those of the experiment are kept"""
 
 
 @dataclass(frozen=True)

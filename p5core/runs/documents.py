@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from p5core.config.base import Value
 from p5core.system.messages import Message
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "RunState",
     "Status",
     "StoredMessage",
+    "Trial",
+    "Trials",
     "Versioned",
 ]
 
@@ -168,6 +171,36 @@ class RunInfo(Versioned):
     refit: Refit | None = None
     """set if all events are trained on, and nothing is measured"""
     parts: list[PartRecord] = []
+
+
+class Trial(_Document):
+    """A short training with some options."""
+
+    values: dict[str, Value]
+    """place of an option in the experiment → value; empty: those of the experiment"""
+    n_epochs: int
+    value: Annotated[float, Field(strict=True)] | None
+    """figure on validation events"""
+    of_users: list[Annotated[float, Field(strict=True)] | None] = []
+    """the figure of each user, while trials are compared"""
+    weights: list[Annotated[float, Field(strict=True)]] = []
+    """of the users; empty: all weigh the same"""
+
+
+class Trials(_Document):
+    """probe.json: short trainings by which options of the run were chosen."""
+
+    metric: str = ""
+    trials: list[Trial] = []
+    chosen: dict[str, Value] | None = None
+    """None until all trials have ended"""
+    sha256: str = ""
+    """of the experiment and of everything else in this document"""
+
+    def ended(self, chosen: Mapping[str, Value]) -> Trials:
+        """The record when options are chosen: figures of users are needed no more."""
+        trials = [trial.model_copy(update={"of_users": [], "weights": []}) for trial in self.trials]
+        return self.model_copy(update={"trials": trials, "chosen": dict(chosen)})
 
 
 class Manifest(Versioned):

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from p5core.contracts.tracker import (
+    OptionsEvent,
     ResumeEvent,
     RunEvent,
     StageEvent,
@@ -51,8 +52,8 @@ class Logger(Protocol):
     def say(self, text: str) -> None:
         """Take a sentence."""
 
-    def evaluating(self) -> None:
-        """Report that blending or evaluation is in progress."""
+    def working(self) -> None:
+        """Report that short trainings, blending or evaluation are in progress."""
 
     def stop_requested(self) -> bool:
         """True when the run should save and stop."""
@@ -66,7 +67,7 @@ class RunLogger:
         self._trackers = trackers
         self._display = display
         self._phases = phases
-        self._evaluated_since: float | None = None
+        self._working_since: float | None = None
         self._stop = False
         self._status = Status(
             state=RunState.STARTING, pid=os.getpid(), born=born(os.getpid()), expected_seconds=phases.expected
@@ -97,18 +98,19 @@ class RunLogger:
             changes = {"share": self._phases.share(event.share), "stage": event.stage, "epoch": event.epoch}
         if isinstance(event, StepEvent):
             changes["eta_seconds"] = event.eta_seconds
-        if isinstance(event, (StageEvent, ResumeEvent)):
-            self._phases.finish(event.finished)
+        if isinstance(event, (OptionsEvent, StageEvent, ResumeEvent)):
+            self._phases.finish(0 if isinstance(event, OptionsEvent) else event.finished)
+            self._working_since = None
         self._write_status(not isinstance(event, StepEvent), **changes)
 
-    def evaluating(self) -> None:
-        """Keep the status alive while nothing trains: progress of blending and evaluation by their expected time."""
+    def working(self) -> None:
+        """Keep the status alive while no stage trains: progress of what goes on by its expected time."""
         now = time.monotonic()
-        self._evaluated_since = self._evaluated_since or now
+        self._working_since = self._working_since or now
         expected = self._phases.current
-        left = max(0.0, expected - (now - self._evaluated_since))
-        share = self._phases.share(1 - left / expected if expected else 0.0)
-        self._write_status(False, share=share, eta_seconds=left)
+        left = max(0.0, expected - (now - self._working_since))
+        done = 1 - left / expected if expected else 0.0
+        self._write_status(False, share=self._phases.share(done), eta_seconds=self._phases.seconds_left(done, left))
 
     def say(self, text: str) -> None:
         """Append a sentence to `log.txt` and show it."""

@@ -11,17 +11,19 @@ LARGEST_ERROR = 10.0
 
 
 class Phases:
-    """The stages of a run and what follows them, each weighted by the seconds it is expected to take."""
+    """Short trainings, the stages of a run, and what follows, each weighted by the seconds it is expected to take."""
 
     def __init__(self, n_stages: int, expected: Sequence[float] = ()) -> None:
-        """`expected` holds the seconds of each stage and of what follows; without it all stages count the same."""
-        self.is_estimated = len(expected) == n_stages + 1 and min(expected) >= 0 and sum(expected[:-1]) > 0
-        self._weights = list(expected) if self.is_estimated else [1.0] * n_stages + [0.0]
+        """`expected` holds the seconds of each, short trainings first; without it all stages count the same."""
+        self._n_before = int(len(expected) == n_stages + 2)
+        is_whole = len(expected) == self._n_before + n_stages + 1
+        self.is_estimated = is_whole and min(expected) >= 0 and sum(expected[:-1]) > 0
+        self._weights = list(expected) if self.is_estimated else [1.0] * (self._n_before + n_stages) + [0.0]
         self._finished = 0
 
     def finish(self, n: int) -> None:
-        """Set the number of finished phases."""
-        self._finished = min(n, len(self._weights) - 1)
+        """Set the number of finished stages."""
+        self._finished = min(self._n_before + n, len(self._weights) - 1)
 
     @property
     def expected(self) -> list[float]:

@@ -2,7 +2,8 @@
 
 runs/NAME/
   run.json              format, version, fold, and the distribution of every part
-  experiment.toml       what runs, every option spelt out
+  experiment.toml       what was asked for, every option spelt out
+  probe.json            short trainings, and the options that they have chosen
   report.json           what preparation and split did
   data/                 the prepared data set
   features/             inputs of the encoders, one file each
@@ -22,6 +23,7 @@ A run gets its name when its experiment and data are whole; until then its folde
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +34,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from p5core.config.document import load_experiment
+from p5core.config.document import load_experiment, with_values
 from p5core.config.experiment import Experiment
 from p5core.errors import RunError
 from p5core.runs.documents import (
@@ -43,6 +45,7 @@ from p5core.runs.documents import (
     RunInfo,
     RunState,
     Status,
+    Trials,
     Versioned,
 )
 from p5core.system.files import read_json, sha256, write_json
@@ -60,6 +63,8 @@ PREPARED = ("run.json", "experiment.toml", "report.json")
 SEALED = (*PREPARED, "weights.safetensors", "metrics.json", "per_user.safetensors")
 
 BLEND = ("blend.json", "blend.safetensors")
+
+PROBE = "probe.json"
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
@@ -114,9 +119,31 @@ class Run:
         """The inputs of the encoders."""
         return self.path / "features"
 
-    def experiment(self) -> Experiment:
-        """The experiment of this run."""
+    def asked(self) -> Experiment:
+        """The experiment as it was asked for."""
         return load_experiment(self.path / "experiment.toml")
+
+    def experiment(self) -> Experiment:
+        """The experiment of this run, with the options that its short trainings have chosen."""
+        asked, chosen = self.asked(), self.trials().chosen
+        return asked if chosen is None else with_values(asked, {**chosen, "probe": False})
+
+    def trials(self) -> Trials:
+        """The short trainings so far; raises RunError when their record was damaged."""
+        path = self.path / PROBE
+        trials = read_document(path, Trials) if path.exists() else Trials()
+        if path.exists() and trials.sha256 != self._hash_of(trials):
+            raise RunError(f"{path} was changed since P5 wrote it: its hash differs. Restore it or run again.")
+        return trials
+
+    def write_trials(self, trials: Trials) -> None:
+        """Replace the record of the short trainings."""
+        sound = trials.model_copy(update={"sha256": self._hash_of(trials)})
+        write_json(self.path / PROBE, sound.model_dump(mode="json"))
+
+    def _hash_of(self, trials: Trials) -> str:
+        text = trials.model_dump_json(exclude={"sha256"})
+        return hashlib.sha256(f"{sha256(self.path / 'experiment.toml')}{text}".encode()).hexdigest()
 
     def info(self) -> RunInfo:
         """Origin of the run; raises RunError when it is damaged."""
@@ -261,7 +288,7 @@ class Run:
 
     def _sealed(self) -> tuple[str, ...]:
         """The files that the manifest must list; a blend that it does not list would be read all the same."""
-        return (*SEALED, *(name for name in BLEND if (self.path / name).exists()))
+        return (*SEALED, *(name for name in (*BLEND, PROBE) if (self.path / name).exists()))
 
     def _manifest(self) -> Path:
         """manifest.json; raises RunError while it is missing."""

@@ -249,7 +249,7 @@ def trains_in_the_real_engine(subject: Subject) -> None:
 
 
 def _assert_own_layers_learn(subject: Subject, finished: Run) -> None:
-    from p5core.workflows.trained_model import load_run_data, new_network
+    from p5core.fitting.trained_model import load_run_data, new_network
 
     registry, begin = kit_registry(subject), f"tasks.{subject.part.name}."
     before = new_network(load_run_data(finished, registry), registry).state_dict()

@@ -21,7 +21,7 @@ from p5core.model.network_scorer import NetworkScorer
 from p5core.model.without_network import POPULARITY_WEIGHT
 from p5core.plugins.status import Chosen
 
-__all__ = ["WEIGHTS", "Fit", "choose_blend"]
+__all__ = ["WEIGHTS", "Fit", "blend_fitted", "choose_blend", "fit_alone"]
 
 WEIGHTS = (
     *((1.0, weight) for weight in (0.0, 0.25, 0.5, 0.7, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0)),
@@ -67,12 +67,27 @@ def choose_blend(network: Network, chosen: Sequence[Chosen], fit: Fit, *, alone:
     """
     blend = Blend([], (1.0,))
     for nth, spec in enumerate(chosen):
-        blend = _first(spec, fit) if alone and nth == 0 else _with_scorer(network, blend, spec, fit)
+        first = alone and nth == 0
+        blend = (
+            Blend([fit_alone(spec, fit)], (POPULARITY_WEIGHT, 1.0))
+            if first
+            else _with_scorer(network, blend, spec, fit)
+        )
     return blend
 
 
-def _first(chosen: Chosen, fit: Fit) -> Blend:
-    """The scorer that is the whole model, with the options that are best on validation events."""
+def blend_fitted(network: Network, scorers: Sequence[Scorer], fit: Fit) -> Blend:
+    """Add fitted scorers to the network's scores one after the other, each by its best weight."""
+    blend = Blend([], (1.0,))
+    for scorer in scorers:
+        values = _blended(network, _extended(blend, scorer), fit.evaluator, fit.watch.label)
+        weights = _weights(blend, _best(fit.sign * np.array(values)))
+        blend = _extended(blend, scorer).with_weights(weights)
+    return blend
+
+
+def fit_alone(chosen: Chosen, fit: Fit) -> Scorer:
+    """The scorer with the options that are best on validation events without anything else."""
     evaluator = fit.on_fewer_users()
     best = _best_alone(chosen, fit, evaluator)
     value = fit.sign * evaluator.values(best)[fit.watch.label]
@@ -81,7 +96,7 @@ def _first(chosen: Chosen, fit: Fit) -> Blend:
         if other > value:
             best, value = scorer, other
             fit.say(f"{chosen.part.name} with {_options(scorer, chosen)}: {fit.watch.label} {fit.sign * other:.4f}")
-    return Blend([best], (POPULARITY_WEIGHT, 1.0))
+    return best
 
 
 def _with_scorer(network: Network, blend: Blend, chosen: Chosen, fit: Fit) -> Blend:

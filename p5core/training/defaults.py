@@ -68,6 +68,8 @@ def name_defaults(experiment: Experiment, registry: Registry) -> Experiment:
     tree: dict[str, Any] = experiment.model_dump(by_alias=True)
     if experiment.model.scorer is not None and "max_length" not in experiment.model.model_fields_set:
         tree = set_value(tree, ("model", "max_length"), LONGEST_READ)
+    if experiment.stages[0].from_run:  # the weights were made for the options as they are
+        tree = set_value(tree, ("probe",), {})
     for place in parts_of(experiment):
         if place.kind != "loss" and PartSpec.of(place.spec).name == AUTO.name:
             tree = _with_default(tree, place, registry)

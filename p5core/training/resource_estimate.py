@@ -6,7 +6,7 @@ import copy
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Estimate:
     n_steps: int
     """optimiser steps, if no stage stops early"""
     phases: tuple[float, ...]
-    """seconds of each stage with its validations, and of what comes after the last one"""
+    """seconds of short trainings if there are any, of each stage with its validations, and of what comes after"""
     memory: int
     """bytes that this process will hold at its peak, on the device that trains"""
     free: int
@@ -59,6 +59,11 @@ class Estimate:
     def seconds(self) -> float:
         """Total time in seconds."""
         return sum(self.phases)
+
+    def with_trials(self, share: float) -> Estimate:
+        """The estimate with short trainings before, which take this multiple of the time of all stages."""
+        stages = sum(self.phases[:-1])
+        return replace(self, phases=(share * stages, *self.phases)) if share else self
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the sentence."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from p5core.config.base import AUTO, PartSpec
 from p5core.config.experiment import Experiment, ModelConfig
 from p5core.errors import ConfigError, RunError
+from p5core.fitting.source import network_differences, network_options, open_source, without_files
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.create import open_run
@@ -17,7 +18,6 @@ from p5core.runs.names import check_run_name
 from p5core.runs.run import Run
 from p5core.training.defaults import watched_metric
 from p5core.workflows.compare import Compared, compare_sides, is_pretrained, stored_side, without_pretraining
-from p5core.workflows.source import network_differences, network_options, open_source, without_files
 from p5core.workflows.train import is_experiment_of, resume, run
 
 __all__ = ["Finetuned", "finetune", "with_source_network"]
@@ -98,6 +98,7 @@ def finetune(
     taken = [path for path in (name, *([] if is_resumed else names)) if (runs / path).exists()]
     if taken:
         raise ConfigError(f"There is a run {runs / taken[0]} already. Choose another name, or resume what was stopped.")
+    experiment = experiment.without_probe()  # both are trained as the file says
     pretrained = _finished(with_source_network(experiment, runs, registry), runs, names[0], registry, display)
     control = _finished(without_pretraining(experiment), runs, names[1], registry, display)
     metric = watched_metric(experiment.stages[-1], registry)

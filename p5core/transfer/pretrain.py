@@ -18,6 +18,9 @@ from p5core.contracts.encoder import Features, RowLabels
 from p5core.data.columns import DOMAIN, ITEM, TITLE
 from p5core.data.dataset import Dataset
 from p5core.errors import ConfigError, RunError
+from p5core.fitting.experiment_data import ExperimentData
+from p5core.fitting.source import network_options, without_files
+from p5core.fitting.trained_model import load_run_data, new_network
 from p5core.model.features import read_features, write_shared
 from p5core.model.warm_start import COUNTS, TASKS
 from p5core.plugins.discovery import load_plugins
@@ -30,10 +33,7 @@ from p5core.runs.run import Run
 from p5core.system.files import write_json, write_tensors, write_text
 from p5core.system.folders import hidden_path, remove_leftovers
 from p5core.transfer.card import base_card
-from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.source import network_options, without_files
 from p5core.workflows.train import is_experiment_of, resume, run
-from p5core.workflows.trained_model import load_run_data, new_network
 
 __all__ = ["pretrain", "write_base"]
 

@@ -29,6 +29,11 @@ from p5core.data.dataset import Events
 from p5core.data.ids import ItemIds
 from p5core.data.storage import dataset_hash
 from p5core.errors import ConfigError, RunError
+from p5core.fitting.evaluate import make_evaluator, validation_sample
+from p5core.fitting.experiment_data import ExperimentData, gather
+from p5core.fitting.fit import blend_with_scorers, fit_all
+from p5core.fitting.source import Pretrained, network_differences, open_source, start_from
+from p5core.fitting.trained_model import TrainedModel, new_network
 from p5core.model.features import FeatureCache
 from p5core.plugins.registry import Registry
 from p5core.system.files import read_json, write_bytes, write_json
@@ -37,11 +42,6 @@ from p5core.training.engine import Engine
 from p5core.training.stages import StageData
 from p5core.transfer.finetune import with_source_network
 from p5core.workflows.compare import without_pretraining
-from p5core.workflows.evaluate import make_evaluator, validation_sample
-from p5core.workflows.experiment_data import ExperimentData, gather
-from p5core.workflows.source import Pretrained, network_differences, open_source, start_from
-from p5core.workflows.train import blend_with_scorers, fit_all
-from p5core.workflows.trained_model import TrainedModel, new_network
 
 __all__ = ["BLENDED", "PRETRAINED", "SCRATCH", "SHARES", "Cell", "TransferPlan", "measure_transfer", "with_users"]
 
@@ -298,7 +298,7 @@ class _Quiet:
     def say(self, text: str) -> None:
         """Keep nothing."""
 
-    def evaluating(self) -> None:
+    def working(self) -> None:
         """Nobody looks at a single model."""
 
     def stop_requested(self) -> bool:

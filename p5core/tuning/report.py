@@ -12,10 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from p5core.config.base import Choices
-from p5core.config.document import dump_experiment
+from p5core.config.document import dump_experiment, with_values
+from p5core.fitting.search_space import Option, short_names
 from p5core.system.files import write_bytes, write_text
 from p5core.system.text import shown_value
-from p5core.tuning.search_space import Option, short_names, with_values
 from p5core.tuning.study import Study, position
 from p5core.tuning.worker import Worker
 

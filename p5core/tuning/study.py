@@ -15,9 +15,9 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from p5core.fitting.search_space import Option
 from p5core.system.processes import born, lives
 from p5core.tuning.journal import Journal
-from p5core.tuning.search_space import Option
 
 __all__ = ["Study", "position"]
 

@@ -29,6 +29,7 @@ import torch
 
 from p5core.config.document import dump_experiment
 from p5core.errors import ConfigError
+from p5core.fitting.search_space import short_names
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.lock import alone_in
@@ -36,7 +37,6 @@ from p5core.system.files import read_json, write_json, write_text
 from p5core.system.folders import remove_leftovers
 from p5core.system.signals import STOPPING, handled
 from p5core.tuning.report import write_report
-from p5core.tuning.search_space import short_names
 from p5core.tuning.study import Study
 from p5core.tuning.worker import Plan, Worker
 

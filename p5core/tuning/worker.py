@@ -14,22 +14,22 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from p5core.config.document import dump_experiment
+from p5core.config.document import dump_experiment, with_values
 from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent, StageEvent, ValidationEvent
 from p5core.data.storage import dataset_hash
 from p5core.errors import P5Error, TrainingError
+from p5core.fitting.experiment_data import gather
+from p5core.fitting.fit import run_trial
+from p5core.fitting.search_space import narrow, search_space, short_names
+from p5core.fitting.source import open_source
 from p5core.model.features import FeatureCache, compute_features
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.system.text import clock, shown_value
 from p5core.training.defaults import watched_metric
 from p5core.training.memory import advised
-from p5core.tuning.search_space import narrow, search_space, short_names, with_values
 from p5core.tuning.study import Study, position
-from p5core.tuning.trial import run_trial
-from p5core.workflows.experiment_data import gather
-from p5core.workflows.source import open_source
 
 __all__ = ["Plan", "TrialLog", "Worker"]
 
@@ -62,7 +62,9 @@ class Worker:
         known_data = self.known.dataset() if self.known else None
         known_features = self.known.features() if self.known else None
         self._features = FeatureCache(plan.folder / "features", known_features)
-        self.data = gather(plan.experiment, registry, known_data, cache=FeatureCache(base=known_features))
+        self.data = gather(
+            plan.experiment.without_probe(), registry, known_data, cache=FeatureCache(base=known_features)
+        )
         self.experiment = self.data.experiment
         self.options = narrow(search_space(self.experiment, registry), plan.only)
         self.watch = watched_metric(self.experiment.stages[-1], registry)
@@ -164,7 +166,7 @@ class TrialLog:
     def say(self, text: str) -> None:
         """A trial is reported in one line, when it has ended."""
 
-    def evaluating(self) -> None:
+    def working(self) -> None:
         """Nobody looks at a single trial."""
 
     def stop_requested(self) -> bool:

@@ -71,7 +71,7 @@ def stored_side(run: Run, scorer: str = "model") -> Side:
 
 def traits_of_run(run: Run, registry: Registry) -> Traits:
     """Traits of the test users of a run, in the order of `per_user.safetensors`."""
-    from p5core.workflows.trained_model import load_run_data
+    from p5core.fitting.trained_model import load_run_data
 
     target = load_run_data(run, registry).target
     return user_traits(target.split, target.dataset)

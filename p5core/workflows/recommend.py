@@ -13,12 +13,12 @@ import numpy.typing as npt
 from p5core.data.dataset import Dataset, Ragged
 from p5core.data.ids import ItemIds
 from p5core.errors import DataError
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.model.network_scorer import NetworkScorer
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.create import open_run
 from p5core.runs.run import Run
-from p5core.workflows.trained_model import load_model, load_run_data
 
 __all__ = ["Reason", "Recommendation", "Recommender"]
 

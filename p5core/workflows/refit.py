@@ -8,6 +8,9 @@ from dataclasses import replace
 from p5core.contracts.tracker import TestEvent
 from p5core.data.holdout import without_holdout
 from p5core.errors import RunError
+from p5core.fitting.experiment_data import ExperimentData
+from p5core.fitting.source import open_source, refuse_another, start_from
+from p5core.fitting.trained_model import load_run_data, new_network
 from p5core.model.blend import read_blend, write_blend
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
@@ -21,10 +24,7 @@ from p5core.runs.run import Run
 from p5core.system.files import read_json, write_json, write_tensors
 from p5core.training.engine import Engine
 from p5core.training.stages import StageData, fit
-from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.source import open_source, refuse_another, start_from
 from p5core.workflows.train import finish, reported
-from p5core.workflows.trained_model import load_run_data, new_network
 
 __all__ = ["go_on", "refit"]
 

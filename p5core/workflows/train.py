@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,53 +15,50 @@ from p5core.config.base import AUTO, PartSpec
 from p5core.config.document import dump_experiment
 from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
-from p5core.contracts.tracker import TestEvent
+from p5core.contracts.tracker import OptionsEvent, TestEvent
 from p5core.data.storage import read_dataset, write_dataset
 from p5core.errors import RunError
 from p5core.evaluation.report import plain_intervals, plain_values
 from p5core.evaluation.splitting import Fold
-from p5core.model.blend import Blend, read_blend, write_blend
+from p5core.fitting.evaluate import evaluate_all, per_user
+from p5core.fitting.experiment_data import ExperimentData, gather
+from p5core.fitting.fit import blend_with_scorers, fit_all, stage_evaluators
+from p5core.fitting.probe import Probe, candidates, rungs
+from p5core.fitting.source import Pretrained, open_source, refuse_another, start_from
+from p5core.fitting.trained_model import (
+    TrainedModel,
+    load_run_data,
+    new_network,
+)
+from p5core.model.blend import read_blend, write_blend
 from p5core.model.build import serving_tasks
 from p5core.model.features import FeatureCache, write_features
 from p5core.model.network import Network
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.create import create_run
-from p5core.runs.documents import Metrics, PartRecord, RunState, Status, StoredMessage
+from p5core.runs.documents import Metrics, PartRecord, RunState, Status, StoredMessage, Trials
 from p5core.runs.logger import Display, Logger, RunLogger, catch_signals
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.progress import Phases
 from p5core.runs.run import Run
 from p5core.system.files import write_bytes, write_json, write_tensors
 from p5core.system.signals import stopped_with
-from p5core.training.blending import Fit, choose_blend
-from p5core.training.defaults import metric_refs, name_defaults, resolve, watched_metric
+from p5core.training.defaults import metric_refs, name_defaults, resolve
 from p5core.training.engine import Engine
 from p5core.training.loop import Silent, StopRequestedError
 from p5core.training.memory import WeightLimit, advised
 from p5core.training.resource_estimate import Estimate, estimate, refuse_too_large
-from p5core.training.stages import StageEvaluator, fit
-from p5core.workflows.evaluate import evaluate_all, make_evaluator, per_user, validation_sample
-from p5core.workflows.experiment_data import ExperimentData, gather
-from p5core.workflows.source import Pretrained, open_source, refuse_another, start_from
-from p5core.workflows.trained_model import (
-    TrainedModel,
-    load_run_data,
-    new_network,
-)
 
 __all__ = [
     "Prepared",
-    "blend_with_scorers",
     "finish",
-    "fit_all",
     "is_experiment_of",
     "plan_run",
     "prepare_run",
     "reported",
     "resume",
     "run",
-    "stage_evaluators",
 ]
 
 
@@ -70,12 +67,6 @@ COPIES = 5
 
 SMALL = 64 * 2**20
 """Bytes of weights that are tried whatever memory is said to be free."""
-
-BLENDING_USERS = 20_000
-"""Validation users at most by whom a blend is chosen."""
-
-BLENDING_SCORES = 2_000_000_000
-"""Scores of theirs at most: with very many items fewer users decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +163,16 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
         told: list[str] = [start_from(network, data.target.dataset, source, registry, first.match)] if source else []
         evaluators = stage_evaluators(data, registry)
         expected = estimate(network, data.experiment, registry, data.target, data.stages, evaluators, engine, runs)
+        expected = expected.with_trials(_share_of_trials(data.experiment, registry))
     told += [sentence for sentence in (expected.sentence, expected.disk_warning) if sentence]
     return Prepared(replace(data, sentences=[*data.sentences, *told]), network, engine, expected, source)
+
+
+def _share_of_trials(experiment: Experiment, registry: Registry) -> float:
+    """Epochs of the short trainings, as a multiple of those of the stages; raises ConfigError for faulty candidates."""
+    n_epochs = sum(stage.epochs for stage in experiment.stages)
+    planned = rungs(len(candidates(experiment, registry)), n_epochs, experiment.probe.budget)
+    return sum(rung.n_candidates * rung.n_epochs for rung in planned) / n_epochs
 
 
 def resume(folder: Run, registry: Registry | None = None, display: Display | None = None) -> Run:
@@ -214,7 +213,7 @@ def is_experiment_of(experiment: Experiment, folder: Run, registry: Registry) ->
     """True if an experiment is that of a run; "auto" options are resolved as they were then."""
     if not folder.is_sealed():
         folder.check_prepared()
-    started = folder.experiment()
+    started = folder.asked()
     named = name_defaults(experiment, registry)
     if named.precision == "auto":
         named = named.model_copy(update={"precision": started.precision})
@@ -244,6 +243,7 @@ def _train_and_evaluate(
     folder: Run, data: ExperimentData, network: Network, registry: Registry, display: Display | None, engine: Engine
 ) -> Run:
     if not engine.is_first:
+        data, network = _with_chosen_options(folder, data, network, registry, Silent(), engine)
         fit_all(folder.checkpoints, data, network, registry, Silent(), engine)
         return folder
     experiment = data.experiment
@@ -261,11 +261,32 @@ def _logged(
     with reported(folder, logger):
         for sentence in data.sentences:
             logger.say(sentence)
+        data, network = _with_chosen_options(folder, data, network, registry, logger, engine)
         seconds = fit_all(folder.checkpoints, data, network, registry, logger, engine)
         began = time.perf_counter()
         with advised(f"Lower evaluate.memory (now {data.experiment.evaluate.memory} MB) or model.max_length."):
             model = _blended(folder, network, data, registry, logger)
             _evaluate_and_seal(folder, data, model, registry, logger, seconds + time.perf_counter() - began)
+
+
+def _with_chosen_options(
+    folder: Run, data: ExperimentData, network: Network, registry: Registry, logger: Logger | Silent, engine: Engine
+) -> tuple[ExperimentData, Network]:
+    """The data and the untrained network with the options that short trainings choose, if the experiment asks for any.
+
+    A run that is resumed goes on with the trials that are left.
+    """
+    if not data.experiment.probe.candidates:
+        return data, network
+    keep: Callable[[Trials], None] = folder.write_trials if engine.is_first else lambda _: None
+    with advised("Leave large values out of probe.candidates."):
+        probe = Probe(data, registry, folder.checkpoints, folder.trials(), keep, logger, engine)
+        chosen = probe.choose()
+    keep(probe.trials.ended(chosen))
+    data = replace(data, experiment=engine.from_first(folder.experiment))
+    if not isinstance(logger, Silent):
+        logger.event(OptionsEvent(chosen))
+    return data, new_network(data, registry)
 
 
 @contextmanager
@@ -309,58 +330,14 @@ def _what_is_left(folder: Run) -> str:
     if folder.is_sealed():
         return f"Stopped; the run is whole: {folder.path}"
     if not folder.last_checkpoint.exists():
+        if n_trials := len(folder.trials().trials):
+            return f"Stopped at once; {n_trials} short trainings in {folder.path} have ended. Go on with --resume."
         return f"Stopped at once, before anything was saved in {folder.path}; --resume trains from the beginning."
     age = time.time() - folder.last_checkpoint.stat().st_mtime
     return (
         f"Stopped at once. The last checkpoint in {folder.path} is {age:.0f} s old; what was trained since is lost. "
         "Go on with --resume."
     )
-
-
-def fit_all(
-    checkpoints: Path,
-    data: ExperimentData,
-    network: Network,
-    registry: Registry,
-    callback: Logger | Silent,
-    engine: Engine,
-) -> float:
-    """Train all stages; returns the seconds it took."""
-    evaluators = stage_evaluators(data, registry)
-    return fit(network, data.experiment, registry, data.target, data.stages, evaluators, checkpoints, callback, engine)
-
-
-def stage_evaluators(data: ExperimentData, registry: Registry) -> list[StageEvaluator]:
-    """The validation of each stage, with the metric to watch."""
-    experiment = data.experiment
-    tasks = serving_tasks(experiment, registry)
-    evaluators = []
-    for stage, stage_data in zip(experiment.stages, data.stages, strict=True):
-        watch = watched_metric(stage, registry)
-        metrics = [*metric_refs(experiment, registry, [stage]), watch.label]
-        of_sources = [
-            make_evaluator(
-                experiment, registry, source, metrics, validation_sample(source.split.validation, experiment)
-            )
-            for source in stage_data
-        ]
-        evaluators.append(StageEvaluator(of_sources, watch, tasks))
-    return evaluators
-
-
-def blend_with_scorers(network: Network, data: ExperimentData, registry: Registry, logger: Logger) -> TrainedModel:
-    """Choose on validation events how the network is blended with the scorers that the experiment names."""
-    experiment, target = data.experiment, data.target
-    blend: Blend | None = None
-    if experiment.model.scorers:
-        watch = watched_metric(experiment.stages[-1], registry)
-        n_users = min(BLENDING_USERS, BLENDING_SCORES // target.dataset.n_items)
-        holdout = target.split.validation.sample(n_users, np.random.default_rng(experiment.seed))
-        evaluator = make_evaluator(experiment, registry, target, [watch.label], holdout, logger)
-        chosen = [registry.choose("scorer", spec, place) for place, spec in experiment.model.scorers.items()]
-        fit = Fit(target.split.train, target.dataset.catalogue, evaluator, watch, logger.say)
-        blend = choose_blend(network, chosen, fit, alone=experiment.model.scorer is not None)
-    return TrainedModel(network, experiment.model.max_length, blend, serving_tasks(experiment, registry))
 
 
 def _evaluate_and_seal(

@@ -21,6 +21,8 @@ from p5core.data.storage import write_dataset
 from p5core.data.tables.metadata import new_items
 from p5core.data.union import grow_catalogue, recode
 from p5core.errors import ConfigError
+from p5core.fitting.experiment_data import ExperimentData
+from p5core.fitting.trained_model import TrainedModel, load_model, load_run_data
 from p5core.model.blend import Blend, write_blend
 from p5core.model.build import build_network, count_items
 from p5core.model.features import FeatureCache, compute_features, write_features
@@ -33,8 +35,6 @@ from p5core.runs.documents import RunState, Status
 from p5core.runs.names import check_run_name, free_name
 from p5core.runs.run import Run
 from p5core.system.files import read_json, write_json, write_tensors
-from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.trained_model import TrainedModel, load_model, load_run_data
 
 __all__ = ["Updated", "extend", "update"]
 

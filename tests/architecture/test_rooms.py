@@ -14,9 +14,9 @@ from p5core.plugins.kinds import KINDS
 
 CORE = Path(__file__).parents[2] / "p5core"
 
-MAX_ROOMS, MAX_FLOORS = 19, 11
+MAX_ROOMS, MAX_FLOORS = 20, 12
 
-FORMER_NAMES = {CORE / "config" / "upgrade.py", CORE / "workflows" / "format1.py"}
+FORMER_NAMES = {CORE / "config" / "upgrade.py", CORE / "fitting" / "format1.py"}
 """Readers of what P5 0.1 wrote, which called its only scorer by another name."""
 
 ORDINARY_WORDS = {
@@ -96,10 +96,11 @@ def test_a_room_has_neither_few_nor_many_tenants() -> None:
     [
         ("config", {"contracts", "plugins", "data", "model", "training", "evaluation", "runs", "workflows"}),
         ("contracts", {"model", "evaluation", "training", "runs", "workflows", "plugins", "data.ingest"}),
-        ("model", {"training", "evaluation", "runs", "workflows"}),
-        ("evaluation", {"training", "runs", "workflows"}),
-        ("training", {"runs", "workflows"}),
-        ("runs", {"model", "training", "evaluation", "workflows"}),
+        ("model", {"training", "evaluation", "runs", "fitting", "workflows"}),
+        ("evaluation", {"training", "runs", "fitting", "workflows"}),
+        ("training", {"runs", "fitting", "workflows"}),
+        ("runs", {"model", "training", "evaluation", "fitting", "workflows"}),
+        ("fitting", {"workflows", "transfer", "tuning", "testing", "cli"}),
         ("workflows", {"cli", "tuning", "testing"}),
     ],
 )

@@ -102,7 +102,7 @@ def test_the_time_left_is_that_of_all_stages_and_of_the_evaluation(run: Run) -> 
     log.event(VALIDATION)
     assert run.status().share == pytest.approx(0.9)
     log.event(StageEvent("b", 2, 100.0))
-    log.evaluating()
+    log.working()
     log.state(RunState.RUNNING)
     assert run.status().share == pytest.approx(0.9, abs=0.01)
     assert 9 < run.status().eta_seconds <= 10

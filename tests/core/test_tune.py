@@ -21,10 +21,11 @@ from support import experiment_of
 
 from p5core.cli import build
 from p5core.config.base import Choices, Tunable
-from p5core.config.document import load_experiment
+from p5core.config.document import load_experiment, with_values
 from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import StageEvent, ValidationEvent
 from p5core.errors import ConfigError, RunError
+from p5core.fitting.search_space import Option
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.lock import alone_in
@@ -32,7 +33,6 @@ from p5core.tuning import study as study_module
 from p5core.tuning import tune as tune_module
 from p5core.tuning import worker as work_module
 from p5core.tuning.report import trials_table
-from p5core.tuning.search_space import Option, with_values
 from p5core.tuning.study import Study
 from p5core.tuning.tune import tune
 from p5core.tuning.worker import Plan, TrialLog, Worker

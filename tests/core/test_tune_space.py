@@ -9,14 +9,15 @@ from support import experiment_of
 from torch import Tensor
 
 from p5core.config.base import Choices, Config, Tunable, parse_config
+from p5core.config.document import with_values
 from p5core.config.experiment import Experiment
 from p5core.contracts.loss import Candidates, RankingLoss
 from p5core.errors import ConfigError
+from p5core.fitting.search_space import Option, narrow, search_space, short_names
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.hookspecs import hookimpl
 from p5core.plugins.kinds import KINDS
 from p5core.plugins.registry import Registry
-from p5core.tuning.search_space import Option, narrow, search_space, short_names, with_values
 
 SMALL = """
 [data]

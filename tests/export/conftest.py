@@ -14,9 +14,9 @@ import pytest
 import p5core
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
-from p5core.workflows.trained_model import load_model, load_run_data
 from p5export import export
 from p5export.export import Exported, export_run
 from p5export.graph.serving import ExportOptions, serving_of

@@ -17,8 +17,8 @@ from support import set_blend_weights
 import p5core
 from p5core.config.experiment import Experiment
 from p5core.errors import ExportError
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.plugins.registry import Registry
-from p5core.workflows.trained_model import load_model, load_run_data
 from p5export.bundle.onnx_file import write_model
 from p5export.export import export_run
 from p5export.graph.operations import Ops

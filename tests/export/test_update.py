@@ -20,13 +20,13 @@ from p5core.data.append import append
 from p5core.data.dataset import Dataset, Events, Ragged
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, RunError
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.create import list_runs
 from p5core.runs.run import Run
-from p5core.workflows.evaluate import evaluate_run
+from p5core.workflows.evaluate_run import evaluate_run
 from p5core.workflows.train import run
-from p5core.workflows.trained_model import load_model, load_run_data
 from p5core.workflows.update import update
 from p5export.export import export_run
 from p5export.graph.serving import ExportOptions

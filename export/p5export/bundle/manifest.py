@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from p5core.fitting.experiment_data import ExperimentData
 from p5core.plugins.registry import Registry
 from p5core.runs.documents import Metrics, RunInfo
 from p5core.runs.run import Run
 from p5core.system.files import sha256
-from p5core.workflows.experiment_data import ExperimentData
 from p5export.bundle.bundle import FORMAT
 from p5export.bundle.onnx_file import IR_VERSION
 from p5export.graph.serving import Serving

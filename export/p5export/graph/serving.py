@@ -17,9 +17,9 @@ from p5core.data.dataset import Dataset
 from p5core.data.ids import ItemIds
 from p5core.data.vocabulary import Vocabulary
 from p5core.errors import ExportError, did_you_mean
+from p5core.fitting.trained_model import TrainedModel
 from p5core.model.blend import Blend
 from p5core.model.network import Network
-from p5core.workflows.trained_model import TrainedModel
 from p5export.quantisation.product import Product
 
 __all__ = ["ExportOptions", "Prediction", "Serving", "serving_of"]

@@ -11,8 +11,8 @@ from p5core.config.tree import parse_toml
 from p5core.contracts.preset import Preset
 from p5core.data.dataset import Dataset
 from p5core.data.vocabulary import Vocabulary
+from p5core.fitting.experiment_data import check_experiment
 from p5core.testing.engine import WorldLoader, kit_registry
-from p5core.workflows.experiment_data import check_experiment
 
 if TYPE_CHECKING:
     from p5core.testing.subject import Check, Subject

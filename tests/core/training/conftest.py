@@ -19,6 +19,7 @@ from p5core.data.catalogue import Users
 from p5core.evaluation.evaluator import Evaluator
 from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import choose_metrics
+from p5core.fitting.experiment_data import ExperimentData, gather
 from p5core.model.build import build_network
 from p5core.model.features import compute_features
 from p5core.model.network import Network
@@ -30,7 +31,6 @@ from p5core.training.engine import Engine
 from p5core.training.loop import Stage, StopRequestedError, train_stage
 from p5core.training.sources import Sources
 from p5core.training.stages import StageEvaluator, fit, make_tasks
-from p5core.workflows.experiment_data import ExperimentData, gather
 
 SMALL = """
 [data]

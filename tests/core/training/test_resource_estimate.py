@@ -17,10 +17,10 @@ from p5core.config.experiment import Experiment
 from p5core.contracts.task import TrainingData
 from p5core.data.catalogue import Users
 from p5core.errors import ConfigError
+from p5core.fitting.trained_model import new_network
 from p5core.plugins.discovery import load_plugins
 from p5core.training.stages import make_tasks
 from p5core.workflows.train import plan_run, run
-from p5core.workflows.trained_model import new_network
 
 
 def experiment(loss: str = "cross_entropy", epochs: int = 3) -> Experiment:

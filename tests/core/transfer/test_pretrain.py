@@ -19,13 +19,13 @@ from p5core.config.tree import parse_toml
 from p5core.data.catalogue import Catalogue
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, RunError
+from p5core.fitting.source import open_source
 from p5core.model.title_match import match_by_title
 from p5core.plugins.registry import Registry
 from p5core.runs.base import Base, open_base
 from p5core.transfer.finetune import finetune, with_source_network
 from p5core.transfer.pretrain import _shared_weights, pretrain, write_base
 from p5core.workflows.refit import refit
-from p5core.workflows.source import open_source
 from p5core.workflows.train import plan_run
 
 Make = Callable[..., p5core.Experiment]

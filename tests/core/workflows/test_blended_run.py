@@ -13,14 +13,14 @@ import p5core
 from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.errors import ConfigError
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.model.blend import Blend, read_blend
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.training import blending
 from p5core.training.blending import WEIGHTS
-from p5core.workflows.evaluate import evaluate_run
+from p5core.workflows.evaluate_run import evaluate_run
 from p5core.workflows.recommend import Recommender
-from p5core.workflows.trained_model import load_model, load_run_data
 from p5plugins.scorers.cooccurrence import CONTENT_PAIRS, CoOccurrence
 
 DATA = {"name": "synthetic", "n_users": 60, "n_items": 40, "n_events": 900, "n_clusters": 8, "seed": 0}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support import SMALL, experiment_of
 
+from p5core.fitting.experiment_data import broken_order
 from p5core.plugins.discovery import load_plugins
-from p5core.workflows.experiment_data import broken_order
 from p5core.workflows.train import plan_run
 
 REGISTRY = load_plugins()

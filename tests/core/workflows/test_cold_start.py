@@ -18,10 +18,10 @@ from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.data.dataset import Ragged
 from p5core.errors import ConfigError, DataError
+from p5core.fitting.trained_model import TrainedModel, load_model, load_run_data
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
-from p5core.workflows.trained_model import TrainedModel, load_model, load_run_data
 from p5core.workflows.update import update
 from p5export.runtime import OnnxRecommender
 

@@ -13,7 +13,7 @@ from p5core.data.storage import read_dataset
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.system.files import read_json
-from p5core.workflows.evaluate import evaluate_run
+from p5core.workflows.evaluate_run import evaluate_run
 from p5core.workflows.update import update
 from p5export.export import export_run
 from p5export.runtime import OnnxRecommender

@@ -15,7 +15,7 @@ from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
-from p5core.workflows.evaluate import evaluate_run
+from p5core.workflows.evaluate_run import evaluate_run
 from p5core.workflows.recommend import Recommender
 from p5export.export import export_run
 from p5export.graph.states import TORCH_FOR_LOOPS

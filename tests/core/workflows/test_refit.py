@@ -13,14 +13,14 @@ from support import SMALL, Interrupter, experiment_of
 import p5core
 from p5core.cli import build
 from p5core.errors import RunError
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.plugins.discovery import load_plugins
 from p5core.runs.run import Run
 from p5core.training import loop
-from p5core.workflows.evaluate import evaluate_run
+from p5core.workflows.evaluate_run import evaluate_run
 from p5core.workflows.recommend import Recommender
 from p5core.workflows.refit import go_on, refit
 from p5core.workflows.train import resume
-from p5core.workflows.trained_model import load_model, load_run_data
 
 REGISTRY = load_plugins()
 SETTINGS = ('model.blend=[{name="cooccurrence"}]', "stages.0.epochs=4", "stages.0.tasks=[{name='next_item'}]")

@@ -17,11 +17,11 @@ from p5core.cli import build
 from p5core.config.document import parse_experiment
 from p5core.config.tree import parse_toml
 from p5core.errors import ConfigError, UnknownPartError
+from p5core.fitting.trained_model import load_run_data
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.training import loop
 from p5core.workflows.recommend import Recommender
-from p5core.workflows.trained_model import load_run_data
 from p5export.runtime import OnnxRecommender
 from p5plugins.scorers.popularity import Popularity
 

@@ -16,6 +16,9 @@ from p5core.config.document import parse_experiment
 from p5core.config.tree import parse_toml
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError
+from p5core.fitting.experiment_data import gather
+from p5core.fitting.fit import fit_all, stage_evaluators
+from p5core.fitting.trained_model import load_run_data, new_network
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.training.engine import Engine
@@ -23,7 +26,6 @@ from p5core.training.loop import Silent, StopRequestedError
 from p5core.training.sources import Sources
 from p5core.training.stages import StageEvaluator, make_stage
 from p5core.workflows import train
-from p5core.workflows.experiment_data import gather
 
 SHOP = (
     "{{name='synthetic', n_users={users}, n_items={items}, n_events={events}, n_clusters=4, domain='{name}', "
@@ -51,7 +53,7 @@ def experiment(sources: str, more: str = "") -> p5core.Experiment:
 
 def test_a_batch_holds_the_events_of_one_source(registry: Registry) -> None:
     data = gather(experiment(f"{{data={GAMES}}}, {{}}"), registry)
-    network = train.new_network(data, registry)
+    network = new_network(data, registry)
     stage = make_stage(network, data.experiment, registry, data.stages[0], None, Path(), 0)
     assert [source is data.target for source in data.stages[0]] == [False, True]
     (plan,) = stage.plans(0)
@@ -114,16 +116,16 @@ def test_a_run_on_two_catalogues_serves_the_items_of_its_own(registry: Registry,
 def test_every_source_teaches_and_validates(registry: Registry, tmp_path: Path) -> None:
     """The items of both catalogues move, and the figure of an epoch is the mean over both."""
     data = gather(experiment(f"{{data={GAMES}}}, {{}}"), registry)
-    network = train.new_network(data, registry)
+    network = new_network(data, registry)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    evaluators = train.stage_evaluators(data, registry)
+    evaluators = stage_evaluators(data, registry)
     values = [
         StageEvaluator([evaluator], evaluators[0].watch, []).validate(network)["ndcg@10"]
         for evaluator in evaluators[0].evaluators
     ]
     assert len(set(values)) == 2
     assert evaluators[0].validate(network)["ndcg@10"] == pytest.approx(np.mean(values))
-    train.fit_all(tmp_path, data, network, registry, Silent(), Engine("cpu", "32-true"))
+    fit_all(tmp_path, data, network, registry, Silent(), Engine("cpu", "32-true"))
     (name,) = [name for name, rows in network.row_labels().items() if rows == "item"]
     moved = (network.state_dict()[name] != before[name]).any(dim=1)
     for domain in ("games", "films"):
@@ -143,9 +145,9 @@ def test_a_stopped_run_of_several_sources_goes_on_as_if_it_had_not_been(registry
 
     prepared = train.prepare_run(chosen, tmp_path, registry, None)
     run = p5core.Run(train._create(tmp_path / "stopped", prepared, registry))
-    data = train.load_run_data(run, registry)
+    data = load_run_data(run, registry)
     with pytest.raises(StopRequestedError):
-        train.fit_all(run.checkpoints, data, train.new_network(data, registry), registry, StopAtOnce(), prepared.engine)
+        fit_all(run.checkpoints, data, new_network(data, registry), registry, StopAtOnce(), prepared.engine)
     train.resume(run, registry)
     weights = load_file(run.weights)
     assert all(torch.equal(value, weights[name]) for name, value in load_file(whole.weights).items())
@@ -157,12 +159,12 @@ def test_frozen_modules_stay_and_others_move(registry: Registry, tmp_path: Path)
         for name, more in (("free", ""), ("frozen", ', freeze = ["backbone"]'))
     }
     data = gather(experiment("{}"), registry)
-    begin = train.new_network(data, registry).state_dict()
+    begin = new_network(data, registry).state_dict()
     for name, value in begin.items():
         if name.startswith("backbone") and value.is_floating_point() and value.dim() > 1:
             assert torch.equal(weights["frozen"][name], value)
             assert not torch.equal(weights["free"][name], value)
-    (items,) = [name for name, rows in train.new_network(data, registry).row_labels().items() if rows == "item"]
+    (items,) = [name for name, rows in new_network(data, registry).row_labels().items() if rows == "item"]
     assert not torch.equal(weights["frozen"][items], begin[items])
 
 
@@ -179,7 +181,7 @@ def test_a_later_stage_trains_what_an_earlier_one_froze(registry: Registry, tmp_
 def test_learning_rates_of_modules_scale_their_steps(registry: Registry, tmp_path: Path) -> None:
     moved = {}
     data = gather(experiment("{}"), registry)
-    begin = train.new_network(data, registry).state_dict()
+    begin = new_network(data, registry).state_dict()
     for factor in (1.0, 0.01):
         chosen = experiment("{}", f", learning_rates = {{ backbone = {factor} }}")
         weights = load_file(train.run(chosen, tmp_path, f"rate{factor}", registry).weights)
@@ -270,6 +272,6 @@ def test_equal_sources_of_stages_are_one_after_a_resume_too(registry: Registry, 
     one = experiment(f"{{ data = {GAMES} }}, {{}}")
     two = one.model_copy(update={"stages": [one.stages[0], one.stages[0].model_copy(update={"name": "two"})]})
     run = train.run(two, tmp_path, "run", registry)
-    for data in (gather(two, registry), train.load_run_data(run, registry)):
+    for data in (gather(two, registry), load_run_data(run, registry)):
         assert data.stages[0][0] is data.stages[1][0]
         assert data.stages[0][1] is data.stages[1][1] is data.target

@@ -11,7 +11,15 @@ from gradio.components import Component
 from gradio.i18n import I18nData
 
 from p5core.config.document import parse_experiment
-from p5core.config.experiment import EvaluateConfig, Experiment, ModelConfig, OptimiserConfig, StageConfig, TaskSpec
+from p5core.config.experiment import (
+    EvaluateConfig,
+    Experiment,
+    ModelConfig,
+    OptimiserConfig,
+    ProbeConfig,
+    StageConfig,
+    TaskSpec,
+)
 from p5core.config.prepare import PrepareConfig
 from p5core.config.tree import Steps, get_value, set_value, to_toml
 from p5core.errors import P5Error
@@ -114,10 +122,13 @@ class ExperimentForm:
             self._fields(tree, fields_of(PrepareConfig, ("prepare",)))
         with _section("split", is_open=False):
             self._part(tree, "split", ("split",), list(self._registry.parts("split")))
+        if get_value(tree, ("model", "scorer"), None) is None:
+            with _section("probe", is_open=False):
+                self._fields(tree, fields_of(ProbeConfig, ("probe",)))
         with _section("evaluate", is_open=False):
             self._fields(tree, [self._with_names(field) for field in fields_of(EvaluateConfig, ("evaluate",))])
         with _section("machine", is_open=False):
-            sections = ("data", "prepare", "split", "model", "stages", "evaluate", "trackers")
+            sections = ("data", "prepare", "split", "model", "stages", "probe", "evaluate", "trackers")
             self._fields(tree, fields_of(Experiment, (), sections))
             self._parts(tree, "tracker", ("trackers",), [])
 

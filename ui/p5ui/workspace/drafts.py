@@ -111,7 +111,7 @@ def check(text: str, workspace: Workspace) -> Experiment:
     """The experiment, checked together with parts and options; raises P5Error."""
     experiment = parse_experiment(tree_of(text))
     hold_to_folder(experiment, workspace)
-    from p5core.workflows.experiment_data import check_experiment
+    from p5core.fitting.experiment_data import check_experiment
 
     check_experiment(experiment, workspace.registry)
     return experiment

@@ -12,6 +12,8 @@ from p5core.data.dataset import Dataset
 from p5core.data.storage import read_dataset
 from p5core.errors import RunError, UnknownPartError
 from p5core.evaluation.splitting import split_roles
+from p5core.fitting.experiment_data import ExperimentData, join_stages, source_key
+from p5core.fitting.format1 import read_blend_1, upgrade_weights
 from p5core.model.blend import Blend, read_blend
 from p5core.model.build import build_network, serving_tasks
 from p5core.model.features import compute_features, read_features
@@ -20,8 +22,6 @@ from p5core.model.network_scorer import NetworkScorer
 from p5core.plugins.registry import Registry
 from p5core.runs.run import Run
 from p5core.training.engine import move_for_use
-from p5core.workflows.experiment_data import ExperimentData, join_stages, source_key
-from p5core.workflows.format1 import read_blend_1, upgrade_weights
 
 __all__ = ["TrainedModel", "load_model", "load_run_data", "new_network"]
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from p5core.config.base import Choices, Config, Tunable
-from p5core.config.document import experiment_tree, parse_experiment
+from p5core.config.base import Choices, Config, Tunable, Value
 from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
-from p5core.config.tree import set_value, steps_of
 from p5core.errors import ConfigError, did_you_mean
 from p5core.plugins.registry import Registry
 
-__all__ = ["Option", "Value", "narrow", "search_space", "short_names", "with_values"]
-
-Value = bool | int | float | str
+__all__ = ["Option", "named_keys", "narrow", "search_space", "short_names"]
 
 TUNED = ("encoder", "backbone", "task", "loss")
 """Kinds of parts whose options are tuned; those of scorers are chosen by themselves."""
@@ -61,8 +57,19 @@ def search_space(experiment: Experiment, registry: Registry) -> list[Option]:
     A model that starts from a run keeps its options: the weights were made for them.
     """
     starts_from_run = bool(experiment.stages[0].from_run)
-    options = [option for place, config in _configs(experiment, registry) for option in _declared(place, config)]
-    return [result for result in options if not (starts_from_run and result.key.startswith("model."))]
+    options = [_widened(option) for option in _declared_options(experiment, registry)]
+    return [option for option in options if option and not (starts_from_run and option.key.startswith("model."))]
+
+
+def named_keys(experiment: Experiment, registry: Registry, name: str) -> list[str]:
+    """Every option that a name stands for, as `p5 tune --only` reads it; raises ConfigError if there is none."""
+    keys = [option.key for option in _declared_options(experiment, registry)]
+    _refuse_unknown(name, keys, f"probe.candidates names '{name}'")
+    return [key for key in keys if _is_named(key, name)]
+
+
+def _declared_options(experiment: Experiment, registry: Registry) -> list[Option]:
+    return [option for place, config in _configs(experiment, registry) for option in _declared(place, config)]
 
 
 def _configs(experiment: Experiment, registry: Registry) -> Iterator[tuple[str, Config]]:
@@ -83,9 +90,7 @@ def _declared(place: str, config: Config) -> Iterator[Option]:
             yield from _declared(key, own)
         for mark in field.metadata:
             if isinstance(mark, (Tunable, Choices)) and isinstance(own, Value):
-                option = _widened(Option(key, own, mark))
-                if option is not None:
-                    yield option
+                yield Option(key, own, mark)
 
 
 def _widened(option: Option) -> Option | None:
@@ -102,22 +107,18 @@ def narrow(options: Sequence[Option], only: Sequence[str]) -> list[Option]:
     """Those that `only` names: whole keys, or beginnings or ends of them; raises ConfigError for an unknown one."""
     keys = [option.key for option in options]
     for name in only:
-        if not any(_is_named(key, name) for key in keys):
-            near = did_you_mean(name, [*keys, *(key.rpartition(".")[2] for key in keys)])
-            raise ConfigError(f"--only {name}: no such option to tune.{near} There are: {', '.join(keys) or 'none'}.")
+        _refuse_unknown(name, keys, f"--only {name}")
     return [option for option in options if not only or any(_is_named(option.key, name) for name in only)]
+
+
+def _refuse_unknown(name: str, keys: Sequence[str], where: str) -> None:
+    if not any(_is_named(key, name) for key in keys):
+        near = did_you_mean(name, [*keys, *(key.rpartition(".")[2] for key in keys)])
+        raise ConfigError(f"{where}: no such option to tune.{near} There are: {', '.join(keys) or 'none'}.")
 
 
 def _is_named(key: str, name: str) -> bool:
     return f".{key}.".startswith(f".{name}.") or f".{key}.".endswith(f".{name}.")
-
-
-def with_values(experiment: Experiment, values: Mapping[str, Value]) -> Experiment:
-    """The experiment with other values of some options."""
-    tree = experiment_tree(experiment)
-    for key, value in values.items():
-        tree = set_value(tree, steps_of(key), value)
-    return parse_experiment(tree)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from p5core.data.columns import DOMAIN, ITEM
 from p5core.data.dataset import Dataset
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, RunError
+from p5core.fitting.trained_model import load_model, load_run_data
 from p5core.model.features import read_features
 from p5core.model.network import Network
 from p5core.model.title_match import match_by_title
@@ -28,7 +29,6 @@ from p5core.runs.base import Base, is_base, open_base
 from p5core.runs.create import open_run
 from p5core.runs.run import Run
 from p5core.system.messages import Message
-from p5core.workflows.trained_model import load_model, load_run_data
 
 __all__ = [
     "Pretrained",

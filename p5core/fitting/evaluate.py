@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,20 +15,18 @@ from p5core.contracts.metric import Metric
 from p5core.contracts.scorer import HistoryScorer
 from p5core.data.holdout import Holdout
 from p5core.data.ids import ItemIds
-from p5core.errors import RunError, UnknownPartError
 from p5core.evaluation.evaluator import Evaluator
 from p5core.evaluation.item_statistics import item_statistics
 from p5core.evaluation.metric_results import MetricResult, choose_metrics
 from p5core.evaluation.report import protocol_note
+from p5core.fitting.experiment_data import ExperimentData
+from p5core.fitting.trained_model import TrainedModel
 from p5core.plugins.registry import Registry
 from p5core.runs.logger import Logger
-from p5core.runs.run import Run
 from p5core.system.messages import Message
-from p5core.training.defaults import baseline_labels, check_metrics, predicted_fields
+from p5core.training.defaults import baseline_labels, predicted_fields
 from p5core.training.loop import StopRequestedError
 from p5core.training.stages import StageData
-from p5core.workflows.experiment_data import ExperimentData
-from p5core.workflows.trained_model import TrainedModel, load_model, load_run_data
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "evaluate_all",
-    "evaluate_run",
-    "installed_metrics",
     "make_evaluator",
     "per_user",
     "validation_sample",
@@ -63,7 +59,7 @@ def make_evaluator(
     def check() -> None:
         if logger is None:
             return
-        logger.evaluating()
+        logger.working()
         if logger.stop_requested():
             raise StopRequestedError
 
@@ -79,20 +75,6 @@ def make_evaluator(
         experiment.seed,
         check,
     )
-
-
-def installed_metrics(registry: Registry, refs: Sequence[PartRef]) -> tuple[list[PartRef], list[str]]:
-    """The metrics whose plugins are installed, and a sentence about each other one."""
-    kept: list[PartRef] = []
-    sentences = []
-    for ref in refs:
-        try:
-            registry.get("metric", PartSpec.of(ref).name)
-        except UnknownPartError as error:
-            sentences.append(f"Left out: {error}")
-        else:
-            kept.append(ref)
-    return kept, sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,32 +136,3 @@ def per_user(evaluation: Evaluation, data: ExperimentData) -> dict[str, Tensor]:
             if result.weights is not None:
                 arrays[f"{scorer}/{label}/weights"] = torch.from_numpy(result.weights)
     return arrays
-
-
-def evaluate_run(
-    folder: Run, registry: Registry, changes: Mapping[str, Any], metrics: Sequence[PartRef] = ()
-) -> tuple[Evaluation, list[str]]:
-    """Measure a finished run again, with other options of [evaluate] if wanted; its own figures stay as they are.
-
-    Also returns a sentence about each metric that is left out since its plugin is not installed any more.
-    """
-    folder.verify()
-    if folder.updated_from() is not None:
-        raise RunError(
-            f"Run {folder.path} grew out of '{folder.updated_from()}' and has read all events, the held-out ones too; "
-            f"nothing is left to measure it on. Evaluate '{folder.updated_from()}', or train on the new data."
-        )
-    refit = folder.info().refit
-    if refit is not None:
-        raise RunError(
-            f"Run {folder.path} was trained on all events, the held-out ones included; nothing is left to measure it "
-            f"on. Evaluate '{refit.of}'."
-        )
-    data = load_run_data(folder, registry)
-    evaluate = data.experiment.evaluate.model_copy(update=dict(changes))
-    experiment = data.experiment.model_copy(update={"evaluate": evaluate})
-    stored = evaluate.metrics or list(folder.metrics().test["model"])
-    refs, sentences = (list(metrics), []) if metrics else installed_metrics(registry, stored)
-    check_metrics(experiment, registry, refs)
-    model = load_model(folder, data, registry)
-    return evaluate_all(model, replace(data, experiment=experiment), registry, refs), sentences
