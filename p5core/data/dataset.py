@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,12 @@ class Events:
     def histories(self) -> Ragged:
         """The items of each user, oldest first."""
         return Ragged(self.items, self.offsets)
+
+    @cached_property
+    def by_item(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(N,) places of the events by item; those of item i are `[offsets[i]:offsets[i + 1]]` of them."""
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(self.items))]).astype(np.int64)
+        return np.argsort(self.items, kind="stable"), offsets
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Events:
         """The events where `keep` (N,) is True; user codes stay as they are."""

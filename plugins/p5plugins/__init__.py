@@ -117,6 +117,7 @@ def p5_losses() -> list[type[Loss]]:
 @hookimpl
 def p5_scorers() -> list[type[Scorer]]:
     from p5plugins.scorers.als import ALS
+    from p5plugins.scorers.bpr_mf import BPRMF
     from p5plugins.scorers.content import Content
     from p5plugins.scorers.cooccurrence import CoOccurrence
     from p5plugins.scorers.ease import EASE
@@ -126,7 +127,7 @@ def p5_scorers() -> list[type[Scorer]]:
     from p5plugins.scorers.sequential_ridge import SequentialRidge
     from p5plugins.scorers.user_knn import UserKNN
 
-    return [Popularity, CoOccurrence, EASE, ItemKNN, SequentialRidge, Markov, ALS, UserKNN, Content]
+    return [Popularity, CoOccurrence, EASE, ItemKNN, SequentialRidge, Markov, ALS, BPRMF, UserKNN, Content]
 
 
 @hookimpl
@@ -168,7 +169,7 @@ def p5_presets() -> list[type[Preset]]:
     from p5plugins.presets.sequential import Sequential
 
     classic = [starts.EASE, starts.ItemKNN, starts.ALS, starts.SLIST, starts.BPRMF, starts.SVDpp]
-    networks = [starts.SASRec, starts.BERT4Rec, starts.GRU4Rec, starts.FMLP]
+    networks = [starts.SASRec, starts.BERT4Rec, starts.GRU4Rec, starts.NARM, starts.FMLP]
     by_purpose = [
         starts.NextItemPreset,
         starts.PretrainFinetune,

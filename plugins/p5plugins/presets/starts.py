@@ -8,8 +8,8 @@ from p5core.contracts.preset import Preset
 from p5core.data.dataset import Dataset
 
 __all__ = [
-    "ALS", "BPRMF", "EASE", "FMLP", "SLIST", "BERT4Rec", "Factorisation", "GRU4Rec", "ItemKNN", "NextItemPreset",
-    "PretrainFinetune", "Ratings", "Recurrent", "SASRec", "SVDpp",
+    "ALS", "BPRMF", "EASE", "FMLP", "NARM", "SLIST", "BERT4Rec", "Factorisation", "GRU4Rec", "ItemKNN",
+    "NextItemPreset", "PretrainFinetune", "Ratings", "Recurrent", "SASRec", "SVDpp",
 ]  # fmt: skip
 
 
@@ -102,6 +102,12 @@ class BERT4Rec(_Fixed):
     """BERT4Rec: a bidirectional transformer that predicts masked items (arXiv 1904.06690)."""
 
     name = "bert4rec"
+
+
+class NARM(_Fixed):
+    """NARM: a gated recurrent network with attention over its states (arXiv 1711.04725)."""
+
+    name = "narm"
 
 
 class GRU4Rec(_Fixed):

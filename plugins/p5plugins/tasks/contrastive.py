@@ -85,9 +85,11 @@ class Contrastive(Task):
         self, events: Events, windows: Sequence[tuple[int, int]], rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """(B, T) items of one view of each window, right-padded, and their lengths (B,)."""
-        names = rng.choice(self.config.augmentations, len(windows))
+        names = [
+            self.config.augmentations[nth] for nth in rng.integers(len(self.config.augmentations), size=len(windows))
+        ]
         views = [
-            augmented(events.items[start:stop], str(name), self.config.share, rng)
+            events.items[augmented(events, np.arange(start, stop), name, self.config.share, rng)]
             for (start, stop), name in zip(windows, names, strict=True)
         ]
         lengths = np.array([len(view) for view in views])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from p5core.config.base import Config, Tunable
+from p5core.config.base import Tunable
 from p5core.contracts.backbone import Backbone
 from p5core.contracts.loss import RankingLoss
 from p5core.contracts.task import Task, TaskNetwork, TrainingData
@@ -19,11 +19,12 @@ from p5core.data.batch import NO_TARGET, Batch, Rows, bucket_by_length, cut_wind
 from p5core.data.dataset import Events
 from p5core.data.following import padded_weights
 from p5core.errors import ConfigError
+from p5plugins.tasks.augmentations import AugmentedConfig, plan_changed, planned
 
 __all__ = ["MaskedItem", "MaskedItemConfig"]
 
 
-class MaskedItemConfig(Config):
+class MaskedItemConfig(AugmentedConfig):
     """Options of masked-item prediction."""
 
     share: Annotated[float, Tunable(0.1, 0.6)] = Field(0.3, gt=0, lt=1)
@@ -57,12 +58,13 @@ class MaskedItem(Task):
         if not (np.diff(events.offsets) > 1).any():
             raise ConfigError("Task 'masked_item' needs a user with two training events or more; there is none.")
 
-    def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Rows]:
-        """Each event lies in one window; windows of one event are left out."""
-        return bucket_by_length(cut_windows(data.events, data.max_length, 0, min_size=2), data.token_budget, rng)
+    def plan(self, data: TrainingData, rng: np.random.Generator) -> Sequence[Any]:
+        """Each event lies in one window of histories that may be changed; windows of one event are left out."""
+        return plan_changed(self.config, data, rng, _windows)
 
-    def batch(self, data: TrainingData, rows: Rows, rng: np.random.Generator) -> Batch:
+    def batch(self, data: TrainingData, rows: Any, rng: np.random.Generator) -> Batch:
         """Histories with some items hidden, which are the targets."""
+        data, rows = planned(data, rows)
         items = gather_padded(data.events.items, rows.starts, rows.lengths)  # (B, T)
         masked = self._masked(rng, rows.lengths, items.shape[1], first=1 if data.backbone.causal else 0)
         targets = np.where(masked, items, NO_TARGET)
@@ -96,3 +98,8 @@ class MaskedItem(Task):
         assert batch.targets is not None
         chosen = batch.target_places()
         return self.loss_function.within_domains(network.states(batch)[chosen], batch.targets[chosen], network.items)
+
+
+def _windows(data: TrainingData, rng: np.random.Generator) -> Sequence[Rows]:
+    """Windows of two events or more, none of which share an event."""
+    return bucket_by_length(cut_windows(data.events, data.max_length, 0, min_size=2), data.token_budget, rng)
