@@ -25,6 +25,9 @@ class Backbone(Part, nn.Module, ABC):
     uses_history: ClassVar[bool] = True
     """False when the input is the vector of the user, repeated at each position, instead of the items."""
 
+    reads_order: ClassVar[bool] = True
+    """False when the states of a history are the same in whatever order its items stand."""
+
     def __init__(self, config: Any, width: int, max_length: int) -> None:
         """Build for vectors of `width` D and at most `max_length` positions; `setup` makes the layers."""
         nn.Module.__init__(self)

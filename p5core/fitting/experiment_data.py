@@ -237,7 +237,7 @@ def broken_order(experiment: Experiment, registry: Registry) -> tuple[Message, .
     scorers = [registry.get("scorer", spec.name) for spec in model.scorers.values()]
     readers = [f"scorer '{scorer.name}'" for scorer in scorers if scorer.reads_order]
     backbone = registry.get("backbone", model.backbone.name)
-    if model.scorer is None and backbone.uses_history:
+    if model.scorer is None and backbone.uses_history and backbone.reads_order:
         readers.insert(0, f"backbone '{backbone.name}'")
     warning = (
         "warning: split '{split}' takes events out of the middle of histories, and {readers} would learn from what is "

@@ -67,6 +67,8 @@ def _backbone(part: type[Any]) -> Iterator[str]:
         yield "which does not say whether it is `causal`: True or False."
     if not isinstance(part.uses_history, bool):
         yield f"whose `uses_history` is {part.uses_history!r}. Allowed: True, False."
+    if not isinstance(part.reads_order, bool):
+        yield f"whose `reads_order` is {part.reads_order!r}. Allowed: True, False."
 
 
 def _metric(part: type[Any]) -> Iterator[str]:

@@ -80,6 +80,7 @@ def p5_encoders() -> list[type[Encoder]]:
 
 @hookimpl
 def p5_backbones() -> list[type[Backbone]]:
+    from p5plugins.backbones.bag import Bag
     from p5plugins.backbones.bert import BERT
     from p5plugins.backbones.filter import Filter
     from p5plugins.backbones.gpt import GPT
@@ -87,7 +88,7 @@ def p5_backbones() -> list[type[Backbone]]:
     from p5plugins.backbones.mlp import MLP
     from p5plugins.backbones.recurrent import GRU, LSTM
 
-    return [BERT, Filter, GPT, GRU, LSTM, MF, MLP]
+    return [BERT, Bag, Filter, GPT, GRU, LSTM, MF, MLP]
 
 
 @hookimpl

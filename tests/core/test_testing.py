@@ -41,6 +41,7 @@ class Fixed(Backbone):
 
     name = "fixed"
     causal = True
+    reads_order = False
 
     def setup(self) -> None:
         self.idle = nn.Linear(self.width, self.width)
@@ -322,6 +323,7 @@ CASES = cases(REGISTRY, distribution="broken")
 
 FAULTS = {
     "backbone-fixed-the_future_does_not_change_the_past": "causal = True, but a change",
+    "backbone-fixed-order_is_read_or_not": "reads_order = False, but the order",
     "backbone-fixed-padding_changes_nothing": "changes states of real positions",
     "backbone-fixed-each_history_stands_alone": "depend on the other histories",
     "backbone-fixed-every_parameter_gets_a_gradient": "'idle.weight' gets no gradient",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from p5core.errors import ConfigError
+from p5plugins.backbones.bag import Bag, BagConfig
 from p5plugins.backbones.bert import BERT
 from p5plugins.backbones.blocks import SelfAttention, TransformerConfig
 from p5plugins.backbones.filter import Filter, FilterConfig, _Block
@@ -45,6 +46,19 @@ def test_masked_attention_equals_plain_matrix_products() -> None:
 def test_heads_must_share_the_width(backbone: type[BERT | GPT]) -> None:
     with pytest.raises(ConfigError, match=r"model\.width 10 cannot be shared by 4 attention heads.*multiple of 4"):
         backbone(TransformerConfig(n_heads=4), 10, 5)
+
+
+def test_a_bag_is_layers_over_the_mean_of_the_items() -> None:
+    bag = Bag(BagConfig(n_layers=1), 4, 10).eval()
+    vectors, real = torch.randn(2, 3, 4), torch.tensor([[True, True, True], [True, True, False]])
+    states = bag(vectors, real)
+    for row, n in enumerate((3, 2)):
+        mean = bag.first(vectors[row, :n].mean(dim=0))
+        (layers,) = bag.layers
+        expected = bag.norm(mean + layers(mean))
+        for place in range(n):
+            torch.testing.assert_close(states[row, place], expected)
+    torch.testing.assert_close(bag(vectors.flip(1), real.flip(1)), states.flip(1))
 
 
 def test_transformers_start_from_small_normal_weights() -> None:

@@ -60,6 +60,17 @@ def history_is_read(subject: Subject) -> None:
     assert differs, "The last state does not depend on the first item: the history is not read."
 
 
+def order_is_read_or_not(subject: Subject) -> None:
+    """A backbone whose `reads_order` is False gives the same last state to any order of the items."""
+    backbone = _build(subject)
+    if backbone.reads_order:
+        return
+    vectors, real = _histories([MAX_LENGTH, MAX_LENGTH], MAX_LENGTH)
+    last = torch.full((2,), MAX_LENGTH - 1)
+    turned = backbone.state_at(vectors.flip(1), real, last)
+    assert_close(turned, backbone.state_at(vectors, real, last), "reads_order = False, but the order of items matters.")
+
+
 def one_state_is_that_of_all(subject: Subject) -> None:
     """`state_at` gives what `forward` gives at the last real position of each row."""
     backbone = _build(subject)
@@ -212,6 +223,7 @@ CHECKS = seeded(
     states_have_the_shape_of_the_input,
     the_future_does_not_change_the_past,
     history_is_read,
+    order_is_read_or_not,
     one_state_is_that_of_all,
     padding_changes_nothing,
     each_history_stands_alone,

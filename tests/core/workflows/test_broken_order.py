@@ -37,4 +37,7 @@ def test_what_reads_none_is_no_reason() -> None:
     assert warned(ALONE, "split.name=random", 'model.blend=[{name="cooccurrence"}]') != []
     assert warned(SMALL) == []
     assert warned(SMALL, "split.name=by_user") == []
+    assert (
+        warned(SMALL, "split.name=random", "model.backbone={name='bag'}", 'stages.0.tasks=[{name="masked_item"}]') == []
+    )
     assert broken_order(experiment_of(SMALL, "model.backbone={name='mf'}", "split.name=random"), REGISTRY) == ()
