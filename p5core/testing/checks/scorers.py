@@ -21,6 +21,9 @@ __all__ = ["CHECKS"]
 
 HISTORIES: tuple[list[int], ...] = ([3, 1, 4], [], [5], [9, 2, 6, 5, 3, 5])
 
+USERS = (0, -1, 2, 3)
+"""Code of the user of each, -1 for one without training events."""
+
 
 def scores_are_one_an_item(subject: Subject) -> None:
     """`scores` is float32 (B, V) and finite, for empty histories and unknown users too."""
@@ -43,8 +46,8 @@ def each_history_stands_alone(subject: Subject) -> None:
     """Scores do not depend on the other histories that are asked for."""
     scorer = _fitted(subject)
     together = _scores(scorer)
-    for row, history in enumerate(HISTORIES):
-        alone = scorer.scores(np.array([row], dtype=np.int32), Ragged.of([history]))
+    for row, (user, history) in enumerate(zip(USERS, HISTORIES, strict=True)):
+        alone = scorer.scores(np.array([user], dtype=np.int32), Ragged.of([history]))
         assert torch.allclose(alone[0], together[row], atol=1e-5), "Scores depend on the histories asked for beside."
 
 
@@ -89,8 +92,7 @@ def _fitted(subject: Subject) -> Scorer:
 
 
 def _scores(scorer: Scorer) -> Tensor:
-    users = np.array([0, -1, 2, 3], dtype=np.int32)
-    return scorer.scores(users, Ragged.of([list(history) for history in HISTORIES]))
+    return scorer.scores(np.array(USERS, dtype=np.int32), Ragged.of([list(history) for history in HISTORIES]))
 
 
 CHECKS: tuple[Check, ...] = (
