@@ -19,11 +19,11 @@ from p5core.config.document import parse_experiment
 from p5core.config.experiment import Experiment
 from p5core.data.storage import read_dataset
 from p5core.errors import ConfigError, DataError, P5Error, RunError
+from p5core.fitting import source
 from p5core.fitting.experiment_data import gather
 from p5core.model.warm_start import warm_start
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
-from p5core.workflows import source
 from p5core.workflows import train as pipeline
 from p5core.workflows.recommend import Recommender
 

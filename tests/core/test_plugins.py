@@ -42,7 +42,7 @@ def test_options_of_a_part_are_checked(install: Install) -> None:
 
 def test_an_unknown_part_names_the_installed_ones() -> None:
     with pytest.raises(
-        UnknownPartError, match=r"Unknown backbone 'brt'. Did you mean 'bert'\? Installed: bert, filter"
+        UnknownPartError, match=r"Unknown backbone 'brt'. Did you mean 'bert'\? Installed: bag, bert, filter"
     ):
         load_plugins().get("backbone", "brt")
 

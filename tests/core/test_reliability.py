@@ -22,6 +22,7 @@ from p5core.cli import build
 from p5core.config.experiment import Experiment
 from p5core.contracts.tracker import RunEvent, StepEvent
 from p5core.errors import ConfigError, RunError, TrainingError
+from p5core.fitting import fit
 from p5core.plugins.discovery import load_plugins
 from p5core.plugins.registry import Registry
 from p5core.runs.documents import RunState, Status
@@ -140,7 +141,7 @@ def test_a_blend_is_chosen_once(
     run = p5core.open_run(tmp_path / "killed")
     damaged = p5core.Run(Path(shutil.copytree(run.path, tmp_path / "damaged")))
     flip(damaged.path / "blend.safetensors", 0.9)
-    monkeypatch.setattr(train, "choose_blend", broken)
+    monkeypatch.setattr(fit, "choose_blend", broken)
     with pytest.raises(RunError, match=r"blend.safetensors was changed since P5 wrote it"):
         p5core.resume(damaged, registry)
     p5core.resume(run, registry)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from p5core.config.base import Config, Tunable
+from p5core.config.base import Config
 from p5core.contracts.task import TrainingData
 from p5core.data.dataset import Events, take_fields
 
@@ -73,10 +73,10 @@ class AugmentedConfig(Config):
     augmentations: list[Augmentation] = []
     """Changes of histories in each epoch; a changed history draws one of them."""
 
-    augmented: Annotated[float, Tunable(0.1, 0.9)] = Field(0.5, gt=0, le=1)
+    augmented: float = Field(0.5, gt=0, le=1)
     """Fraction of the histories that are changed in each epoch."""
 
-    changed: Annotated[float, Tunable(0.1, 0.6)] = Field(0.2, gt=0, lt=1)
+    changed: float = Field(0.2, gt=0, lt=1)
     """Fraction of a history's events that a change concerns."""
 
 

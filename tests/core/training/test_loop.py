@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from p5core.contracts.part import NoOptions
 from p5core.contracts.task import Task, TrainingData
 from p5core.data.batch import NO_TARGET, Batch, Rows, Windows
 from p5core.errors import TrainingError
@@ -70,7 +69,7 @@ class Unlearnable(NextItem):
 
 
 def make(kind: type[NextItem], trainer: Any, experiment: Any, **attributes: Any) -> Task:
-    task = kind(NoOptions(), trainer.tasks(experiment)[0].loss_function)
+    task = kind(kind.Config(), trainer.tasks(experiment)[0].loss_function)
     for name, value in attributes.items():
         setattr(task, name, value)
     return task
