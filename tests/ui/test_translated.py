@@ -21,6 +21,7 @@ from p5core.config.experiment import (
     Experiment,
     ModelConfig,
     OptimiserConfig,
+    ProbeConfig,
     StageConfig,
     TaskSpec,
 )
@@ -41,8 +42,8 @@ CORE, PARTS = Path(p5core.__file__).parent, Path(p5plugins.__file__).parent
 SOURCES = [
     *CORE.glob("data/**/*.py"),
     CORE / "config" / "prepare.py",
-    CORE / "workflows" / "experiment_data.py",
-    CORE / "workflows" / "source.py",
+    CORE / "fitting" / "experiment_data.py",
+    CORE / "fitting" / "source.py",
     CORE / "evaluation" / "report.py",
     *PARTS.glob("loaders/*.py"),
     *PARTS.glob("layouts/*.py"),
@@ -51,7 +52,7 @@ SOURCES = [
 """Files that find something."""
 
 SECTIONS = (
-    ModelConfig, StageConfig, TaskSpec, OptimiserConfig, PrepareConfig, EvaluateConfig, Experiment,
+    ModelConfig, StageConfig, TaskSpec, OptimiserConfig, PrepareConfig, ProbeConfig, EvaluateConfig, Experiment,
 )  # fmt: skip
 
 
