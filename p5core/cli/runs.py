@@ -96,6 +96,8 @@ def show(run: Path) -> None:
     folder, console = open_run(run), Console()
     text = (folder.path / "experiment.toml").read_text(encoding="utf-8", errors="replace")
     console.print(text, markup=False, highlight=False)
+    if chosen := folder.trials().chosen:
+        console.print("Chosen by short trainings:", ", ".join(f"{key} = {value}" for key, value in chosen.items()))
     state, status = folder.state(), folder.status()
     silence = _silence(status.silent_seconds) if state.is_written else ""
     console.print(f"State: {state}{silence} {status.message}", markup=False)

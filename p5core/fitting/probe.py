@@ -16,13 +16,13 @@ from p5core.config.document import with_values
 from p5core.config.experiment import Experiment
 from p5core.contracts.scorer import Scorer
 from p5core.contracts.tracker import RunEvent
-from p5core.errors import ConfigError
+from p5core.errors import ConfigError, TrainingError
 from p5core.evaluation.metric_results import MetricResult, measure
 from p5core.evaluation.significance import UserValues, compare
 from p5core.fitting.evaluate import make_evaluator, validation_sample
 from p5core.fitting.experiment_data import ExperimentData
 from p5core.fitting.fit import fit_all
-from p5core.fitting.search_space import named_keys
+from p5core.fitting.search_space import named_keys, short_names
 from p5core.fitting.trained_model import TrainedModel, new_network
 from p5core.model.build import serving_tasks
 from p5core.model.network import Network
@@ -137,8 +137,14 @@ class Probe:
         folder = self.checkpoints / f"trial-{len(self.trials.trials)}"
         folder.mkdir(exist_ok=True)
         shutil.copy2(self.checkpoints / "prepared.json", folder)  # checkpoints are those of this run alone
-        fit_all(folder, data, network, self.registry, _Quiet(self.logger), self.engine)
-        result = self.engine.from_first(lambda: self._measured(network, experiment))
+        try:
+            fit_all(folder, data, network, self.registry, _Quiet(self.logger), self.engine)
+            result = self.engine.from_first(lambda: self._measured(network, experiment, nth))
+        except TrainingError as error:
+            if not values:
+                raise
+            self._tell(f"{shown_options(values)} cannot be trained with: {error}")
+            result = MetricResult(float("nan"))
         trial = Trial(values=dict(values), n_epochs=n_epochs, value=_plain(result.value), **_of_users(result))
         self.trials = self.trials.model_copy(
             update={"metric": self.watch.label, "trials": [*self.trials.trials, trial]}
@@ -148,9 +154,13 @@ class Probe:
         self._say(trial)
         return trial
 
-    def _measured(self, network: Network, experiment: Experiment) -> MetricResult:
-        """The figure of a network on validation events, blended with the scorers as they are best."""
-        blend = blend_fitted(network, self._scorers, self._fit)
+    def _measured(self, network: Network, experiment: Experiment, nth: int) -> MetricResult:
+        """The figure of a network on validation events, in the last rung blended with the scorers as they are best.
+
+        After few epochs many a network adds nothing to its scorers, and their blends would be equal.
+        """
+        is_last = nth == len(self.rungs) - 1
+        blend = blend_fitted(network, self._scorers, self._fit) if is_last else None
         model = TrainedModel(network, experiment.model.max_length, blend, serving_tasks(experiment, self.registry))
         result = self._fit.evaluator.result(model.scorer())
         return measure(result, [self.watch], 0, experiment.seed)[self.watch.label]
@@ -179,7 +189,7 @@ class Probe:
         """True if a trial is better than that of the experiment's own options by more than the standard error."""
         if self._loss(trial) >= self._loss(own):
             return False
-        if not own.of_users or own.value is None:
+        if not own.of_users or not trial.of_users or own.value is None:
             return True
         first, second = _user_values(trial), _user_values(own)
         compared = compare(self.watch, first, second, RESAMPLES, self.data.experiment.seed)
@@ -225,11 +235,15 @@ class _Quiet:
 
 
 def shown_options(values: Mapping[str, Value]) -> str:
-    """Options in short, such as "dropout 0.5"; those that are set by one name once."""
+    """Options in short, such as "dropout 0.5"; those of one name and value once."""
     if not values:
         return "the options of the experiment"
-    by_name = {key.rpartition(".")[2]: shown_value(value) for key, value in values.items()}
-    return ", ".join(f"{name} {value}" for name, value in by_name.items())
+    names = {key: key.rpartition(".")[2] for key in values}
+    shown = dict.fromkeys(f"{names[key]} {shown_value(value)}" for key, value in values.items())
+    if len(shown) > len(set(names.values())):  # one name with several values
+        names = short_names(list(values))
+        shown = dict.fromkeys(f"{names[key]} {shown_value(value)}" for key, value in values.items())
+    return ", ".join(shown)
 
 
 def _shortened(experiment: Experiment, share: float) -> Experiment:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from p5core.config.base import AUTO, PartSpec
-from p5core.config.document import dump_experiment
+from p5core.config.document import dump_experiment, with_values
 from p5core.config.experiment import Experiment
 from p5core.config.parts import parts_of
 from p5core.contracts.tracker import OptionsEvent, TestEvent
@@ -160,6 +160,8 @@ def prepare_run(experiment: Experiment, runs: Path, registry: Registry, fold: Fo
         refuse_too_large(data.experiment, registry, data.target.dataset, engine)
         with WeightLimit(max(SMALL, engine.free_memory() // COPIES)):
             network = new_network(data, registry)
+            for values in candidates(data.experiment, registry)[1:]:  # each can be built
+                new_network(replace(data, experiment=with_values(data.experiment, values)), registry)
         told: list[str] = [start_from(network, data.target.dataset, source, registry, first.match)] if source else []
         evaluators = stage_evaluators(data, registry)
         expected = estimate(network, data.experiment, registry, data.target, data.stages, evaluators, engine, runs)

@@ -15,6 +15,7 @@ from p5core.contracts.part import NoOptions
 from p5core.data.catalogue import Catalogue
 from p5core.data.dataset import Dataset, Events
 from p5core.data.vocabulary import Vocabulary
+from p5core.fitting.experiment_data import broken_order
 from p5core.plugins.discovery import load_plugins
 from p5plugins.presets.sequential import VALIDATION_USERS, Sequential, _choices, _least_events
 
@@ -124,18 +125,17 @@ def test_titles_of_several_words_are_read_with_the_categories(titles: list[str],
     assert texts == ([columns] if columns else [])
 
 
-def test_a_log_without_order_gets_scorers_that_read_none() -> None:
+def test_a_log_without_order_gets_parts_that_read_none() -> None:
     data = dataset([N_ITEMS] * 30)  # every history is sorted by item, and there is no clock
     text = Sequential(NoOptions()).sections(replace(data, has_clock=False))
     experiment = tomllib.loads(text)
     assert experiment["split"]["name"] == "random"
-    assert experiment["model"] == {"scorer": {"name": "ease"}, "blend": [{"name": "item_knn"}]}
-    assert "stages" not in experiment
-    assert "cold_items" not in experiment["prepare"]
-    parse_experiment({"data": {"name": "synthetic"}, **experiment})
+    assert experiment["model"]["backbone"]["name"] == "bag"
+    assert experiment["model"]["blend"] == [{"name": "ease"}, {"name": "item_knn"}]
+    assert experiment["evaluate"]["baselines"] == ["popularity", "ease", "item_knn"]
+    assert broken_order(parse_experiment({"data": {"name": "synthetic"}, **experiment}), load_plugins()) == ()
     ordered = tomllib.loads(Sequential(NoOptions()).sections(data))
-    assert "backbone" in ordered["model"]
-    assert "scorer" not in ordered["model"]
+    assert ordered["model"]["backbone"]["name"] == "filter"
 
 
 def test_a_minimum_leaves_a_tenth_of_the_events_at_least() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,9 @@ VALIDATION_LINE = (
     f"validation_users = {VALIDATION_USERS}  # so many at most pick the best epoch; all are measured at the end\n"
 )
 
+UNORDERED_EPOCHS = 2
+"""Epochs of a log without order, as a multiple: where items are hidden, each epoch asks for some of them only."""
+
 MOST_DENSE_ITEMS = 13_000
 """Items whose pairs fit into the memory that EASE takes by default."""
 
@@ -77,6 +80,8 @@ class _Choices:
     min_events: int
     width: int
     max_length: int
+    longest: int
+    """history items that are read where their order is not"""
     dropout: float
 
     feedforward: float
@@ -106,12 +111,18 @@ def _choices(dataset: Dataset) -> _Choices:
         why_split=why_split,
         min_events=_least_events(dataset, 5 if np.median(lengths) >= 5 else 3),
         width=256 if is_sparse else 64 if n_events < 200_000 else 128,
-        max_length=int(np.clip(2 ** np.ceil(np.log2(np.quantile(lengths, 0.99))), 10, 200)),
+        max_length=_rounded_up(np.quantile(lengths, 0.99), 200),
+        longest=_rounded_up(lengths.max(), 1_000),
         dropout=_dropout(n_events / max(1, n_warm)),
         feedforward=2.0 if is_sparse else 4.0,
         encoders=encoders,
         epochs=_epochs(max(1, n_events), SPARSE_EVENTS_SEEN if is_sparse else EVENTS_SEEN),
     )
+
+
+def _rounded_up(length: float, most: int) -> int:
+    """The next power of two, from 10 to `most`."""
+    return int(np.clip(2 ** np.ceil(np.log2(length)), 10, most))
 
 
 UNKNOWN = _Choices(
@@ -124,6 +135,7 @@ UNKNOWN = _Choices(
     5,
     64,
     50,
+    200,
     0.2,
     4.0,
     ('{ name = "id" }',),
@@ -252,7 +264,7 @@ def _aligned(text: str) -> str:
 
 
 class Sequential(Preset):
-    """Next-item prediction blended with co-occurrence counts, sized by the data; EASE for logs without order."""
+    """Next items by a network and co-occurrence counts, sized by the data; without order a bag of items and EASE."""
 
     name = "sequential"
     is_default = True
@@ -260,22 +272,23 @@ class Sequential(Preset):
     def sections(self, dataset: Dataset | None) -> str:
         chosen = UNKNOWN if dataset is None else _choices(dataset)
         is_ordered = chosen.split != "random"
-        cleaning = _cold_line(chosen) if is_ordered else ""
-        model = _network(chosen) if is_ordered else _without_order(_n_frequent(dataset, chosen.min_events))
+        scorers = ["cooccurrence"] if is_ordered else _orderless(_n_frequent(dataset, chosen.min_events))
+        model = _network(chosen) if is_ordered else _without_order(chosen, scorers)
+        baselines = ", ".join(f'"{name}"' for name in ["popularity", *scorers])
         return _aligned(f"""\
 [prepare]
 keep = "{chosen.keep}"  # {chosen.why_keep}
 min_user_events = {chosen.min_events}  # users and items with fewer events are dropped, until nothing changes
 min_item_events = {chosen.min_events}
-{cleaning}{_rating_line(dataset)}
+{_cold_line(chosen)}{_rating_line(dataset)}
 [split]
 name = "{chosen.split}"  # {chosen.why_split}
 
 {model}
 [evaluate]
 exclude_seen = {"false" if chosen.keep == "all" else "true"}  # of the history; exports do as evaluation
-{VALIDATION_LINE if is_ordered else ""}metrics = ["hr@10", "ndcg@10", "coverage@10"]
-baselines = ["popularity", {'"cooccurrence"' if is_ordered else '"item_knn"'}]
+{VALIDATION_LINE}metrics = ["hr@10", "ndcg@10", "coverage@10"]
+baselines = [{baselines}]
 """)
 
 
@@ -284,26 +297,48 @@ def _n_frequent(dataset: Dataset | None, least: int) -> int:
     return 0 if dataset is None else int((np.bincount(dataset.events.items) >= least).sum())
 
 
-def _without_order(n_items: int) -> str:
-    """Scorers that read no order, for a log whose order is unknown; EASE where its pairs of items fit into memory."""
-    first, second = ("ease", "item_knn") if n_items <= MOST_DENSE_ITEMS else ("item_knn", "cooccurrence")
+def _orderless(n_items: int) -> list[str]:
+    """Scorers that read no order; EASE where its pairs of items fit into memory."""
+    return ["ease", "item_knn"] if n_items <= MOST_DENSE_ITEMS else ["item_knn"]
+
+
+def _without_order(chosen: _Choices, scorers: Sequence[str]) -> str:
+    """A network over bags of items beside such scorers, for a log whose order is unknown."""
+    blend = ", ".join(f'{{ name = "{name}" }}' for name in scorers)
+    epochs = UNORDERED_EPOCHS * chosen.epochs
     return f"""\
 [model]
-scorer = {{ name = "{first}" }}  # reads no order, which this log has not; there is no network and nothing to train
-blend = [{{ name = "{second}" }}]  # weighted by validation events
+width = 256  # length of all vectors
+max_length = {chosen.longest}  # newest history items that are read
+dropout = 0.2
+encoders = [  # what item vectors are made of
+    {_listed(chosen.encoders)},
+]
+backbone = {{ name = "bag", n_layers = 1, dropout = 0.5 }}  # reads no order, which this log has not
+blend = [{blend}]  # weighted by validation events
+
+[[stages]]
+name = "train"
+tasks = [{{ name = "masked_item", share = 0.6, last_share = 0.0 }}]  # find three fifths of a history from the others
+epochs = {epochs}
+validate_every = {max(1, epochs // 5)}  # the best of these epochs is kept
+optimiser = {{ learning_rate = 2e-3 }}
 """
+
+
+def _listed(encoders: Sequence[str]) -> str:
+    return ",\n    ".join(encoders)
 
 
 def _network(chosen: _Choices) -> str:
     """A network of filters beside co-occurrence counts."""
-    encoders = ",\n    ".join(chosen.encoders)
     return f"""\
 [model]
 width = {chosen.width}  # length of all vectors
 max_length = {chosen.max_length}  # newest history items that are read
 dropout = {chosen.dropout}
 encoders = [  # what item vectors are made of
-    {encoders},
+    {_listed(chosen.encoders)},
 ]
 unit_items = true  # item vectors of length one
 backbone = {{ name = "filter", n_layers = 2, dropout = {chosen.dropout}, feedforward = {chosen.feedforward} }}

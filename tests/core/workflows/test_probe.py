@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from support import experiment_of
 
 import p5core
+from p5core.cli import build
 from p5core.config.document import dump_experiment
 from p5core.errors import ConfigError, RunError
-from p5core.fitting.probe import candidates, rungs
+from p5core.fitting.probe import candidates, rungs, shown_options
 from p5core.plugins.discovery import load_plugins
 from p5core.transfer.finetune import finetune
 from p5core.tuning.worker import Plan, Worker
@@ -87,6 +89,7 @@ def test_a_name_stands_for_every_option_of_that_name() -> None:
         ("{ dropout = 1.5 }", "dropout"),
         ('{ dropout = "much" }', "dropout"),
         ("{ epochs = 3 }", "no such option"),
+        ("{ n_heads = 3 }", "attention heads"),
     ],
 )
 def test_a_candidate_that_cannot_be_is_refused_before_anything_is_written(
@@ -129,6 +132,8 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 
 def test_a_report_says_what_was_tried(probed: p5core.Run) -> None:
+    shown = CliRunner().invoke(build(load_plugins()), ["runs", "show", str(probed.path)])
+    assert "stages.0.optimiser.learning_rate = 0.01" in shown.output
     log = (probed.path / "log.txt").read_text()
     assert "Trial 1 of 6: the options of the experiment, 1 epoch: ndcg@10" in log
     assert "Chosen by the last 2 trials: learning_rate 0.01" in log
@@ -137,13 +142,37 @@ def test_a_report_says_what_was_tried(probed: p5core.Run) -> None:
     assert len(probed.status().expected_seconds) == 3
 
 
-def test_candidates_are_compared_as_they_are_blended(tmp_path: Path) -> None:
+def test_the_last_candidates_are_compared_as_they_are_blended(tmp_path: Path) -> None:
     blend = 'model.blend=[{ name = "cooccurrence" }, { name = "popularity" }]'
     run = train.run(experiment_of(PROBED, blend), tmp_path, "run")
-    alone = train.run(experiment_of(PROBED, "stages.0.epochs=1", "probe=false"), tmp_path, "alone")
-    own = run.trials().trials[0].value
-    assert own is not None
-    assert own > 1.2 * alone.metrics().validation["model"]["ndcg@10"]
+    first, last = (trial for trial in run.trials().trials if not trial.values)
+    for n_epochs, trial, at_least in ((1, first, 1.0), (2, last, 1.2)):
+        alone = train.run(
+            experiment_of(PROBED, f"stages.0.epochs={n_epochs}", "probe=false"), tmp_path, f"alone-{n_epochs}"
+        )
+        assert trial.value is not None
+        assert trial.value >= at_least * alone.metrics().validation["model"]["ndcg@10"] * (1 - 1e-6)
+    assert (first.n_epochs, last.n_epochs) == (1, 2)
+
+
+def test_a_candidate_that_cannot_be_trained_is_told_and_left(tmp_path: Path) -> None:
+    run = train.run(experiment_of(PROBED, "probe.candidates=[{ learning_rate = 1e30 }]"), tmp_path, "run")
+    assert [trial.value is None for trial in run.trials().trials] == [False, True]
+    assert run.trials().chosen == {}
+    assert "learning_rate 1e+30 cannot be trained with: The loss is" in (run.path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "the options of the experiment"),
+        ({"model.dropout": 0.5, "model.backbone.dropout": 0.5, "stages.0.optimiser.learning_rate": 1e-2},
+         "dropout 0.5, learning_rate 0.01"),
+        ({"model.dropout": 0.5, "model.backbone.dropout": 0.1}, "model.dropout 0.5, backbone.dropout 0.1"),
+    ],
+)  # fmt: skip
+def test_options_are_shown_in_short(values: dict[str, Any], text: str) -> None:
+    assert shown_options(values) == text
 
 
 def test_options_that_are_no_better_are_not_taken(tmp_path: Path) -> None:
