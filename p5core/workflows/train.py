@@ -251,6 +251,8 @@ def _train_and_evaluate(
     experiment = data.experiment
     trackers = [registry.choose("tracker", spec).build(folder.path) for spec in experiment.trackers]
     phases = Phases(len(experiment.stages), folder.status().expected_seconds)
+    if not experiment.probe.candidates:  # none were asked for, or they were tried before
+        phases.finish(0)
     logger = RunLogger(folder, trackers, display, phases)
     _logged(folder, data, network, registry, logger, engine)
     return folder

@@ -181,3 +181,13 @@ def test_a_terminal_gets_a_bar_with_loss_metric_speed_and_time_left() -> None:
     text = shown(True, STEP, VALIDATION, STEP, StageEvent("train", 1, 1.0), StageEvent("train", 1, 1.0))
     for words in ("train epoch 1", "50%", "loss 2.5000", "ndcg@10 0.2500", "1,234 events/s", "1:01 left"):
         assert words in text
+
+
+def test_short_trainings_come_before_the_stages() -> None:
+    phases = Phases(1, [20.0, 60.0, 20.0])
+    assert phases.share(0.5) == pytest.approx(0.1)
+    assert phases.seconds_left(0.5, 10.0) == pytest.approx(90.0)
+    phases.finish(0)
+    assert phases.share(0.5) == pytest.approx(0.5)
+    phases.finish(1)
+    assert phases.share(0.0) == pytest.approx(0.8)
