@@ -88,7 +88,7 @@ def cases() -> Iterator[list[str]]:
     from p5core.plugins.discovery import load_plugins
 
     yield from of_model(Experiment, "", [])
-    for section in ("prepare", "model", "evaluate"):
+    for section in ("prepare", "model", "probe", "evaluate"):
         yield from of_model(Experiment.model_fields[section].annotation, f"{section}.", [])
     stage = get_args(Experiment.model_fields["stages"].annotation)[0]
     yield from of_model(stage, "stages.0.", [])
