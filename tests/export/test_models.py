@@ -30,7 +30,7 @@ def silent(text: str) -> None:
     assert text
 
 
-BACKBONES = ["bert", "filter", "gpt", "gru", "lstm", "mf", "mlp"]
+BACKBONES = ["bag", "bert", "filter", "gpt", "gru", "lstm", "mf", "mlp"]
 
 
 def test_all_built_in_backbones_are_exported(registry: Registry) -> None:
