@@ -258,4 +258,6 @@ class Experiment(Config):
     @field_validator("probe", mode="before")
     @classmethod
     def _no_probe(cls, probe: object) -> object:
+        if probe is True:
+            raise ValueError("list the values to try, such as { candidates = [{ dropout = 0.5 }] }, or write false")
         return {} if probe is False else probe

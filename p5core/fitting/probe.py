@@ -83,7 +83,8 @@ def candidates(experiment: Experiment, registry: Registry) -> list[Mapping[str, 
         if fixed := next((key for key in candidate if "encoders." in key), None):
             raise ConfigError(f"probe.candidates: '{fixed}' cannot be tried: the features of a run depend on it.")
         with_values(experiment, candidate)
-        tried.append(candidate)
+        if candidate not in tried:
+            tried.append(candidate)
     return tried
 
 

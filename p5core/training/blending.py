@@ -67,12 +67,10 @@ def choose_blend(network: Network, chosen: Sequence[Chosen], fit: Fit, *, alone:
     """
     blend = Blend([], (1.0,))
     for nth, spec in enumerate(chosen):
-        first = alone and nth == 0
-        blend = (
-            Blend([fit_alone(spec, fit)], (POPULARITY_WEIGHT, 1.0))
-            if first
-            else _with_scorer(network, blend, spec, fit)
-        )
+        if alone and nth == 0:
+            blend = Blend([fit_alone(spec, fit)], (POPULARITY_WEIGHT, 1.0))
+        else:
+            blend = _with_scorer(network, blend, spec, fit)
     return blend
 
 

@@ -82,6 +82,17 @@ def test_a_name_stands_for_every_option_of_that_name() -> None:
     }
 
 
+def test_a_candidate_that_is_there_already_is_not_tried_twice() -> None:
+    twice = '{ "model.dropout" = 0.5, "backbone.dropout" = 0.5 }'
+    experiment = experiment_of(PROBED, f"probe.candidates=[{{}}, {{ dropout = 0.5 }}, {twice}]")
+    assert len(candidates(experiment, load_plugins())) == 2
+
+
+def test_true_says_too_little() -> None:
+    with pytest.raises(ConfigError, match="list the values to try"):
+        experiment_of(PROBED, "probe=true")
+
+
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
